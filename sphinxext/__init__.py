@@ -1,0 +1,20 @@
+"""The site's own code: how an executed notebook becomes a page that lives without a kernel.
+
+notebook.py   reads a chapter: nbdev's `#|` lines become the page's tags, captions and alternative texts
+live.py       turns the stored state of live figures into files, and live.js mounts them in the browser
+figures.py    sets matplotlib's SVG into the page with the palette's variables, so that it follows light and dark
+harden.py     content security policy, no third party, and the theme's faults of accessibility mended
+"""
+
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from sphinxext import figures, harden, live, notebook
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register all four parts with Sphinx."""
+    for part in (notebook, live, figures, harden):
+        part.setup(app)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

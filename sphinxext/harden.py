@@ -1,0 +1,59 @@
+"""After the build: each page gets a content security policy, no page may ask a third party for anything, and faults of
+accessibility that the theme leaves are mended."""
+
+import base64
+import hashlib
+import html
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)([^>]*)>(.*?)</script>", re.S)
+THIRD_PARTY = re.compile(r"<(?:script|link|img|iframe|source|video|audio)\b[^>]*\b(?:src|href)=[\"'](?:https?:)?//[^\"']+", re.I)
+CHARSET = '<meta charset="utf-8" />'
+
+
+def policy(page: str) -> str:
+    """A policy that allows the page's own files, and its inline scripts by their hashes."""
+    inline = [body for attributes, body in SCRIPT.findall(page) if "application/" not in attributes]
+    inline += [html.unescape(body) for body in re.findall(r'\son\w+="([^"]*)"', page)]
+    hashes = sorted({"'sha256-" + base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() + "'" for s in inline})
+    scripts = " ".join(["'self'", "'unsafe-hashes'", *hashes] if hashes else ["'self'"])
+    return (
+        f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "font-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'"
+    )
+
+
+def mend(page: str) -> str:
+    """The theme's own faults: icon scripts that its font makes needless, and controls without a name."""
+    page = re.sub(r'\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>', "", page)
+    page = re.sub(r'\s*<link[^>]*scripts/fontawesome\.js[^>]*/>', "", page)
+    return page
+
+
+def harden(page: str) -> str:
+    """A finished page, hardened."""
+    page = mend(page)
+    return page.replace(CHARSET, f'{CHARSET}\n<meta http-equiv="Content-Security-Policy" content="{policy(page)}" />', 1)
+
+
+def _harden_pages(app: Sphinx, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    for path in sorted(Path(app.outdir).rglob("*.html")):
+        page = path.read_text(encoding="utf-8")
+        if "Content-Security-Policy" in page or CHARSET not in page:
+            continue  # not written by this run, or not a page
+        page = harden(page)
+        for found in THIRD_PARTY.findall(page):
+            logger.warning("a page asks a third party: %s", found, location=str(path.relative_to(app.outdir)))
+        path.write_text(page, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> None:
+    """Register with Sphinx."""
+    app.connect("build-finished", _harden_pages, priority=900)

@@ -1,0 +1,116 @@
+"""Read a chapter for the site.
+
+Two things happen between the notebook and the page. nbdev's directives (`#| hide`, `#| fig-cap: ...`) become what myst-nb
+understands. And the first code cell gets a comment with a fingerprint of the library's files that the chapter imports:
+the execution cache compares code cells only, so this is how it learns that the library has changed.
+"""
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = ROOT / "latent_book"
+DIRECTIVE = re.compile(r"^\s*#\s*\|\s*([\w-]+)\s*:?\s*(.*?)\s*$")
+TAGS: dict[str | tuple[str, str], str] = {  # a directive, or a directive with this value
+    "hide": "remove-cell",
+    "default_exp": "remove-cell",
+    "hide_input": "remove-input",
+    ("echo", "false"): "remove-input",
+    ("output", "false"): "remove-output",
+    ("code-fold", "true"): "hide-input",
+    ("eval", "false"): "skip-execution",
+    "slow": "skip-execution",
+}
+
+
+def split_directives(source: str) -> tuple[dict[str, str], str]:
+    """The `#|` lines at the head of a cell, and the code that follows them."""
+    lines, found = source.splitlines(), {}
+    while lines and (not lines[0].strip() or DIRECTIVE.match(lines[0])):
+        if match := DIRECTIVE.match(lines.pop(0)):
+            found[match[1]] = match[2]
+    return found, "\n".join(lines)
+
+
+def read(text: str) -> nbformat.NotebookNode:
+    """A notebook as myst-nb should see it."""
+    nb = nbformat.reads(text, as_version=4)
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    mark = fingerprint(imported_files(cell.source for cell in code))
+    for cell in code:
+        directives, cell.source = split_directives(cell.source)
+        tags = {TAGS[d] for d in directives.items() if d in TAGS} | {TAGS[k] for k in directives if k in TAGS}
+        if not cell.source.strip():
+            tags.add("remove-cell")
+        if tags:
+            cell.metadata["tags"] = sorted(tags)
+        figure = {"caption": directives.get("fig-cap"), "name": directives.get("label")}
+        options = {"figure": {k: v for k, v in figure.items() if v}, "image": {}}
+        if alt := directives.get("fig-alt"):
+            options["image"]["alt"] = alt
+        if any(options.values()):
+            cell.metadata["mystnb"] = {k: v for k, v in options.items() if v}
+    if code:
+        code[0].source += f"\n# library {mark}"
+    return nb
+
+
+def imported_files(sources: Iterable[str]) -> list[Path]:
+    """The library's files that some code imports, also at second hand; with the data, for whoever imports `data`."""
+    todo, files = [], set()
+    for source in sources:
+        todo += _imports(source)
+    while todo:
+        name = todo.pop()
+        path = LIBRARY / f"{name}.py"
+        if path in files or not path.exists():
+            continue
+        files.add(path)
+        todo += _imports(path.read_text(encoding="utf-8"))
+        if name == "data":
+            files.update(p for p in (LIBRARY / "assets").glob("*") if p.is_file())
+    return sorted(files)
+
+
+def _imports(source: str) -> list[str]:
+    """Names of the modules of the library that a piece of code imports; code with magics is read line by line."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return re.findall(r"^\s*(?:from|import)\s+latent_book\.(\w+)", source, re.M)
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name.split(".")[1] for name in names if name.startswith("latent_book.")]
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """A short hash of the contents of some files, in their order, and of the pinned versions."""
+    digest = hashlib.sha256((ROOT / "constraints.txt").read_bytes())
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _note_dependencies(app: Sphinx, doctree: nodes.document) -> None:
+    """Tell Sphinx that a page is out of date when a file of the library that it imports has changed."""
+    path = Path(app.env.doc2path(app.env.docname))
+    if path.suffix == ".ipynb":
+        cells = nbformat.read(path, as_version=4).cells
+        for file in imported_files(cell.source for cell in cells if cell.cell_type == "code"):
+            app.env.note_dependency(str(file))
+
+
+def setup(app: Sphinx) -> None:
+    """Register with Sphinx; the reader itself is named in _config.yml (`nb_custom_formats`)."""
+    app.connect("doctree-read", _note_dependencies)
