@@ -9,7 +9,21 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
-FAULTS = ("ok", "truncate", "short", "corrupt", "login", "stall", "silent", "hangup", "403", "404", "500", "flaky")
+FAULTS = (
+    "ok",
+    "truncate",
+    "short",
+    "corrupt",
+    "login",
+    "stall",
+    "silent",
+    "hangup",
+    "403",
+    "404",
+    "500",
+    "flaky",
+    "encodes",
+)
 
 
 class FaultServer:
@@ -25,6 +39,7 @@ class FaultServer:
     hangup    closes the connection before any answer
     403, 404, 500   that status
     flaky     500 at the first request for a file, the file from then on
+    encodes   offers the packed file as an encoding of the unpacked one: clients that accept gzip unpack it on arrival
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
@@ -82,6 +97,8 @@ class FaultServer:
             content = half
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(content)))
+        if fault == "encodes" and "gzip" in handler.headers.get("Accept-Encoding", ""):
+            handler.send_header("Content-Encoding", "gzip")
         handler.end_headers()
         handler.wfile.write(half if fault in ("truncate", "stall") else content)
         handler.wfile.flush()

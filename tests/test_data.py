@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -245,11 +246,20 @@ def test_patches_are_pieces_of_the_photographs():
         assert any(np.array_equal(photos.images[k][r : r + 12, c : c + 12], image) for r, c in corners)
 
 
-def test_patches_reach_every_corner_and_depend_on_rng_only():
+def test_every_place_is_equally_likely(monkeypatch):
+    """Two photographs of 5 x 7 pixels, each pixel of its own value: the first pixel tells where a patch begins."""
+    pixels = np.arange(70, dtype=float).reshape(2, 5, 7)
+    monkeypatch.setattr(data, "photographs", lambda dtype: ImageSet(pixels, np.arange(2), ("a", "b")))
+    drawn = patches(30_000, 3, np.random.default_rng(0))
+    begin, count = np.unique(drawn.images[:, 0, 0], return_counts=True)
+    assert set(begin) == set(pixels[:, :3, :5].ravel())  # all 2 * 3 * 5 places, and no other
+    assert np.all(np.abs(count - 1000) < 160)  # five standard deviations
+
+
+def test_patches_depend_on_rng_only_and_are_copies():
     assert np.array_equal(patches(50, 8, 3).X, patches(50, 8, np.random.default_rng(3)).X)
     assert not np.array_equal(patches(50, 8, 3).X, patches(50, 8, 4).X)
-    whole = patches(200, 427, 0)  # as high as the photograph: only the left edge is drawn
-    assert whole.images.shape == (200, 427, 427)
+    assert patches(3, 427, 0).images.shape == (3, 427, 427)  # as high as the photographs
     single = patches(300_000, 1, 0)
     assert abs(single.X.mean() - photographs().X.mean()) < 0.005  # uniform: moments agree
     assert abs(single.y.mean() - 0.5) < 0.01
@@ -343,7 +353,7 @@ TINY = Source(
     names=tuple("0123456789"),
 )
 QUICK = {"timeout": 0.3, "rounds": 1, "progress": False}
-BROKEN = [fault for fault in FAULTS if fault not in ("ok", "flaky")]
+BROKEN = [fault for fault in FAULTS if fault not in ("ok", "flaky", "encodes")]
 WORDS = {
     "truncate": "broke off",
     "short": "wrong SHA-256",
@@ -398,8 +408,10 @@ def test_every_fault_leads_to_the_next_mirror(server, tmp_path, fault):
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_every_fault_alone_ends_in_one_line_and_no_half_file(server, tmp_path, fault):
+    began = time.monotonic()
     with pytest.raises(ConnectionError) as caught:
         fetch(source_of(server, fault), folder=tmp_path, **QUICK)
+    assert time.monotonic() - began < 4  # the timeout given is the one obeyed
     message = str(caught.value)
     assert "\n" not in message
     assert "Tiny could not be downloaded" in message
@@ -419,6 +431,10 @@ def test_a_second_round_helps_a_flaky_server(server, tmp_path):
         fetch(source_of(server, "flaky"), folder=tmp_path / "a", **QUICK)
     server.log.clear()
     check(fetch(source_of(server, "flaky"), folder=tmp_path / "b", **{**QUICK, "rounds": 2}))
+
+
+def test_a_server_that_would_unpack_on_the_way(server, tmp_path):
+    check(fetch(source_of(server, "encodes"), folder=tmp_path, **QUICK))
 
 
 def test_nobody_answers(tmp_path, server):
@@ -464,6 +480,7 @@ def test_files_put_there_by_hand(tmp_path):
         lambda c: c[: len(c) // 2],
         lambda c: c[:-9] + bytes([c[-9] ^ 1]) + c[-8:],
         lambda c: b"",
+        lambda c: c[:10] + b"\xff\xff" + c[12:],
         lambda c: gzip.compress(b"other"),
     ],
 )
@@ -484,6 +501,7 @@ def test_a_folder_that_cannot_be_written(server, tmp_path):
     with pytest.raises(OSError, match="LATENT_BOOK_DATA") as caught:
         fetch(source_of(server, "ok"), folder=tmp_path / "file", **QUICK)
     assert "cannot write in" in str(caught.value)
+    assert caught.value.__suppress_context__  # one error, not a chain
 
 
 def test_data_folder(monkeypatch, tmp_path):
