@@ -6,11 +6,13 @@
 __all__ = ['PALETTE', 'COLOR', 'contrast_ratio', 'palette_css', 'use_style', 'dark_theme', 'image_grid']
 
 # %% ../nbs/workshop/plots.ipynb #imports
+#| code-fold: true
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 
 # %% ../nbs/workshop/plots.ipynb #palette
@@ -27,7 +29,9 @@ PALETTE: dict[str, tuple[str, str]] = {  # name: (on a light page, on a dark pag
     "elbo": ("#00785f", "#3fcfa8"),  # the bound
     "kl": ("#c0262d", "#ff8a80"),  # the gap
 }
-COLOR: dict[str, str] = {name: light for name, (light, _) in PALETTE.items()}  # what matplotlib draws with
+COLOR: dict[str, str] = {
+    name: light for name, (light, _) in PALETTE.items()
+}  # what matplotlib draws with
 
 # %% ../nbs/workshop/plots.ipynb #contrast
 def contrast_ratio(
@@ -35,6 +39,7 @@ def contrast_ratio(
     second: str,  # another
 ) -> float:  # between 1 (the same luminance) and 21 (black on white)
     """How well one colour reads on another: the contrast ratio of WCAG 2.1."""
+
     def luminance(colour: str) -> float:
         c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
         linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
@@ -46,8 +51,11 @@ def contrast_ratio(
 # %% ../nbs/workshop/plots.ipynb #palette-css
 def palette_css() -> str:
     """The palette as CSS variables `--lb-<name>`, light by default and dark where the page is."""
+
     def rule(selector: str, which: int) -> str:
-        return selector + " {" + " ".join(f"--lb-{k}: {v[which]};" for k, v in PALETTE.items()) + "}\n"
+        return (
+            selector + " {" + " ".join(f"--lb-{k}: {v[which]};" for k, v in PALETTE.items()) + "}\n"
+        )
 
     return rule(":root", 0) + rule('html[data-theme="dark"], body[data-jp-theme-light="false"]', 1)
 
@@ -61,7 +69,7 @@ def _style() -> dict:
         "axes.facecolor": "none", "axes.edgecolor": COLOR["muted"], "axes.labelcolor": COLOR["ink"],
         "axes.titlesize": 10, "axes.titlecolor": COLOR["ink"], "axes.labelsize": 10,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
-        "axes.prop_cycle": mpl.cycler(color=line_colours),
+        "axes.prop_cycle": cycler(color=line_colours),
         "text.color": COLOR["ink"], "xtick.color": COLOR["muted"], "ytick.color": COLOR["muted"],
         "xtick.labelcolor": COLOR["ink"], "ytick.labelcolor": COLOR["ink"],
         "xtick.labelsize": 9, "ytick.labelsize": 9, "grid.color": COLOR["grid"], "lines.linewidth": 1.8,
@@ -105,10 +113,14 @@ def image_grid(
     if images.ndim == 2:  # rows of pixels
         side = round(images.shape[1] ** 0.5)
         if side * side != images.shape[1]:
-            raise ValueError(f"rows of {images.shape[1]} pixels are no squares; pass shape (N, height, width)")
+            raise ValueError(
+                f"rows of {images.shape[1]} pixels are no squares; pass shape (N, height, width)"
+            )
         images = images.reshape(len(images), side, side)
     if images.ndim != 3 or not len(images):
-        raise ValueError(f"image_grid wants (N, height, width) with N >= 1; got shape {images.shape}")
+        raise ValueError(
+            f"image_grid wants (N, height, width) with N >= 1; got shape {images.shape}"
+        )
     n, height, width = images.shape
     columns = min(columns or n, n)
     rows = -(-n // columns)

@@ -6,6 +6,7 @@
 __all__ = ['STATIC', 'script', 'style', 'pack', 'LiveFigure', 'Frames']
 
 # %% ../nbs/workshop/widgets.ipynb #imports
+#| code-fold: true
 import base64
 import io
 import itertools
@@ -24,7 +25,11 @@ from PIL import Image
 from .plots import COLOR, dark_theme, palette_css
 
 # %% ../nbs/workshop/widgets.ipynb #static-files
-STATIC = Path(__file__).parent / "static" if "__file__" in globals() else Path("../../latent_book/static")
+STATIC = (
+    Path(__file__).parent / "static"
+    if "__file__" in globals()
+    else Path("../../latent_book/static")
+)
 
 
 @cache
@@ -62,7 +67,9 @@ class LiveFigure(anywidget.AnyWidget):
 
     def poster(self) -> bytes:
         """The still picture, a PNG."""
-        fig = Figure(figsize=self.poster_size, dpi=110, facecolor=COLOR["paper"], layout="constrained")
+        fig = Figure(
+            figsize=self.poster_size, dpi=110, facecolor=COLOR["paper"], layout="constrained"
+        )
         self.draw_poster(fig)
         out = io.BytesIO()
         fig.savefig(out, format="png", facecolor=COLOR["paper"], metadata={"Software": ""})
@@ -76,7 +83,9 @@ class LiveFigure(anywidget.AnyWidget):
         return {**data, "image/png": base64.b64encode(self.poster()).decode()}, metadata
 
 # %% ../nbs/workshop/widgets.ipynb #frame-image
-def _frame(draw: Callable[..., None], values: Mapping[str, float], size: tuple[float, float]) -> Image.Image:
+def _frame(
+    draw: Callable[..., None], values: Mapping[str, float], size: tuple[float, float]
+) -> Image.Image:
     fig = Figure(figsize=size, layout="constrained")
     draw(fig, **values)
     out = io.BytesIO()
@@ -116,7 +125,7 @@ class Frames(LiveFigure):
     """
 
     _esm = script("frames.js")
-    axes = T.List().tag(sync=True)
+    axes: T.List = T.List().tag(sync=True)
     at = T.List(T.Float()).tag(sync=True)
     grid = T.List(T.Int()).tag(sync=True)  # columns, and a frame's width and height
     light = T.Bytes().tag(sync=True)
@@ -133,10 +142,18 @@ class Frames(LiveFigure):
     ) -> None:
         values = {name: [float(v) for v in axis] for name, axis in axes.items()}
         total = math.prod(len(v) for v in values.values())
-        if not values or not total or any(a >= b for v in values.values() for a, b in itertools.pairwise(v)):
-            raise ValueError(f"Frames wants at least one axis, each with increasing values; got {values}")
+        if (
+            not values
+            or not total
+            or any(a >= b for v in values.values() for a, b in itertools.pairwise(v))
+        ):
+            raise ValueError(
+                f"Frames wants at least one axis, each with increasing values; got {values}"
+            )
         if total > 400:
-            raise ValueError(f"{total} frames make a heavy page; draw 400 or fewer, with fewer values for each axis")
+            raise ValueError(
+                f"{total} frames make a heavy page; draw 400 or fewer, with fewer values for each axis"
+            )
         self._draw, self._names, self.poster_size = draw, list(values), size
         frames = [self._both(at) for at in itertools.product(*values.values())]
         columns = math.ceil(math.sqrt(total))

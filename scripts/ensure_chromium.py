@@ -28,9 +28,20 @@ def find() -> str | None:
 def install() -> None:
     """Debian's package, where apt and the right to use it are there; else Playwright's download."""
     if shutil.which("apt-get") and os.geteuid() == 0:
-        quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+        quiet = {
+            "stdout": subprocess.DEVNULL,
+            "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        }
         subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)  # type: ignore[call-overload]
-        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-liberation"]
+        command = [
+            "apt-get",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            "chromium",
+            "fonts-liberation",
+        ]
         if subprocess.run(command, check=False, **quiet).returncode == 0:  # type: ignore[call-overload]
             return
     subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)

@@ -77,9 +77,13 @@ def subset(folder: Path) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="where the four official files lie")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "latent_book" / "assets")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parents[1] / "latent_book" / "assets"
+    )
     options = parser.parse_args()
 
     arrays = subset(options.folder)

@@ -23,15 +23,24 @@ def inline_svg(source: str, alt: str) -> str:
     """An SVG file's content as HTML: scaled to the column, described by `alt`, in the palette's variables."""
     svg = source[source.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = re.sub(r"<style type=\"text/css\">(.*?)</style>", "", svg, count=1, flags=re.S)  # matplotlib's, global in a page
+    svg = re.sub(
+        r"<style type=\"text/css\">(.*?)</style>", "", svg, count=1, flags=re.S
+    )  # matplotlib's, global in a page
     prefix = f"f{digest(source.encode())[:8]}-"
     svg = re.sub(r'\sid="([^"]+)"', rf' id="{prefix}\1"', svg)
     svg = re.sub(r'(xlink:href="|url\()#', rf"\1#{prefix}", svg)
     for name, value in COLOR.items():
         svg = re.sub(value, f"var(--lb-{name})", svg, flags=re.I)
-    width, height = (float(v) * 4 / 3 for v in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    if box is None:
+        raise ValueError("an SVG without a viewBox cannot be scaled to the page")
+    width, height = (float(v) * 4 / 3 for v in box.groups())  # points to CSS pixels
     svg = re.sub(r'\s(width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = svg.replace("<svg", f'<svg style="max-width:{width:.0f}px;aspect-ratio:{width:.0f}/{height:.0f}" aria-hidden="true"', 1)
+    svg = svg.replace(
+        "<svg",
+        f'<svg style="max-width:{width:.0f}px;aspect-ratio:{width:.0f}/{height:.0f}" aria-hidden="true"',
+        1,
+    )
     label = alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return f'<div class="lb-svg" role="img" aria-label="{label}">{svg}</div>'
 

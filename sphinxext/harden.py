@@ -12,7 +12,10 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)([^>]*)>(.*?)</script>", re.S)
-THIRD_PARTY = re.compile(r"<(?:script|link|img|iframe|source|video|audio)\b[^>]*\b(?:src|href)=[\"'](?:https?:)?//[^\"']+", re.I)
+THIRD_PARTY = re.compile(
+    r"<(?:script|link|img|iframe|source|video|audio)\b[^>]*\b(?:src|href)=[\"'](?:https?:)?//[^\"']+",
+    re.I,
+)
 CHARSET = '<meta charset="utf-8" />'
 
 
@@ -20,7 +23,12 @@ def policy(page: str) -> str:
     """A policy that allows the page's own files, and its inline scripts by their hashes."""
     inline = [body for attributes, body in SCRIPT.findall(page) if "application/" not in attributes]
     inline += [html.unescape(body) for body in re.findall(r'\son\w+="([^"]*)"', page)]
-    hashes = sorted({"'sha256-" + base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() + "'" for s in inline})
+    hashes = sorted(
+        {
+            "'sha256-" + base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() + "'"
+            for s in inline
+        }
+    )
     scripts = " ".join(["'self'", "'unsafe-hashes'", *hashes] if hashes else ["'self'"])
     return (
         f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -30,15 +38,19 @@ def policy(page: str) -> str:
 
 def mend(page: str) -> str:
     """The theme's own faults: icon scripts that its font makes needless, and controls without a name."""
-    page = re.sub(r'\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>', "", page)
-    page = re.sub(r'\s*<link[^>]*scripts/fontawesome\.js[^>]*/>', "", page)
+    page = re.sub(r"\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", page)
+    page = re.sub(r"\s*<link[^>]*scripts/fontawesome\.js[^>]*/>", "", page)
     return page
 
 
 def harden(page: str) -> str:
     """A finished page, hardened."""
     page = mend(page)
-    return page.replace(CHARSET, f'{CHARSET}\n<meta http-equiv="Content-Security-Policy" content="{policy(page)}" />', 1)
+    return page.replace(
+        CHARSET,
+        f'{CHARSET}\n<meta http-equiv="Content-Security-Policy" content="{policy(page)}" />',
+        1,
+    )
 
 
 def _harden_pages(app: Sphinx, error: Exception | None) -> None:
@@ -50,7 +62,9 @@ def _harden_pages(app: Sphinx, error: Exception | None) -> None:
             continue  # not written by this run, or not a page
         page = harden(page)
         for found in THIRD_PARTY.findall(page):
-            logger.warning("a page asks a third party: %s", found, location=str(path.relative_to(app.outdir)))
+            logger.warning(
+                "a page asks a third party: %s", found, location=str(path.relative_to(app.outdir))
+            )
         path.write_text(page, encoding="utf-8")
 
 

@@ -8,7 +8,6 @@ Scripts and arrays are classic scripts (`LatentBook.define(...)`), not modules o
 page from disk refuses those two. One form serves both a server and `file://`.
 """
 
-import base64
 import hashlib
 import importlib
 import json
@@ -36,15 +35,22 @@ def digest(content: bytes) -> str:
 def classic_script(module: str) -> str:
     """A figure's module as the body of a function: no imports, and `export default` at the end becomes `return`."""
     if re.search(r"^import\b", module, re.M) or len(re.findall(r"^export\b", module, re.M)) != 1:
-        raise ValueError("a live figure's script imports nothing and has one line that begins with 'export default'")
+        raise ValueError(
+            "a live figure's script imports nothing and has one line that begins with 'export default'"
+        )
     return re.sub(r"^export\s+default\s+", "return ", module, flags=re.M)
 
 
 def current_sources(state: dict[str, Any]) -> tuple[str, str]:
     """The figure's script and style as they are today; the executed notebook may remember older ones."""
     module, _, name = str(state.get("_anywidget_id", "")).rpartition(".")
-    figure = getattr(importlib.import_module(module), name, None) if module.startswith("latent_book") else None
-    return tuple(str(getattr(figure, key, state.get(key, ""))) for key in ("_esm", "_css"))
+    figure = (
+        getattr(importlib.import_module(module), name, None)
+        if module.startswith("latent_book")
+        else None
+    )
+    sources = [str(getattr(figure, key, state.get(key, ""))) for key in ("_esm", "_css")]
+    return sources[0], sources[1]
 
 
 class Store:
@@ -72,7 +78,9 @@ class Store:
     def array(self, data: str) -> str:
         """The bytes of an array, given in base64."""
         name = digest(data.encode())
-        (self.folder / f"{name}.js").write_text(f'LatentBook.bytes("{name}", "{data}");\n', encoding="ascii")
+        (self.folder / f"{name}.js").write_text(
+            f'LatentBook.bytes("{name}", "{data}");\n', encoding="ascii"
+        )
         return name
 
 
@@ -87,7 +95,11 @@ def extract(models: dict[str, Any], store: Store) -> tuple[dict[str, Any], list[
             dead.append(model["model_name"])
             continue
         module, style = current_sources(state)
-        values = {k: v for k, v in state.items() if not k.startswith("_") and k not in ("layout", "tabbable", "tooltip")}
+        values = {
+            k: v
+            for k, v in state.items()
+            if not k.startswith("_") and k not in ("layout", "tabbable", "tooltip")
+        }
         arrays = [[b["path"], store.array(b["data"])] for b in model.get("buffers", [])]
         figures[model_id] = {
             "values": values | {"kernel": False},
@@ -98,7 +110,9 @@ def extract(models: dict[str, Any], store: Store) -> tuple[dict[str, Any], list[
     return figures, sorted(set(dead))
 
 
-def _page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+def _page(
+    app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None
+) -> None:
     """In place of myst-nb's widget manager: the page's figures as data, and the runtime that mounts them."""
     from myst_nb.sphinx_ import NbMetadataCollector
 
@@ -111,7 +125,11 @@ def _page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree:
     models = json.loads(stored[1]["body"].replace(r"<\/script>", "</script>"))["state"]
     figures, dead = extract(models, Store(Path(app.outdir) / "_static" / "live"))
     if dead:
-        logger.warning("these widgets need a kernel, and the site has none: %s", ", ".join(dead), location=pagename)
+        logger.warning(
+            "these widgets need a kernel, and the site has none: %s",
+            ", ".join(dead),
+            location=pagename,
+        )
     body = json.dumps(figures, separators=(",", ":")).replace("</", "<\\/")
     app.add_js_file(None, type="application/json", id="live-figures", body=body)
     app.add_js_file("live/live.js", defer="defer")
@@ -133,7 +151,9 @@ class Mounts(SphinxPostTransform):
                 continue
             view = re.search(r'"model_id":\s*"(\w+)"', kinds[VIEW].astext())
             if view is None:
-                raise ValueError(f"{self.env.docname}: a widget's view without a model: {kinds[VIEW].astext()[:200]}")
+                raise ValueError(
+                    f"{self.env.docname}: a widget's view without a model: {kinds[VIEW].astext()[:200]}"
+                )
             poster = next(iter(kinds["image/png"].findall(nodes.image))).deepcopy()
             poster["classes"] = ["lb-poster"]
             path = Path(self.env.srcdir) / poster["uri"].lstrip("/")
@@ -156,5 +176,7 @@ def _copy_runtime(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     """Register with Sphinx."""
     app.add_post_transform(Mounts)
-    app.connect("html-page-context", _page, priority=400)  # before myst-nb adds its own scripts, at 500
+    app.connect(
+        "html-page-context", _page, priority=400
+    )  # before myst-nb adds its own scripts, at 500
     app.connect("build-finished", _copy_runtime)

@@ -46,7 +46,9 @@ def read(text: str) -> nbformat.NotebookNode:
     mark = fingerprint(imported_files(cell.source for cell in code))
     for cell in code:
         directives, cell.source = split_directives(cell.source)
-        tags = {TAGS[d] for d in directives.items() if d in TAGS} | {TAGS[k] for k in directives if k in TAGS}
+        tags = {TAGS[d] for d in directives.items() if d in TAGS} | {
+            TAGS[k] for k in directives if k in TAGS
+        }
         if not cell.source.strip():
             tags.add("remove-cell")
         if tags:

@@ -1,0 +1,148 @@
+"""The book keeps its own rules: one name everywhere, every claim asserted, every exercise solved, every figure described."""
+
+import ast
+import re
+import subprocess
+import sys
+from configparser import ConfigParser
+
+import pytest
+import yaml
+from conftest import ROOT, cells, notebooks
+
+CHAPTERS = [p for p in notebooks() if p.parent.name == "nbs" and p.stem != "index"]
+CLAIMS = {  # what each chapter settles, by the number of the slide
+    "vision": ["S1.1", "S1.2", "S1.3", "S2.1", "S2.2", "S2.3"],
+    "pca": ["S4.1", "S4.2"],
+}
+each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+
+
+def directives(source: str) -> dict[str, str]:
+    """The `#|` lines of a cell."""
+    return dict(re.findall(r"^#\|\s*([\w-]+)\s*:?\s*(.*?)\s*$", source, re.M))
+
+
+def test_the_table_of_contents_names_every_notebook_once():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+    assert len(listed) == len(set(listed))
+    nbs = ROOT / "nbs"
+    assert {str(p.relative_to(nbs).with_suffix("")) for p in notebooks()} <= set(listed)
+
+
+@each_notebook
+def test_one_notebook_exports_one_module_of_its_name(path):
+    exports = [d["default_exp"] for _, s in cells(path, "code") if "default_exp" in (d := directives(s))]
+    if path.stem == "index":
+        assert exports == []
+    else:
+        assert exports == [path.stem]
+        assert (ROOT / "latent_book" / f"{path.stem}.py").exists()
+
+
+@each_notebook
+def test_a_notebook_opens_with_a_title_and_a_subtitle(path):
+    first = cells(path, "markdown")[0][1]
+    assert re.match(r"# [^\n]+\n\n> [^\n$]+$", first.strip()), "the first cell is '# Title', a blank line, '> Subtitle.'"
+
+
+@each_notebook
+def test_every_figure_has_a_caption_and_an_alternative_text(path):
+    for name, source in cells(path, "code"):
+        found = directives(source)
+        if "label" in found or "fig-cap" in found or "fig-alt" in found:
+            missing = {"label", "fig-cap", "fig-alt"} - {k for k, v in found.items() if v}
+            assert not missing, f"cell {name} lacks {missing}"
+            assert found["label"].startswith("fig-"), name
+
+
+@each_notebook
+def test_every_number_in_the_prose_that_the_run_should_give_is_given(path):
+    used = set(re.findall(r"\{glue:\w+\}`([\w-]+)", "\n".join(t for _, t in cells(path, "markdown"))))
+    given = set()
+    for _, source in cells(path, "code"):
+        given |= set(re.findall(r"glue\(\s*f?[\"']([\w-]+)", source))
+    assert used - given == set(), "the prose uses numbers that no cell glues under a literal name"
+    assert given - used == set(), "these numbers are glued and never used"
+
+
+@each_chapter
+def test_every_claim_of_the_chapter_is_asserted_where_it_is_named(path):
+    settled = [s for _, s in cells(path, "code") if re.search(r"^\s*assert ", s, re.M) and "hide" not in directives(s)]
+    for claim in CLAIMS[path.stem]:
+        assert any(re.search(rf"#.*\b{re.escape(claim)}\b", s) for s in settled), f"no visible cell asserts {claim}"
+
+
+@each_chapter
+def test_every_exercise_has_a_solution_that_asserts(path):
+    text = "\n".join(t for _, t in cells(path, "markdown"))
+    exercises = re.findall(r"^[`:]{3,}\{exercise\}.*\n(?::.*\n)*?:label: ([\w-]+)", text, re.M)
+    solved, open_solution, asserts = {}, None, 0
+    import json
+
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if start := re.search(r"\{solution-start\} ([\w-]+)", source):
+            open_solution, asserts = start[1], 0
+        elif open_solution and cell["cell_type"] == "code":
+            asserts += len(re.findall(r"^\s*assert ", source, re.M))
+        if "{solution-end}" in source and open_solution:
+            solved[open_solution], open_solution = asserts, None
+    assert len(exercises) >= 5
+    assert sorted(exercises) == sorted(solved)
+    assert min(solved.values()) >= 1, f"solutions without an assertion: {[k for k, v in solved.items() if not v]}"
+
+
+def imports(module: str) -> set[str]:
+    """The modules of the library that a module imports."""
+    tree = ast.parse((ROOT / "latent_book" / f"{module}.py").read_text(encoding="utf-8"))
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} if node.module != "latent_book" else {f"latent_book.{a.name}" for a in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
+
+
+LAYERS = [{"data", "plots"}, {"vision", "pca"}, {"widgets"}]  # a module imports from layers below its own
+
+
+def test_modules_depend_in_one_direction():
+    modules = {p.stem for p in (ROOT / "latent_book").glob("[!_]*.py")}
+    assert set().union(*LAYERS) == modules, "put the new module into its layer"
+    for height, layer in enumerate(LAYERS):
+        below = set().union(*LAYERS[:height])
+        for module in layer:
+            assert imports(module) <= below, f"{module} imports {imports(module) - below}"
+    for model in LAYERS[1]:
+        assert "plots" not in imports(model), "plots takes arrays; a model never draws"
+
+
+def run(code: str) -> str:
+    """What a fresh Python prints."""
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def test_importing_the_package_loads_nothing_but_itself():
+    assert run("import sys; a = set(sys.modules); import latent_book; print(sorted(set(sys.modules) - a))") == "['latent_book']\n"
+
+
+@pytest.mark.parametrize("module", ["data", "pca", "plots"])
+def test_these_modules_need_no_torch(module):
+    assert run(f"import sys, latent_book.{module}; print('torch' in sys.modules)") == "False\n"
+
+
+def test_the_address_and_the_version_stand_in_one_place():
+    settings = ConfigParser(delimiters=["="])
+    settings.read(ROOT / "settings.ini")
+    address, version = settings["DEFAULT"]["git_url"], settings["DEFAULT"]["version"]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    texts = [p for p in tracked if p.endswith((".py", ".md", ".ipynb", ".yml", ".toml", ".ini", ".cff", ".bib", "Makefile"))]
+    assert "settings.ini" in texts
+    made = {"latent_book/_modidx.py", "latent_book/__init__.py"}  # by nbdev, from settings.ini
+    holders = [p for p in texts if p not in made and (ROOT / p).exists() and address in (ROOT / p).read_text(encoding="utf-8")]
+    assert holders == ["settings.ini"]
+    assert f'__version__ = "{version}"' in (ROOT / "latent_book" / "__init__.py").read_text()
