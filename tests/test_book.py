@@ -34,7 +34,9 @@ def test_the_table_of_contents_names_every_notebook_once():
 
 @each_notebook
 def test_one_notebook_exports_one_module_of_its_name(path):
-    exports = [d["default_exp"] for _, s in cells(path, "code") if "default_exp" in (d := directives(s))]
+    exports = [
+        d["default_exp"] for _, s in cells(path, "code") if "default_exp" in (d := directives(s))
+    ]
     if path.stem == "index":
         assert exports == []
     else:
@@ -45,7 +47,9 @@ def test_one_notebook_exports_one_module_of_its_name(path):
 @each_notebook
 def test_a_notebook_opens_with_a_title_and_a_subtitle(path):
     first = cells(path, "markdown")[0][1]
-    assert re.match(r"# [^\n]+\n\n> [^\n$]+$", first.strip()), "the first cell is '# Title', a blank line, '> Subtitle.'"
+    assert re.match(r"# [^\n]+\n\n> [^\n$]+$", first.strip()), (
+        "the first cell is '# Title', a blank line, '> Subtitle.'"
+    )
 
 
 @each_notebook
@@ -60,7 +64,9 @@ def test_every_figure_has_a_caption_and_an_alternative_text(path):
 
 @each_notebook
 def test_every_number_in_the_prose_that_the_run_should_give_is_given(path):
-    used = set(re.findall(r"\{glue:\w+\}`([\w-]+)", "\n".join(t for _, t in cells(path, "markdown"))))
+    used = set(
+        re.findall(r"\{glue:\w+\}`([\w-]+)", "\n".join(t for _, t in cells(path, "markdown")))
+    )
     given = set()
     for _, source in cells(path, "code"):
         given |= set(re.findall(r"glue\(\s*f?[\"']([\w-]+)", source))
@@ -70,9 +76,15 @@ def test_every_number_in_the_prose_that_the_run_should_give_is_given(path):
 
 @each_chapter
 def test_every_claim_of_the_chapter_is_asserted_where_it_is_named(path):
-    settled = [s for _, s in cells(path, "code") if re.search(r"^\s*assert ", s, re.M) and "hide" not in directives(s)]
+    settled = [
+        s
+        for _, s in cells(path, "code")
+        if re.search(r"^\s*assert ", s, re.M) and "hide" not in directives(s)
+    ]
     for claim in CLAIMS[path.stem]:
-        assert any(re.search(rf"#.*\b{re.escape(claim)}\b", s) for s in settled), f"no visible cell asserts {claim}"
+        assert any(re.search(rf"#.*\b{re.escape(claim)}\b", s) for s in settled), (
+            f"no visible cell asserts {claim}"
+        )
 
 
 @each_chapter
@@ -92,7 +104,9 @@ def test_every_exercise_has_a_solution_that_asserts(path):
             solved[open_solution], open_solution = asserts, None
     assert len(exercises) >= 5
     assert sorted(exercises) == sorted(solved)
-    assert min(solved.values()) >= 1, f"solutions without an assertion: {[k for k, v in solved.items() if not v]}"
+    assert min(solved.values()) >= 1, (
+        f"solutions without an assertion: {[k for k, v in solved.items() if not v]}"
+    )
 
 
 def imports(module: str) -> set[str]:
@@ -101,13 +115,21 @@ def imports(module: str) -> set[str]:
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} if node.module != "latent_book" else {f"latent_book.{a.name}" for a in node.names}
+            names |= (
+                {node.module}
+                if node.module != "latent_book"
+                else {f"latent_book.{a.name}" for a in node.names}
+            )
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
 
 
-LAYERS = [{"data", "plots"}, {"vision", "pca"}, {"widgets"}]  # a module imports from layers below its own
+LAYERS = [
+    {"data", "plots"},
+    {"vision", "pca"},
+    {"widgets"},
+]  # a module imports from layers below its own
 
 
 def test_modules_depend_in_one_direction():
@@ -123,11 +145,18 @@ def test_modules_depend_in_one_direction():
 
 def run(code: str) -> str:
     """What a fresh Python prints."""
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_importing_the_package_loads_nothing_but_itself():
-    assert run("import sys; a = set(sys.modules); import latent_book; print(sorted(set(sys.modules) - a))") == "['latent_book']\n"
+    assert (
+        run(
+            "import sys; a = set(sys.modules); import latent_book; print(sorted(set(sys.modules) - a))"
+        )
+        == "['latent_book']\n"
+    )
 
 
 @pytest.mark.parametrize("module", ["data", "pca", "plots"])
@@ -139,10 +168,31 @@ def test_the_address_and_the_version_stand_in_one_place():
     settings = ConfigParser(delimiters=["="])
     settings.read(ROOT / "settings.ini")
     address, version = settings["DEFAULT"]["git_url"], settings["DEFAULT"]["version"]
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
-    texts = [p for p in tracked if p.endswith((".py", ".md", ".ipynb", ".yml", ".toml", ".ini", ".cff", ".bib", "Makefile"))]
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    texts = [
+        p
+        for p in tracked
+        if p.endswith((".py", ".md", ".ipynb", ".yml", ".toml", ".ini", ".cff", ".bib", "Makefile"))
+    ]
     assert "settings.ini" in texts
     made = {"latent_book/_modidx.py", "latent_book/__init__.py"}  # by nbdev, from settings.ini
-    holders = [p for p in texts if p not in made and (ROOT / p).exists() and address in (ROOT / p).read_text(encoding="utf-8")]
+    holders = [
+        p
+        for p in texts
+        if p not in made
+        and (ROOT / p).exists()
+        and address in (ROOT / p).read_text(encoding="utf-8")
+    ]
     assert holders == ["settings.ini"]
     assert f'__version__ = "{version}"' in (ROOT / "latent_book" / "__init__.py").read_text()
+
+
+def test_the_example_of_the_readme_runs_and_is_short():
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S
+    )
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+    lines = run(example).splitlines()
+    assert [line.rsplit(" ", 1)[0] for line in lines] == ["error per image", "nats per image"]
