@@ -7,6 +7,7 @@ __all__ = ['MNIST', 'FASHION_MNIST', 'ImageSet', 'mnist', 'digits8', 'photograph
            'data_folder', 'fetch']
 
 # %% ../nbs/workshop/data.ipynb #imports
+#| code-fold: true
 import gzip
 import hashlib
 import io
@@ -50,14 +51,20 @@ class ImageSet:
 
     def __getitem__(self, which: slice | list | np.ndarray) -> "ImageSet":
         if np.ndim(np.empty(len(self))[which]) != 1:
-            raise TypeError("index the set by a slice, a mask or a list; a single image is `data.images[i]`")
+            raise TypeError(
+                "index the set by a slice, a mask or a list; a single image is `data.images[i]`"
+            )
         return ImageSet(self.images[which], self.y[which], self.names)
 
 # %% ../nbs/workshop/data.ipynb #to-unit
-def _to_unit(values: Num[np.ndarray, "*n"], white: int, dtype: DTypeLike) -> Float[np.ndarray, "*n"]:
+def _to_unit(
+    values: Num[np.ndarray, "*n"], white: int, dtype: DTypeLike
+) -> Float[np.ndarray, "*n"]:
     """Grey values from 0 to `white` as floating point numbers from 0 to 1."""
     if not np.issubdtype(np.dtype(dtype), np.floating):
-        raise ValueError(f"dtype={dtype!r} cannot hold grey values between 0 and 1; use float32 or float64")
+        raise ValueError(
+            f"dtype={dtype!r} cannot hold grey values between 0 and 1; use float32 or float64"
+        )
     return np.divide(values, white, dtype=dtype)
 
 # %% ../nbs/workshop/data.ipynb #shipped
@@ -147,7 +154,9 @@ def photographs(dtype: DTypeLike = np.float64) -> ImageSet:
     return ImageSet(_to_unit(grey, 255, dtype), np.arange(2), names)
 
 # %% ../nbs/workshop/data.ipynb #patches
-def patches(n: int, size: int, rng: np.random.Generator | int, dtype: DTypeLike = np.float64) -> ImageSet:
+def patches(
+    n: int, size: int, rng: np.random.Generator | int, dtype: DTypeLike = np.float64
+) -> ImageSet:
     """Draw `n` square patches, `size` pixels a side, uniformly from the two photographs.
 
     Patches may overlap. Their class `y` is the photograph they come from.
@@ -168,7 +177,9 @@ def patches(n: int, size: int, rng: np.random.Generator | int, dtype: DTypeLike 
     if n < 1:
         raise ValueError(f"n={n}: ask for at least one patch")
     if not 1 <= size <= min(height, width):
-        raise ValueError(f"size={size}: the photographs have {height} x {width} pixels; use 1 to {height}")
+        raise ValueError(
+            f"size={size}: the photographs have {height} x {width} pixels; use 1 to {height}"
+        )
     rng = np.random.default_rng(rng)
     which = rng.integers(len(photos), size=n)
     top, left = rng.integers(height - size + 1, size=n), rng.integers(width - size + 1, size=n)
@@ -191,13 +202,19 @@ def read_idx(content: bytes) -> Num[np.ndarray, "..."]:
     ValueError : not IDX, or not as long as its header says.
     """
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES:
-        raise ValueError("these bytes are no IDX file; if it is still compressed, use gzip.decompress first")
+        raise ValueError(
+            "these bytes are no IDX file; if it is still compressed, use gzip.decompress first"
+        )
     dtype, header = np.dtype(_IDX_TYPES[content[2]]), 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4))
     wanted = header + dtype.itemsize * int(np.prod(shape))
     if len(content) != wanted:
-        raise ValueError(f"an IDX file of shape {shape} has {wanted} bytes, not {len(content)}; get it again")
-    return np.frombuffer(content, dtype, offset=header).reshape(shape).astype(dtype.newbyteorder("="))
+        raise ValueError(
+            f"an IDX file of shape {shape} has {wanted} bytes, not {len(content)}; get it again"
+        )
+    return (
+        np.frombuffer(content, dtype, offset=header).reshape(shape).astype(dtype.newbyteorder("="))
+    )
 
 # %% ../nbs/workshop/data.ipynb #source
 @dataclass(frozen=True)
@@ -226,6 +243,7 @@ _SPLIT_FILES = {
 }
 
 # %% ../nbs/workshop/data.ipynb #source-mnist
+#| code-fold: true
 MNIST = Source(
     title="MNIST",
     folder="mnist",
@@ -256,6 +274,7 @@ MNIST = Source(
 )
 
 # %% ../nbs/workshop/data.ipynb #source-fashion
+#| code-fold: true
 FASHION_MNIST = Source(
     title="Fashion-MNIST",
     folder="fashion_mnist",
@@ -282,7 +301,18 @@ FASHION_MNIST = Source(
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
     },
-    names=("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    names=(
+        "T-shirt",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
 )
 
 # %% ../nbs/workshop/data.ipynb #data-folder
@@ -339,7 +369,9 @@ def _download(
         time.sleep(turn)  # no pause before the first round
         for mirror in source.mirrors:
             try:
-                pooch.retrieve(mirror + file, f"sha256:{packed}", file, place, downloader=downloader)
+                pooch.retrieve(
+                    mirror + file, f"sha256:{packed}", file, place, downloader=downloader
+                )
             except (requests.RequestException, ValueError) as error:
                 faults[mirror.split("://")[-1].rstrip("/")] = _reason(error)
             except OSError as error:
@@ -380,13 +412,17 @@ def fetch(
     """
     _check_split(split)
     if timeout <= 0 or rounds < 1:
-        raise ValueError(f"timeout={timeout}, rounds={rounds}: use some seconds and at least one round")
+        raise ValueError(
+            f"timeout={timeout}, rounds={rounds}: use some seconds and at least one round"
+        )
     place = data_folder(folder) / source.folder
     found = {name: _on_disk(place, name, source.sha256[name][1]) for name in _SPLIT_FILES[split]}
     for name in [name for name, content in found.items() if content is None]:
         found[name], faults = _download(source, name, place, timeout, rounds, progress)
         if found[name] is None:
-            wanted = " and ".join(f"{name}.gz" for name, content in found.items() if content is None)
+            wanted = " and ".join(
+                f"{name}.gz" for name, content in found.items() if content is None
+            )
             tried = "; ".join(f"{mirror}: {fault}" for mirror, fault in faults.items())
             cure = f"try again later, or put {wanted} into {place}"
             raise ConnectionError(f"{source.title} could not be downloaded ({tried}); {cure}")

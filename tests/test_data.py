@@ -106,7 +106,9 @@ def test_damaged_or_missing_subset_is_refused_with_a_cure(tmp_path, monkeypatch)
     copy = tmp_path / "mnist_subset.npz"
     copy.write_bytes(content)
     monkeypatch.setattr(data, "_SUBSET", copy)
-    with pytest.raises(OSError, match=r"mnist_subset\.npz is damaged \(wrong SHA-256\); reinstall: pip install"):
+    with pytest.raises(
+        OSError, match=r"mnist_subset\.npz is damaged \(wrong SHA-256\); reinstall: pip install"
+    ):
         mnist()
     copy.unlink()
     with pytest.raises(OSError, match=r"mnist_subset\.npz is missing; reinstall"):
@@ -143,7 +145,9 @@ def test_import_is_light():
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_mnist_subset", ROOT / "scripts" / "make_mnist_subset.py")
+    spec = importlib.util.spec_from_file_location(
+        "make_mnist_subset", ROOT / "scripts" / "make_mnist_subset.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -170,7 +174,10 @@ def test_script_makes_the_shipped_file_again(script, tmp_path, monkeypatch):
         pytest.skip("the full MNIST is not on this machine; set LATENT_BOOK_DATA to test this")
     monkeypatch.setattr(sys, "argv", ["make_mnist_subset.py", str(folder), "--out", str(tmp_path)])
     script.main()
-    with np.load(tmp_path / "mnist_subset.npz") as made, np.load(ASSETS / "mnist_subset.npz") as shipped:
+    with (
+        np.load(tmp_path / "mnist_subset.npz") as made,
+        np.load(ASSETS / "mnist_subset.npz") as shipped,
+    ):
         assert set(made) == set(shipped)
         assert len(made) == 4
         for name in made:
@@ -178,7 +185,9 @@ def test_script_makes_the_shipped_file_again(script, tmp_path, monkeypatch):
 
 
 def test_script_refuses_a_folder_without_the_files(script, tmp_path):
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(np.zeros((3, 28, 28), np.uint8)))  # not genuine
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(
+        idx(np.zeros((3, 28, 28), np.uint8))
+    )  # not genuine
     with pytest.raises(SystemExit, match="lacks a genuine copy"):
         script.subset(tmp_path)
 
@@ -243,13 +252,17 @@ def test_patches_are_pieces_of_the_photographs():
     assert set(drawn.y) == {0, 1}
     for image, k in zip(drawn.images, drawn.y, strict=True):
         corners = np.argwhere(photos.images[k][: 427 - 11, : 640 - 11] == image[0, 0])
-        assert any(np.array_equal(photos.images[k][r : r + 12, c : c + 12], image) for r, c in corners)
+        assert any(
+            np.array_equal(photos.images[k][r : r + 12, c : c + 12], image) for r, c in corners
+        )
 
 
 def test_every_place_is_equally_likely(monkeypatch):
     """Two photographs of 5 x 7 pixels, each pixel of its own value: the first pixel tells where a patch begins."""
     pixels = np.arange(70, dtype=float).reshape(2, 5, 7)
-    monkeypatch.setattr(data, "photographs", lambda dtype: ImageSet(pixels, np.arange(2), ("a", "b")))
+    monkeypatch.setattr(
+        data, "photographs", lambda dtype: ImageSet(pixels, np.arange(2), ("a", "b"))
+    )
     drawn = patches(30_000, 3, np.random.default_rng(0))
     begin, count = np.unique(drawn.images[:, 0, 0], return_counts=True)
     assert set(begin) == set(pixels[:, :3, :5].ravel())  # all 2 * 3 * 5 places, and no other
@@ -349,7 +362,9 @@ TINY = Source(
     title="Tiny",
     folder="tiny",
     mirrors=(),
-    sha256={name: (sha256(PACKED[f"{name}.gz"]), sha256(content)) for name, content in CONTENTS.items()},
+    sha256={
+        name: (sha256(PACKED[f"{name}.gz"]), sha256(content)) for name, content in CONTENTS.items()
+    },
     names=tuple("0123456789"),
 )
 QUICK = {"timeout": 0.3, "rounds": 1, "progress": False}
@@ -419,7 +434,9 @@ def test_every_fault_alone_ends_in_one_line_and_no_half_file(server, tmp_path, f
     assert str(tmp_path / "tiny") in message
     assert all(name in message for name in PACKED)  # both files are wanted
     assert files_in(tmp_path) == []
-    assert caught.value.__cause__ is caught.value.__context__ is None  # one error, not a chain of four
+    assert (
+        caught.value.__cause__ is caught.value.__context__ is None
+    )  # one error, not a chain of four
 
 
 def test_all_faults_one_after_the_other_then_success(server, tmp_path):
@@ -550,4 +567,6 @@ def test_full_mnist_is_read_where_it_is_at_hand():
         pytest.skip("the full MNIST is not on this machine; set LATENT_BOOK_DATA to test this")
     assert full.images.shape == (10_000, 28, 28)
     rows = {row.tobytes() for row in full.X}
-    assert all(row.tobytes() in rows for row in mnist("test").X)  # the thousand are official test images
+    assert all(
+        row.tobytes() in rows for row in mnist("test").X
+    )  # the thousand are official test images
