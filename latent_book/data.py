@@ -7,7 +7,6 @@ __all__ = ['MNIST', 'FASHION_MNIST', 'ImageSet', 'mnist', 'digits8', 'photograph
            'data_folder', 'fetch']
 
 # %% ../nbs/workshop/data.ipynb #imports
-#| code-fold: true
 import gzip
 import hashlib
 import io
@@ -243,7 +242,6 @@ _SPLIT_FILES = {
 }
 
 # %% ../nbs/workshop/data.ipynb #source-mnist
-#| code-fold: true
 MNIST = Source(
     title="MNIST",
     folder="mnist",
@@ -274,7 +272,6 @@ MNIST = Source(
 )
 
 # %% ../nbs/workshop/data.ipynb #source-fashion
-#| code-fold: true
 FASHION_MNIST = Source(
     title="Fashion-MNIST",
     folder="fashion_mnist",
