@@ -18,7 +18,9 @@ from torch import Tensor, nn
 # %% ../nbs/vision.ipynb #causes-table
 PIXELS = 28  # on a side; the picture is the square from -1 to 1, so a pixel is 1/14 wide
 
-CAUSES: dict[str, tuple[float, float]] = {  # name: (lowest, highest); a column of z each, in this order
+CAUSES: dict[
+    str, tuple[float, float]
+] = {  # name: (lowest, highest); a column of z each, in this order
     "x": (-0.3, 0.3),
     "y": (-0.3, 0.3),
     "size": (0.5, 0.8),
@@ -35,7 +37,15 @@ _HIGHEST = torch.tensor([high for _, high in CAUSES.values()], dtype=torch.float
 _IS_CIRCULAR = torch.tensor([name in CIRCULAR for name in CAUSES])
 
 # %% ../nbs/vision.ipynb #causes-fn
-_DEFAULTS = {"x": 0.0, "y": 0.0, "size": 0.7, "distance": 1.25, "angle": 0.0, "brightness": 0.9, "light": 2.3}
+_DEFAULTS = {
+    "x": 0.0,
+    "y": 0.0,
+    "size": 0.7,
+    "distance": 1.25,
+    "angle": 0.0,
+    "brightness": 0.9,
+    "light": 2.3,
+}
 
 
 def causes(**named: float | Float[Tensor, "..."]) -> Float[Tensor, "B 7"]:
@@ -48,7 +58,9 @@ def causes(**named: float | Float[Tensor, "..."]) -> Float[Tensor, "B 7"]:
     """
     for name in named:
         if name not in CAUSES:
-            raise ValueError(f"there is no cause called {name!r}; the causes are {', '.join(CAUSES)}")
+            raise ValueError(
+                f"there is no cause called {name!r}; the causes are {', '.join(CAUSES)}"
+            )
     columns = [torch.as_tensor({**_DEFAULTS, **named}[name]) for name in CAUSES]
     dtype = next((c.dtype for c in columns if c.ndim), torch.get_default_dtype())
     return torch.stack(torch.broadcast_tensors(*[c.to(dtype).reshape(-1) for c in columns]), dim=1)
@@ -75,7 +87,9 @@ def _check_causes(z: Tensor) -> None:
         )
     if not z.isfinite().all():
         row = int((~z.isfinite()).any(dim=1).nonzero()[0])
-        raise ValueError(f"z has a NaN or an infinity in row {row}; drop such rows: z[z.isfinite().all(dim=1)]")
+        raise ValueError(
+            f"z has a NaN or an infinity in row {row}; drop such rows: z[z.isfinite().all(dim=1)]"
+        )
     slack = 1e-6  # the ends themselves, rounded to float32, are welcome
     outside = ((z < _LOWEST.to(z) - slack) | (z > _HIGHEST.to(z) + slack)).nonzero()
     if len(outside):
@@ -101,10 +115,15 @@ def _sides(corners: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _regular(n: int, first: float) -> list[tuple[float, float]]:
-    return [(math.cos(first + 2 * math.pi * k / n), math.sin(first + 2 * math.pi * k / n)) for k in range(n)]
+    return [
+        (math.cos(first + 2 * math.pi * k / n), math.sin(first + 2 * math.pi * k / n))
+        for k in range(n)
+    ]
 
 
-SIDES: dict[str, list[tuple[float, float]]] = {  # shape: (outward direction, distance from the centre) of each side
+SIDES: dict[
+    str, list[tuple[float, float]]
+] = {  # shape: (outward direction, distance from the centre) of each side
     "disc": [],  # no straight side
     "triangle": _sides(_regular(3, math.pi / 2)),
     "square": _sides(_regular(4, math.pi / 4)),
@@ -120,7 +139,9 @@ def _column(z: Tensor, name: str) -> Tensor:
 def _from_centre(z: Tensor) -> tuple[Tensor, Tensor]:
     """How far each pixel lies to the right of the object's centre, (B, 1, 28), and above it, (B, 28, 1)."""
     across = (torch.arange(PIXELS, dtype=z.dtype, device=z.device) + 0.5) * (2 / PIXELS) - 1
-    return across[None, :] - _column(z, "x"), -across[:, None] - _column(z, "y")  # the first row is the top
+    return across[None, :] - _column(z, "x"), -across[:, None] - _column(
+        z, "y"
+    )  # the first row is the top
 
 
 def signed_distances(z: Float[Tensor, "B 7"], shape: str) -> list[Float[Tensor, "B 28 28"]]:
@@ -129,13 +150,18 @@ def signed_distances(z: Float[Tensor, "B 7"], shape: str) -> list[Float[Tensor, 
     a, angle = apparent_size(z)[:, None, None], _column(z, "angle")
     if shape == "disc":
         return [a - torch.sqrt(right**2 + above**2 + 1e-12)]  # 1e-12: a root has no slope at zero
-    return [a * o - torch.cos(phi + angle) * right - torch.sin(phi + angle) * above for phi, o in SIDES[shape]]
+    return [
+        a * o - torch.cos(phi + angle) * right - torch.sin(phi + angle) * above
+        for phi, o in SIDES[shape]
+    ]
 
 # %% ../nbs/vision.ipynb #coverage
 SOFTNESS = 0.025  # tau, a third of a pixel
 
 
-def coverage(z: Float[Tensor, "B 7"], shape: str, softness: float = SOFTNESS) -> Float[Tensor, "B 28 28"]:
+def coverage(
+    z: Float[Tensor, "B 7"], shape: str, softness: float = SOFTNESS
+) -> Float[Tensor, "B 28 28"]:
     """How much of each pixel the object covers, in [0, 1]. `eq-vision-coverage`."""
     inside_all = torch.ones((), dtype=z.dtype, device=z.device)
     for d in signed_distances(z, shape):
@@ -185,22 +211,32 @@ def render(
     if not softness > 0:
         raise ValueError(f"softness must be positive, not {softness}; a hard edge has no gradient")
     blocks = [  # a thousand pictures at a time stay in the processor's cache
-        (_column(block, "brightness") * coverage(block, shape, softness) * shading(block, relief)).flatten(1)
+        (
+            _column(block, "brightness") * coverage(block, shape, softness) * shading(block, relief)
+        ).flatten(1)
         for block in z.split(1000)
     ]
     return torch.cat(blocks)
 
 # %% ../nbs/vision.ipynb #targets
 _PLAIN = ~_IS_CIRCULAR
-TARGETS = (*[n for n in CAUSES if n not in CIRCULAR], *[f"cos {n}" for n in CIRCULAR], *[f"sin {n}" for n in CIRCULAR])
+TARGETS = (
+    *[n for n in CAUSES if n not in CIRCULAR],
+    *[f"cos {n}" for n in CIRCULAR],
+    *[f"sin {n}" for n in CIRCULAR],
+)
 
 
 def to_targets(z: Float[Tensor, "B 7"]) -> Float[Tensor, "B 9"]:
     """Causes as the numbers that a regression can aim at: directions as cosine and sine, all with variance 1."""
     low, high = _LOWEST.to(z), _HIGHEST.to(z)
-    plain = (z - (low + high) / 2) / ((high - low) / math.sqrt(12))  # a uniform's standard deviation
+    plain = (z - (low + high) / 2) / (
+        (high - low) / math.sqrt(12)
+    )  # a uniform's standard deviation
     turn = z[:, _IS_CIRCULAR]
-    return torch.cat([plain[:, _PLAIN], math.sqrt(2) * turn.cos(), math.sqrt(2) * turn.sin()], dim=1)
+    return torch.cat(
+        [plain[:, _PLAIN], math.sqrt(2) * turn.cos(), math.sqrt(2) * turn.sin()], dim=1
+    )
 
 
 def from_targets(y: Float[Tensor, "B 9"]) -> Float[Tensor, "B 7"]:
@@ -221,13 +257,17 @@ class Analyser:
     random_state : seed of the initial weights and of the order of the pairs.
     """
 
-    def __init__(self, steps: int = 1500, batch: int = 64, rate: float = 6e-3, random_state: int = 0) -> None:
+    def __init__(
+        self, steps: int = 1500, batch: int = 64, rate: float = 6e-3, random_state: int = 0
+    ) -> None:
         self.steps, self.batch, self.rate, self.random_state = steps, batch, rate, random_state
 
     def fit(self, X: Float[Tensor, "N 784"], Z: Float[Tensor, "N 7"]) -> "Analyser":
         """Learn from N pairs of a picture and its causes."""
         if len(X) != len(Z) or not len(X):
-            raise ValueError(f"{len(X)} pictures and {len(Z)} rows of causes; fit wants pairs, at least one")
+            raise ValueError(
+                f"{len(X)} pictures and {len(Z)} rows of causes; fit wants pairs, at least one"
+            )
         chance = torch.Generator().manual_seed(self.random_state)
         self.net_, Y = _network(self.random_state), to_targets(Z)
         optimiser = torch.optim.Adam(self.net_.parameters())
@@ -269,7 +309,10 @@ def unexplained(guess: Float[Tensor, "N 9"], Z: Float[Tensor, "N 7"]) -> dict[st
     Y = to_targets(Z)
     fraction = ((guess - Y).square().mean(dim=0) / Y.var(dim=0)).tolist()
     of = dict(zip(TARGETS, fraction, strict=True))
-    return {name: (of[f"cos {name}"] + of[f"sin {name}"]) / 2 if name in CIRCULAR else of[name] for name in CAUSES}
+    return {
+        name: (of[f"cos {name}"] + of[f"sin {name}"]) / 2 if name in CIRCULAR else of[name]
+        for name in CAUSES
+    }
 
 # %% ../nbs/vision.ipynb #energy
 def energy(
@@ -311,7 +354,13 @@ def recovered(guess: Float[Tensor, "B 7"], z: Float[Tensor, "B 7"]) -> Bool[Tens
     off = {name: (guess - z)[:, i].abs() for i, name in enumerate(CAUSES)}
     turned = torch.remainder(off["angle"] + math.pi, 2 * math.pi) - math.pi
     looks = (apparent_size(guess) - apparent_size(z)).abs()
-    right = [off["x"] < 0.02, off["y"] < 0.02, looks < 0.02, off["brightness"] < 0.05, turned.abs() < 0.1]
+    right = [
+        off["x"] < 0.02,
+        off["y"] < 0.02,
+        looks < 0.02,
+        off["brightness"] < 0.05,
+        turned.abs() < 0.1,
+    ]
     return torch.stack(right).all(dim=0)
 
 # %% ../nbs/vision.ipynb #log-likelihood
@@ -320,7 +369,9 @@ def log_likelihood(
 ) -> Float[Tensor, "B"]:
     """log p(x|z) in nats, for Gaussian pixel noise of standard deviation sigma. A log density: may be positive. `eq-vision-likelihood`."""
     if not sigma > 0:
-        raise ValueError(f"sigma must be positive, not {sigma}; without noise the density is a spike")
+        raise ValueError(
+            f"sigma must be positive, not {sigma}; without noise the density is a spike"
+        )
     return -energy(x, z, shape) / sigma**2 - 0.5 * x.shape[-1] * math.log(2 * math.pi * sigma**2)
 
 # %% ../nbs/vision.ipynb #grid
@@ -328,10 +379,12 @@ def size_distance_grid(n: int) -> tuple[Float[Tensor, "n n 7"], float]:
     """Scenes at the midpoints of n by n cells over size (rows) and distance (columns), and the area of a cell."""
     (s_low, s_high), (d_low, d_high) = CAUSES["size"], CAUSES["distance"]
     middle = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    size, distance = torch.meshgrid(s_low + (s_high - s_low) * middle, d_low + (d_high - d_low) * middle, indexing="ij")
-    return causes(size=size.reshape(-1), distance=distance.reshape(-1)).reshape(n, n, -1), (s_high - s_low) * (
-        d_high - d_low
-    ) / n**2
+    size, distance = torch.meshgrid(
+        s_low + (s_high - s_low) * middle, d_low + (d_high - d_low) * middle, indexing="ij"
+    )
+    return causes(size=size.reshape(-1), distance=distance.reshape(-1)).reshape(n, n, -1), (
+        s_high - s_low
+    ) * (d_high - d_low) / n**2
 
 # %% ../nbs/vision.ipynb #bayes-on-grid
 def bayes_on_grid(
@@ -354,5 +407,10 @@ def keep_by_likelihood(
         If a likelihood exceeds the bound: what is kept would not follow the posterior.
     """
     if (log_lik > log_bound).any():
-        raise ValueError(f"a likelihood exceeds the bound by {(log_lik - log_bound).max():.3g} nats; raise log_bound")
-    return torch.rand(log_lik.shape, generator=generator, dtype=log_lik.dtype).log() < log_lik - log_bound
+        raise ValueError(
+            f"a likelihood exceeds the bound by {(log_lik - log_bound).max():.3g} nats; raise log_bound"
+        )
+    return (
+        torch.rand(log_lik.shape, generator=generator, dtype=log_lik.dtype).log()
+        < log_lik - log_bound
+    )

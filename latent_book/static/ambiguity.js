@@ -1,0 +1,112 @@
+/* ambiguity.js - size against distance: likelihood, prior and posterior of one noisy disc. Needs renderer.js before it. */
+const ambiguity = (() => {
+  /** The drawing of the disc for every cell of an n by n grid, first row = smallest size, first column = nearest. */
+  function drawings(n, [sizes, distances], others, lens) {
+    const table = new Float32Array(n * n * 784), one = new Float64Array(784), middle = ([low, high], i) => low + ((high - low) * (i + 0.5)) / n;
+    for (let i = 0, at = 0; i < n; i++)
+      for (let j = 0; j < n; j++, at += 784) {
+        const z = [...others];
+        z[2] = middle(sizes, i); z[3] = middle(distances, j);
+        table.set(renderer.draw(z, [], lens, one), at);
+      }
+    return table;
+  }
+  /** log p(x|z) in every cell, up to a constant. */
+  function logLikelihood(x, table, sigma) {
+    const cells = table.length / 784, out = new Float64Array(cells);
+    for (let i = 0, at = 0; i < cells; i++) {
+      let sum = 0;
+      for (let p = 0; p < 784; p++, at++) sum += (x[p] - table[at]) ** 2;
+      out[i] = -sum / (2 * sigma * sigma);
+    }
+    return out;
+  }
+  /** log p(z) in every cell, up to a constant: a Gaussian in the size, flat in the distance. */
+  const logPrior = (n, [low, high], mean, width) =>
+    Float64Array.from({ length: n * n }, (_, k) => -0.5 * ((low + ((high - low) * (Math.floor(k / n) + 0.5)) / n - mean) / width) ** 2);
+  /** The probability of every cell, from logarithms up to a constant. */
+  function normalised(...logs) {
+    const total = logs[0].map((_, k) => logs.reduce((sum, values) => sum + values[k], 0)), top = total.reduce((a, b) => Math.max(a, b), -Infinity);
+    const weights = total.map((v) => Math.exp(v - top)), sum = weights.reduce((a, b) => a + b, 0);
+    return weights.map((w) => w / sum);
+  }
+  /** Mean and standard deviation of value(size, distance) under the cells' probabilities. */
+  function moments(probability, n, [sizes, distances], value) {
+    let mean = 0, square = 0;
+    for (let k = 0; k < n * n; k++) {
+      const size = sizes[0] + ((sizes[1] - sizes[0]) * (Math.floor(k / n) + 0.5)) / n, distance = distances[0] + ((distances[1] - distances[0]) * ((k % n) + 0.5)) / n;
+      const v = value(size, distance);
+      mean += probability[k] * v; square += probability[k] * v * v;
+    }
+    return [mean, Math.sqrt(Math.max(0, square - mean * mean))];
+  }
+  return { drawings, logLikelihood, logPrior, normalised, moments };
+})();
+
+function render({ model, el }) {
+  const fig = kit.figure(model, el), n = model.get("cells"), ranges = model.get("ranges"), [sizes, distances] = ranges;
+  const others = model.get("others"), noise = kit.floats(model.get("noise")), lens = { softness: model.get("lens")[0], relief: model.get("lens")[1] };
+  const table = ambiguity.drawings(n, ranges, others, lens);
+  const grid = kit.el("div", { style: "display:grid;gap:12px 18px;width:100%;grid-template-columns:repeat(auto-fit,minmax(min(100%,250px),1fr));align-items:end" });
+  fig.stage.append(grid);
+  const seen = fig.pixels({ width: 28, height: 28, scale: 6, title: "what you see", label: "a noisy picture of a disc", into: grid });
+
+  const map = (title, colour) => {
+    const holder = kit.el("figure", { class: "lb-picture" }, kit.el("figcaption", {}, title));
+    grid.append(holder);
+    const axes = fig.plot({ width: 260, height: 200, x: distances, y: sizes, xlabel: "distance", ylabel: "size", label: title, into: holder });
+    const picture = axes.backdrop(fig.pixels({ width: n, height: n, label: title, into: null }));
+    picture.canvas.style.imageRendering = "auto";
+    const upwards = new Float64Array(n * n); // a canvas has its first row on top, the axis its smallest size below
+    return { axes, describe: picture.describe, show(probability) {
+      const top = probability.reduce((a, b) => Math.max(a, b), 0);
+      for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) upwards[(n - 1 - i) * n + j] = probability[i * n + j] / top;
+      picture.heat(upwards, colour);
+    } };
+  };
+  const likelihood = map("likelihood p(x|z): drag it", "data"), prior = map("prior p(z): drag it", "prior"), posterior = map("posterior p(z|x)", "latent");
+  const centre = posterior.axes.dots("ink", { radius: 4, opacity: 1 });
+  const middle = (distances[0] + distances[1]) / 2, [least, most] = model.get("looks");
+  fig.handle(likelihood.axes, { name: "data", label: "size over distance of the disc", get: () => [middle, middle * model.get("apparent")],
+    set: (d, s) => fig.set({ apparent: kit.clamp(s / d, least, most) }), text: ([d, s]) => `size over distance ${kit.number(s / d)}` });
+  fig.handle(prior.axes, { name: "prior", label: "expected size", get: () => [middle, model.get("mean")], set: (_, s) => fig.set({ mean: s }),
+    text: ([, s]) => `expected size ${kit.number(s)}` });
+
+  const out = fig.readout("latent");
+  out.node.style.gridColumn = "1 / -1";
+  fig.slider({ key: "apparent", label: "disc's size/distance", min: least, max: most, step: 0.01 });
+  fig.slider({ key: "sigma", label: "noise σ", min: 0.3, max: 2, step: 0.05 });
+  fig.slider({ key: "mean", label: "expected size", min: sizes[0], max: sizes[1], step: 0.01 });
+  fig.slider({ key: "width", label: "width of the prior", min: 0.01, max: 0.4, step: 0.01 });
+
+  let drawn = {};
+  fig.draw(() => {
+    const sigma = model.get("sigma"), apparent = model.get("apparent");
+    if (sigma !== drawn.sigma || apparent !== drawn.apparent) { // the picture has changed, not the prior alone
+      const z = [...others];
+      z[2] = apparent * z[3];
+      const x = renderer.draw(z, [], lens).map((v, p) => v + sigma * noise[p]);
+      drawn = { sigma, apparent, x, logLik: ambiguity.logLikelihood(x, table, sigma) };
+    }
+    const { x, logLik } = drawn, logPrior = ambiguity.logPrior(n, sizes, model.get("mean"), model.get("width"));
+    const probability = ambiguity.normalised(logLik, logPrior);
+    const [size, sizeSpread] = ambiguity.moments(probability, n, ranges, (s) => s), [distance, distanceSpread] = ambiguity.moments(probability, n, ranges, (_, d) => d);
+    const [ratio, ratioSpread] = ambiguity.moments(probability, n, ranges, (s, d) => s / d);
+    seen.paint(x, -sigma, 1 + sigma);
+    likelihood.show(ambiguity.normalised(logLik));
+    prior.show(ambiguity.normalised(logPrior));
+    posterior.show(probability);
+    centre.set([distance], [size]);
+    const give = (mean, spread, digits) => `${kit.number(mean, digits)} ± ${kit.number(spread, digits)}`;
+    const text = `posterior: size ${give(size, sizeSpread, 2)}, distance ${give(distance, distanceSpread, 2)}, size/distance ${give(ratio, ratioSpread, 3)}`;
+    out.set(text);
+    posterior.describe(text);
+    fig.say(text);
+  });
+  return fig.close;
+}
+render.maths = { posterior(x, n, ranges, others, lens, sigma, mean, width) {
+  const logLik = ambiguity.logLikelihood(x, ambiguity.drawings(n, ranges, others, lens), sigma);
+  return Array.from(ambiguity.normalised(logLik, ambiguity.logPrior(n, ranges[0], mean, width)));
+}, moments: (probability, n, ranges) => [ambiguity.moments(probability, n, ranges, (s) => s), ambiguity.moments(probability, n, ranges, (_, d) => d)] };
+export default { render };
