@@ -68,18 +68,19 @@ def build(*, strict: bool, jobs: int) -> int:
             "version": settings["DEFAULT"]["version"],
         },
     )
+    config.pop("comments_config")  # of an extension that we leave out
     with patch_docutils(), docutils_namespace():
         app = Sphinx(
             NOTEBOOKS, None, BUILD / "html", BUILD / "doctrees", "html", config,
             status=sys.stdout if strict else None, warningiserror=strict, keep_going=True, parallel=jobs,
         )  # fmt: skip
         app.setup_extension("sphinx_multitoc_numbering")
-        app.builder.allow_parallel = (
-            False  # reading executes the chapters and is parallel; writing shares one node
-        )
-        katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = (
-            True  # a formula that does not parse is an error, not red text
-        )
+        # It only reads the table of contents, but does not say that it may run in parallel.
+        app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
+        # Reading executes the chapters, in parallel; writing is quick, and shares one KaTeX process.
+        app.builder.allow_parallel = False
+        # A formula that does not parse is an error, not red text.
+        katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
         app.build()
     return app.statuscode
 
