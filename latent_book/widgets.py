@@ -6,7 +6,6 @@
 __all__ = ['STATIC', 'script', 'style', 'pack', 'LiveFigure', 'Frames', 'SceneFigure', 'AmbiguityFigure']
 
 # %% ../nbs/workshop/widgets.ipynb #imports
-#| code-fold: true
 import base64
 import io
 import itertools
@@ -202,9 +201,9 @@ class SceneFigure(LiveFigure):
     shape = T.Int(0).tag(sync=True)
     target = T.List(T.Float()).tag(sync=True)
     target_shape = T.Int(3).tag(sync=True)
-    ranges = T.List(T.Any()).tag(sync=True)
+    ranges: T.List = T.List().tag(sync=True)
     shapes = T.List(T.Unicode()).tag(sync=True)
-    sides = T.List(T.Any()).tag(sync=True)
+    sides: T.List = T.List().tag(sync=True)
     lens = T.List(T.Float()).tag(sync=True)
     poster_size = (6.0, 2.2)
 
@@ -251,7 +250,7 @@ class AmbiguityFigure(LiveFigure):
         sync=True
     )  # the causes of the disc; size and distance are replaced
     noise = T.Bytes().tag(sync=True)  # one fixed draw, 784 numbers of variance 1
-    ranges = T.List(T.Any()).tag(sync=True)  # of size and of distance
+    ranges: T.List = T.List().tag(sync=True)  # of size and of distance
     lens = T.List(T.Float()).tag(sync=True)
     poster_size = (6.4, 2.2)
 
