@@ -6,7 +6,6 @@
 __all__ = ['PALETTE', 'COLOR', 'contrast_ratio', 'palette_css', 'use_style', 'dark_theme', 'image_grid']
 
 # %% ../nbs/workshop/plots.ipynb #imports
-#| code-fold: true
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 

@@ -11,8 +11,10 @@ import argparse
 import importlib.util
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, LIBRARY, BUILD = ROOT / "nbs", ROOT / "latent_book", ROOT / "_build"
@@ -44,8 +46,49 @@ def export() -> list[str]:
     return changed
 
 
-def build(*, strict: bool, jobs: int) -> int:
-    """Render the book with Jupyter Book's configuration; Sphinx itself runs the pages in parallel. Returns 0 if all is well."""
+def execute(jobs: int) -> bool:
+    """Run the chapters whose outputs are not in the cache, several at a time; Sphinx would run one after the other.
+    Returns whether all ran to their end."""
+    from jupyter_cache import get_cache
+    from jupyter_cache.base import CacheBundleIn
+
+    from sphinxext.notebook import read
+
+    cache, todo = get_cache(str(BUILD / "execution")), []
+    for path in sorted(NOTEBOOKS.rglob("*.ipynb"), key=lambda p: -p.stat().st_size):
+        if ".ipynb_checkpoints" not in path.parts:
+            try:
+                cache.match_cache_notebook(read(path.read_text(encoding="utf-8")))
+            except KeyError:
+                todo.append(path)
+    complete = True
+    with ProcessPoolExecutor(jobs) as pool:
+        for path, (notebook, seconds, trouble) in zip(todo, pool.map(_run, todo), strict=True):
+            if trouble:
+                print(f"{path.relative_to(ROOT)} stopped:\n{trouble}", file=sys.stderr)
+                complete = False
+            else:
+                print(f"executed {path.relative_to(ROOT)} in {seconds:.1f} s", flush=True)
+                bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    return complete
+
+
+def _run(path: Path) -> tuple[Any, float, str]:
+    """Execute one notebook; returns it with its outputs, the seconds it took, and what went wrong, if anything did."""
+    from jupyter_cache.executors.utils import single_nb_execution
+
+    from sphinxext.notebook import read
+
+    notebook = read(path.read_text(encoding="utf-8"))
+    result = single_nb_execution(
+        notebook, cwd=str(path.parent), allow_errors=False, timeout=300, meta_override=True
+    )
+    return notebook, result.time, result.exc_string or ""
+
+
+def build(*, strict: bool) -> int:
+    """Render the book with Jupyter Book's configuration. Returns 0 if all is well."""
     from jupyter_book.config import get_final_config
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace, patch_docutils
@@ -72,13 +115,9 @@ def build(*, strict: bool, jobs: int) -> int:
     with patch_docutils(), docutils_namespace():
         app = Sphinx(
             NOTEBOOKS, None, BUILD / "html", BUILD / "doctrees", "html", config,
-            status=sys.stdout if strict else None, warningiserror=strict, keep_going=True, parallel=jobs,
+            status=sys.stdout if strict else None, warningiserror=strict, keep_going=True, parallel=1,
         )  # fmt: skip
         app.setup_extension("sphinx_multitoc_numbering")
-        # It only reads the table of contents, but does not say that it may run in parallel.
-        app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
-        # Reading executes the chapters, in parallel; writing is quick, and shares one KaTeX process.
-        app.builder.allow_parallel = False
         # A formula that does not parse is an error, not red text.
         katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
         app.build()
@@ -92,7 +131,7 @@ def main() -> int:
     )
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
     parser.add_argument("--export-only", action="store_true", help="only export the library")
-    parser.add_argument("--jobs", type=int, default=2, help="pages at a time (2)")
+    parser.add_argument("--jobs", type=int, default=2, help="chapters executed at a time (2)")
     options = parser.parse_args()
     # The kernels and the theme's mathematics: one thread for each of the parallel pages, and the node that pip installed.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -108,7 +147,9 @@ def main() -> int:
         print("exported", name)
     if options.export_only:
         return 0
-    status = build(strict=options.strict, jobs=options.jobs)
+    if not execute(options.jobs):
+        return 1
+    status = build(strict=options.strict)
     print(f"\nThe book: {BUILD / 'html' / 'index.html'}")
     return status
 
