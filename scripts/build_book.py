@@ -8,7 +8,9 @@ the library did, is executed again (see sphinxext/notebook.py).
 """
 
 import argparse
+import hashlib
 import importlib.util
+import json
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -21,16 +23,12 @@ NOTEBOOKS, LIBRARY, BUILD = ROOT / "nbs", ROOT / "latent_book", ROOT / "_build"
 
 
 def export() -> list[str]:
-    """Export the notebooks to the library. Modules whose content stays the same keep their date, so that the pages which
-    depend on them are not built again. Returns the names of those that changed."""
-    sources = [p for p in NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
-    modules = list(LIBRARY.glob("*.py"))
+    """Export the notebooks to the library if their code has changed. Modules whose content stays the same keep their date,
+    so that the pages which depend on them are not built again. Returns the names of those that changed."""
     stamp = BUILD / "exported"
-    if stamp.exists() and all(
-        p.stat().st_mtime < stamp.stat().st_mtime for p in [*sources, *modules]
-    ):
+    if stamp.exists() and stamp.read_text() == _state_of_code():
         return []
-    before = {p: (p.read_bytes(), p.stat()) for p in modules}
+    before = {p: (p.read_bytes(), p.stat()) for p in LIBRARY.glob("*.py")}
     from nbdev.doclinks import nbdev_export
 
     nbdev_export()
@@ -42,8 +40,28 @@ def export() -> list[str]:
         else:
             changed.append(path.name)
     BUILD.mkdir(exist_ok=True)
-    stamp.touch()
+    stamp.write_text(_state_of_code())
     return changed
+
+
+def _notebooks() -> list[Path]:
+    """All chapters, the largest first: it is likely to run longest."""
+    found = [p for p in NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    return sorted(found, key=lambda p: (-p.stat().st_size, p))
+
+
+def _state_of_code() -> str:
+    """A fingerprint of the notebooks' code and titles, and of the modules made from them."""
+    digest = hashlib.sha256()
+    for path in _notebooks():
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        told = [cells[0], *(cell for cell in cells if cell["cell_type"] == "code")]
+        digest.update(
+            json.dumps([str(path), [[cell["id"], cell["source"]] for cell in told]]).encode()
+        )
+    for path in sorted(LIBRARY.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def execute(jobs: int) -> bool:
@@ -55,12 +73,11 @@ def execute(jobs: int) -> bool:
     from sphinxext.notebook import read
 
     cache, todo = get_cache(str(BUILD / "execution")), []
-    for path in sorted(NOTEBOOKS.rglob("*.ipynb"), key=lambda p: -p.stat().st_size):
-        if ".ipynb_checkpoints" not in path.parts:
-            try:
-                cache.match_cache_notebook(read(path.read_text(encoding="utf-8")))
-            except KeyError:
-                todo.append(path)
+    for path in _notebooks():
+        try:
+            cache.match_cache_notebook(read(path.read_text(encoding="utf-8")))
+        except KeyError:
+            todo.append(path)
     complete = True
     with ProcessPoolExecutor(jobs) as pool:
         for path, (notebook, seconds, trouble) in zip(todo, pool.map(_run, todo), strict=True):
@@ -141,6 +158,8 @@ def main() -> int:
     os.environ["PATH"] = os.pathsep.join(
         [*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]]
     )
+    # jsonschema would compile 38 grammars for a format check that no notebook needs: two seconds of each build.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     for name in export():
