@@ -1,0 +1,79 @@
+/* components.js - a digit rebuilt from its first components: what the code gains, the error loses. */
+/** The code of x: its shadow on each component (rows of W, one after the other). */
+function codes(x, mu, W) {
+  const D = x.length, z = new Float64Array(W.length / D);
+  for (let l = 0; l < z.length; l++) {
+    let sum = 0;
+    for (let d = 0; d < D; d++) sum += W[l * D + d] * (x[d] - mu[d]);
+    z[l] = sum;
+  }
+  return z;
+}
+/** The picture that the first k numbers of the code decode to. */
+function rebuild(z, mu, W, k) {
+  const D = mu.length, out = Float64Array.from(mu);
+  for (let l = 0; l < k; l++) for (let d = 0; d < D; d++) out[d] += z[l] * W[l * D + d];
+  return out;
+}
+/** Squared distance that is left after 0, 1, 2, ... components; the first is the distance from the mean. */
+function errors(x, mu, z) {
+  const left = [x.reduce((sum, v, d) => sum + (v - mu[d]) ** 2, 0)];
+  for (const v of z) left.push(left[left.length - 1] - v * v);
+  return left;
+}
+
+function render({ model, el }) {
+  const fig = kit.figure(model, el), mu = kit.floats(model.get("mu")), W = kit.floats(model.get("W")), side = Math.round(Math.sqrt(mu.length));
+  const grey = kit.bytes(model.get("images")), D = mu.length, most = W.length / D, digits = grey.length / D;
+  const all = Array.from({ length: digits }, (_, i) => {
+    const x = Float64Array.from(grey.subarray(i * D, (i + 1) * D), (v) => v / 255), z = codes(x, mu, W);
+    return { x, z, left: errors(x, mu, z) };
+  });
+  const row = kit.el("div", { style: "display:grid;gap:12px;width:100%;justify-content:center;align-items:end;grid-template-columns:repeat(4,minmax(0,132px))" });
+  fig.stage.append(row);
+  const pixels = { width: side, height: side, scale: 5, into: row };
+  const image = fig.pixels({ ...pixels, title: "x", label: "the digit" });
+  const added = fig.pixels({ ...pixels, title: "last component", label: "the component added last" });
+  const rebuilt = fig.pixels({ ...pixels, title: "rebuilt", label: "the digit, rebuilt" });
+  const missing = fig.pixels({ ...pixels, title: "missing", label: "what is missing" });
+  const highest = Math.max(...all.map((a) => a.left[0]));
+  const plot = fig.plot({ width: 420, height: 190, x: [0, most], y: [0, 1.12 * highest], xlabel: "components", ylabel: "squared distance", label: "variance kept and error against components" });
+  const kept = plot.line("recon", { area: 0, opacity: 0.25 }), error = plot.line("kl", { area: 0, opacity: 0.3 });
+  const edge = plot.line("kl"), total = plot.line("ink", { dash: "5 4", thickness: 1.5 }), here = plot.line("latent", { thickness: 2.5 });
+  const names = [plot.text("recon", { anchor: "end" }), plot.text("kl")];
+  const steps = kit.linspace(0, most, most + 1);
+  const out = fig.readout("ink");
+  out.node.style.gridColumn = "1 / -1";
+  fig.choice({ key: "digit", label: "digit", options: model.get("names") });
+  fig.slider({ key: "k", label: "components", min: 0, max: most, step: 1 });
+  fig.handle(plot, { label: "components", name: "latent", step: 1, text: ([k]) => `${k} components`,
+    get: () => [model.get("k"), all[model.get("digit")].left[model.get("k")]], set: (k) => fig.write("k", undefined, Math.round(k)) });
+
+  fig.draw(() => {
+    const k = model.get("k"), { x, z, left } = all[model.get("digit")], x_hat = rebuild(z, mu, W, k);
+    image.paint(x);
+    rebuilt.paint(x_hat);
+    missing.signed(x.map((v, d) => v - x_hat[d]), 1);
+    const last = k ? W.subarray((k - 1) * D, k * D) : new Float32Array(D);
+    added.signed(last, 1.2 * Math.max(0.01, ...last.map(Math.abs)));
+    kept.set(steps, steps.map(() => left[0]));
+    error.set(steps, left);
+    edge.set(steps, left);
+    total.set([0, most], [left[0], left[0]]);
+    here.set([k, k], [0, left[0]]);
+    names[0].set(most, left[0], "variance kept", -6, 18);
+    names[1].set(0, 0, "error", 8, -8);
+    const text = `${k} components: kept ${kit.number(left[0] - left[k], 2)} + error ${kit.number(left[k], 2)} = ${kit.number(left[0], 2)}`;
+    out.set(text);
+    rebuilt.describe(`the digit, rebuilt from ${k} components`);
+    missing.describe(`what is missing; squared distance ${kit.number(left[k], 2)}`);
+    fig.say(text);
+  });
+  return fig.close;
+}
+render.maths = {
+  codes: (x, mu, W) => Array.from(codes(x, mu, W.flat())),
+  rebuild: (z, mu, W, k) => Array.from(rebuild(z, mu, W.flat(), k)),
+  errors,
+};
+export default { render };

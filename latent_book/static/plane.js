@@ -1,0 +1,48 @@
+/* plane.js - the plane of the first two components: what each of its points decodes to. */
+/** The picture at a point z of the plane; W holds its two directions, one after the other. */
+function decode(z, mu, W) {
+  const D = mu.length, out = new Float64Array(D);
+  for (let d = 0; d < D; d++) out[d] = mu[d] + z[0] * W[d] + z[1] * W[D + d];
+  return out;
+}
+/** The number of the point nearest to z, in a list x0, y0, x1, y1, ... */
+function nearest(z, points) {
+  let best = 0, least = Infinity;
+  for (let i = 0; i < points.length; i += 2) {
+    const distance = (points[i] - z[0]) ** 2 + (points[i + 1] - z[1]) ** 2;
+    if (distance < least) { least = distance; best = i / 2; }
+  }
+  return best;
+}
+
+function render({ model, el }) {
+  const fig = kit.figure(model, el), mu = kit.floats(model.get("mu")), W = kit.floats(model.get("W")), side = Math.round(Math.sqrt(mu.length));
+  const points = kit.floats(model.get("codes")), y = kit.bytes(model.get("y")), reach = model.get("reach"), names = model.get("names");
+  const plot = fig.plot({ width: 380, height: 340, x: [-reach, reach], y: [-reach, reach], equal: true, xlabel: "first code", ylabel: "second code", label: "digits by their first two codes" });
+  const numerals = kit.svg("g", { fill: kit.color("data"), "text-anchor": "middle", "aria-hidden": "true" });
+  y.forEach((k, i) => {
+    const t = kit.svg("text", { x: plot.px(points[2 * i]).toFixed(1), y: (plot.py(points[2 * i + 1]) + 3).toFixed(1) }, names[k]);
+    t.style.fontSize = "9px";
+    numerals.append(t);
+  });
+  plot.inside.append(numerals);
+  const column = fig.column(), decoded = fig.pixels({ width: side, height: side, scale: 6, title: "decoded", label: "the decoded point", into: column });
+  const out = fig.readout("latent", column), near = fig.readout("data", column);
+  const go = (z) => fig.set({ at: z.map((v) => Math.round(100 * kit.clamp(v, -reach, reach)) / 100) });
+  fig.slider({ key: "at", index: 0, label: "first code", min: -reach, max: reach, step: 0.05 });
+  fig.slider({ key: "at", index: 1, label: "second code", min: -reach, max: reach, step: 0.05 });
+  fig.handle(plot, { label: "point of the plane", name: "latent", get: () => model.get("at"), set: (a, b) => go([a, b]) });
+  plot.svg.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse" && !event.buttons) go(plot.at(event)); });
+
+  fig.draw(() => {
+    const z = model.get("at"), digit = names[y[nearest(z, points)]];
+    decoded.paint(decode(z, mu, W));
+    out.set(`z = (${kit.number(z[0], 1)}, ${kit.number(z[1], 1)})`);
+    near.set(`nearest digit here: ${digit}`);
+    decoded.describe(`what the point ${kit.number(z[0], 1)}, ${kit.number(z[1], 1)} decodes to`);
+    fig.say(`${kit.number(z[0], 1)}, ${kit.number(z[1], 1)}; nearest digit ${digit}`);
+  });
+  return fig.close;
+}
+render.maths = { decode: (z, mu, W) => Array.from(decode(z, mu, W.flat())), nearest: (z, points) => nearest(z, points.flat()) };
+export default { render };

@@ -1,0 +1,64 @@
+/* rotate.js - turn an axis through a cloud of points: variance along it and error across it trade at a fixed sum. */
+const RADIUS = 2.4; // where the handle sits on the axis
+/** Mean squares of the centred points along the axis and across it. */
+function split(points, degrees) {
+  const c = Math.cos((degrees * Math.PI) / 180), s = Math.sin((degrees * Math.PI) / 180);
+  let kept = 0, error = 0;
+  for (const [x, y] of points) { kept += (c * x + s * y) ** 2; error += (c * y - s * x) ** 2; }
+  return { kept: kept / points.length, error: error / points.length };
+}
+/** Direction of the leading eigenvector of a 2 x 2 covariance, in degrees from 0 to 180. */
+function best(points) {
+  let xx = 0, xy = 0, yy = 0;
+  for (const [x, y] of points) { xx += x * x; xy += x * y; yy += y * y; }
+  const degrees = (90 * Math.atan2(2 * xy, xx - yy)) / Math.PI;
+  return (degrees + 180) % 180;
+}
+
+function render({ model, el }) {
+  const fig = kit.figure(model, el), flat = kit.floats(model.get("points")), points = [];
+  for (let i = 0; i < flat.length; i += 2) points.push([flat[i], flat[i + 1]]);
+  const plane = fig.plot({ width: 290, height: 280, x: [-3, 3], y: [-3, 3], equal: true, label: "points, and an axis through their mean" });
+  const across = kit.svg("path", { stroke: kit.color("kl"), "stroke-width": 1, "stroke-dasharray": "3 2", fill: "none", opacity: 0.8 });
+  plane.inside.append(across);
+  const axis = plane.line("latent"), cloud = plane.dots("data", { radius: 2.6 }), shadows = plane.dots("recon", { radius: 2.2 });
+  cloud.set(points.map((p) => p[0]), points.map((p) => p[1]));
+
+  const degrees = kit.linspace(0, 180, 91), along = Array.from(degrees, (a) => split(points, a).kept), { kept, error } = split(points, 0), total = kept + error;
+  const curve = fig.plot({ width: 320, height: 280, x: [0, 180], y: [0, 1.1 * total], xlabel: "angle of the axis, degrees", ylabel: "mean square", label: "variance and error against the angle" });
+  const low = curve.line("recon", { area: 0, opacity: 0.25 }), whole = curve.line("ink", { dash: "5 4", thickness: 1.5 }), rim = curve.line("recon"), here = curve.line("latent", { thickness: 2.5 });
+  low.set(degrees, along);
+  rim.set(degrees, along);
+  whole.set([0, 180], [total, total]);
+  const names = [curve.text("recon", { anchor: "middle" }), curve.text("kl", { anchor: "middle" }), curve.text("ink", { anchor: "end" })];
+  const top = best(points);
+  names[0].set(top, 0, "variance along the axis", 0, -14);
+  names[1].set((top + 90) % 180, 0.72 * total, "error");
+  names[2].set(180, total, "total: fixed", -4, -5);
+  const out = fig.readout("ink");
+  out.node.style.gridColumn = "1 / -1";
+
+  const turn = (a) => fig.write("angle", undefined, Math.round((((a % 180) + 180) % 180) * 10) / 10);
+  fig.slider({ key: "angle", label: "angle", min: 0, max: 180, step: 1, format: (v) => `${kit.number(v, 0)}°` });
+  fig.button({ label: "show the eigenvector", act: () => turn(top) });
+  const radians = () => (model.get("angle") * Math.PI) / 180;
+  fig.handle(plane, { label: "axis", name: "latent", step: 0.2, text: () => `axis at ${kit.number(model.get("angle"), 0)} degrees`,
+    get: () => [RADIUS * Math.cos(radians()), RADIUS * Math.sin(radians())], set: (x, y) => { if (x || y) turn((Math.atan2(y, x) * 180) / Math.PI); } });
+  fig.handle(curve, { label: "angle of the axis", name: "latent", step: 2, text: () => `${kit.number(model.get("angle"), 0)} degrees`,
+    get: () => [model.get("angle"), split(points, model.get("angle")).kept], set: (a) => fig.write("angle", undefined, Math.round(a)) });
+
+  fig.draw(() => {
+    const c = Math.cos(radians()), s = Math.sin(radians()), now = split(points, model.get("angle"));
+    const feet = points.map(([x, y]) => [c * (c * x + s * y), s * (c * x + s * y)]);
+    across.setAttribute("d", points.map(([x, y], i) => `M${plane.px(x).toFixed(1)} ${plane.py(y).toFixed(1)}L${plane.px(feet[i][0]).toFixed(1)} ${plane.py(feet[i][1]).toFixed(1)}`).join(""));
+    shadows.set(feet.map((p) => p[0]), feet.map((p) => p[1]));
+    axis.set([-5 * c, 5 * c], [-5 * s, 5 * s]);
+    here.set([model.get("angle"), model.get("angle")], [0, total]);
+    const text = `variance ${kit.number(now.kept, 2)} + error ${kit.number(now.error, 2)} = ${kit.number(total, 2)}`;
+    out.set(text);
+    fig.say(text);
+  });
+  return fig.close;
+}
+render.maths = { split, best };
+export default { render };
