@@ -9,6 +9,7 @@ __all__ = ['PIXELS', 'CAUSES', 'CIRCULAR', 'SIDES', 'SHAPES', 'SOFTNESS', 'RELIE
            'size_distance_grid', 'bayes_on_grid', 'keep_by_likelihood']
 
 # %% ../nbs/vision.ipynb #imports
+#| code-fold: true
 import math
 
 import torch
@@ -16,11 +17,10 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 # %% ../nbs/vision.ipynb #causes-table
-PIXELS = 28  # on a side; the picture is the square from -1 to 1, so a pixel is 1/14 wide
+PIXELS = 28  # on a side; the picture runs from -1 to 1, so a pixel is 1/14 wide
 
-CAUSES: dict[
-    str, tuple[float, float]
-] = {  # name: (lowest, highest); a column of z each, in this order
+# name: (lowest, highest); z has a column for each, in this order
+CAUSES: dict[str, tuple[float, float]] = {
     "x": (-0.3, 0.3),
     "y": (-0.3, 0.3),
     "size": (0.5, 0.8),
@@ -49,7 +49,9 @@ _DEFAULTS = {
 
 
 def causes(**named: float | Float[Tensor, "..."]) -> Float[Tensor, "B 7"]:
-    """Scenes with the named causes; the others keep a default. Numbers and tensors of one length broadcast.
+    """Scenes with the named causes; the others keep a default.
+
+    Numbers and tensors of one length broadcast.
 
     Raises
     ------
@@ -63,27 +65,31 @@ def causes(**named: float | Float[Tensor, "..."]) -> Float[Tensor, "B 7"]:
             )
     columns = [torch.as_tensor({**_DEFAULTS, **named}[name]) for name in CAUSES]
     dtype = next((c.dtype for c in columns if c.ndim), torch.get_default_dtype())
-    return torch.stack(torch.broadcast_tensors(*[c.to(dtype).reshape(-1) for c in columns]), dim=1)
+    columns = [c.to(dtype).reshape(-1) for c in columns]
+    return torch.stack(torch.broadcast_tensors(*columns), dim=1)
 
 # %% ../nbs/vision.ipynb #sample-causes
 def sample_causes(n: int, generator: torch.Generator) -> Float[Tensor, "n 7"]:
-    """Draw `n` scenes from the prior: every cause uniform in its range, independent of the others."""
+    """Draw `n` scenes from the prior: all causes uniform and independent."""
     low, high = _LOWEST.float(), _HIGHEST.float()
     return low + (high - low) * torch.rand(n, len(CAUSES), generator=generator)
 
 # %% ../nbs/vision.ipynb #keep-in-range
 def keep_in_range(z: Float[Tensor, "B 7"]) -> Float[Tensor, "B 7"]:
-    """The nearest causes within `CAUSES`: directions are turned by whole turns, the others stop at the ends."""
+    """The nearest causes in range: directions turn by whole turns, the others stop."""
     round_the_circle = torch.remainder(z + math.pi, 2 * math.pi) - math.pi
-    return torch.where(_IS_CIRCULAR, round_the_circle, z).clamp(_LOWEST.to(z), _HIGHEST.to(z))
+    z = torch.where(_IS_CIRCULAR, round_the_circle, z)
+    return z.clamp(_LOWEST.to(z), _HIGHEST.to(z))
 
-
+# %% ../nbs/vision.ipynb #check-causes
+#| code-fold: true
 def _check_causes(z: Tensor) -> None:
     if not z.is_floating_point():
         raise TypeError(f"causes are real numbers, not {z.dtype}; pass z.float()")
     if z.ndim != 2 or z.shape[1] != len(CAUSES):
         raise ValueError(
-            f"z has shape {tuple(z.shape)}; it wants one row a scene and {len(CAUSES)} columns: {', '.join(CAUSES)}"
+            f"z has shape {tuple(z.shape)}; it wants one row a scene and "
+            f"{len(CAUSES)} columns: {', '.join(CAUSES)}"
         )
     if not z.isfinite().all():
         row = int((~z.isfinite()).any(dim=1).nonzero()[0])
@@ -96,7 +102,8 @@ def _check_causes(z: Tensor) -> None:
         row, column = outside[0].tolist()
         name, (low, high) = _NAMES[column], CAUSES[_NAMES[column]]
         raise ValueError(
-            f"{name} = {z[row, column]:.4g} in row {row} lies outside [{low:.4g}, {high:.4g}]; keep_in_range(z) mends it"
+            f"{name} = {z[row, column]:.4g} in row {row} lies outside "
+            f"[{low:.4g}, {high:.4g}]; keep_in_range(z) mends it"
         )
 
 # %% ../nbs/vision.ipynb #apparent-size
@@ -106,7 +113,7 @@ def apparent_size(z: Float[Tensor, "B 7"]) -> Float[Tensor, "B"]:
 
 # %% ../nbs/vision.ipynb #shapes
 def _sides(corners: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """For corners in anticlockwise order, each side's outward direction and its distance from the centre."""
+    """Each side's outward direction and distance, for corners in anticlockwise order."""
     sides = []
     for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
         direction = math.atan2(ax - bx, by - ay)
@@ -121,9 +128,8 @@ def _regular(n: int, first: float) -> list[tuple[float, float]]:
     ]
 
 
-SIDES: dict[
-    str, list[tuple[float, float]]
-] = {  # shape: (outward direction, distance from the centre) of each side
+# shape: (outward direction, distance from the centre) of each side
+SIDES: dict[str, list[tuple[float, float]]] = {
     "disc": [],  # no straight side
     "triangle": _sides(_regular(3, math.pi / 2)),
     "square": _sides(_regular(4, math.pi / 4)),
@@ -137,19 +143,20 @@ def _column(z: Tensor, name: str) -> Tensor:
 
 
 def _from_centre(z: Tensor) -> tuple[Tensor, Tensor]:
-    """How far each pixel lies to the right of the object's centre, (B, 1, 28), and above it, (B, 28, 1)."""
-    across = (torch.arange(PIXELS, dtype=z.dtype, device=z.device) + 0.5) * (2 / PIXELS) - 1
-    return across[None, :] - _column(z, "x"), -across[:, None] - _column(
-        z, "y"
-    )  # the first row is the top
+    """How far pixels lie right of the object's centre, (B, 1, 28), and above, (B, 28, 1)."""
+    count = torch.arange(PIXELS, dtype=z.dtype, device=z.device)
+    across = (count + 0.5) * (2 / PIXELS) - 1
+    down = across[:, None]  # the first row is the top
+    return across[None, :] - _column(z, "x"), -down - _column(z, "y")
 
 
 def signed_distances(z: Float[Tensor, "B 7"], shape: str) -> list[Float[Tensor, "B 28 28"]]:
-    """How far each pixel lies inside each side of the shape; negative outside. `eq-vision-side`."""
+    """How far each pixel lies inside each side; negative outside. `eq-vision-side`."""
     right, above = _from_centre(z)
     a, angle = apparent_size(z)[:, None, None], _column(z, "angle")
     if shape == "disc":
-        return [a - torch.sqrt(right**2 + above**2 + 1e-12)]  # 1e-12: a root has no slope at zero
+        tiny = 1e-12  # a root has no slope at zero
+        return [a - torch.sqrt(right**2 + above**2 + tiny)]
     return [
         a * o - torch.cos(phi + angle) * right - torch.sin(phi + angle) * above
         for phi, o in SIDES[shape]
@@ -173,7 +180,7 @@ RELIEF = 0.75  # h, how domed the objects are
 
 
 def shading(z: Float[Tensor, "B 7"], relief: float = RELIEF) -> Float[Tensor, "B 28 28"]:
-    """Lambert's cosine, in [0, 1], for a dome under a lamp at 45 degrees. `eq-vision-shade`."""
+    """Lambert's cosine, in [0, 1]; a dome, a lamp at 45 degrees. `eq-vision-shade`."""
     right, above = _from_centre(z)
     a, light = apparent_size(z)[:, None, None], _column(z, "light")
     right, above = relief / a * right, relief / a * above
@@ -192,31 +199,32 @@ def render(
 
     Parameters
     ----------
-    z : one row a scene, the columns of `CAUSES`; float32 or float64. Shape is a cause too, but a discrete one.
+    z : one row a scene, the columns of `CAUSES`; float32 or float64.
+    shape : one of `SHAPES`, for all of them; a cause too, but a discrete one.
     softness : width of the edges, in units of half the picture.
     relief : height of the dome; negative for a hollow.
 
     Returns
     -------
-    One row of 28 * 28 grey values in [0, 1] per scene, top row first. Differentiable in every column of `z`.
+    One row of 28 * 28 grey values in [0, 1] per scene, top row first.
+    Differentiable in every column of `z`.
 
     Raises
     ------
     TypeError, ValueError
-        If `z` is no float tensor, has not 7 columns, is not finite or leaves the ranges; if `shape` is unknown.
+        If `z` is no float tensor, has not 7 columns, is not finite or leaves
+        the ranges; if `shape` is unknown.
     """
     _check_causes(z)
     if shape not in SIDES:
-        raise ValueError(f"there is no shape called {shape!r}; choose one of {', '.join(SHAPES)}")
+        raise ValueError(f"no shape is called {shape!r}; choose one of {', '.join(SHAPES)}")
     if not softness > 0:
-        raise ValueError(f"softness must be positive, not {softness}; a hard edge has no gradient")
-    blocks = [  # a thousand pictures at a time stay in the processor's cache
-        (
-            _column(block, "brightness") * coverage(block, shape, softness) * shading(block, relief)
-        ).flatten(1)
-        for block in z.split(1000)
-    ]
-    return torch.cat(blocks)
+        raise ValueError(f"softness = {softness}; make it positive: a hard edge has no gradient")
+    pictures = []
+    for block in z.split(1000):  # a thousand at a time stay in the processor's cache
+        covered, lit = coverage(block, shape, softness), shading(block, relief)
+        pictures.append((_column(block, "brightness") * covered * lit).flatten(1))
+    return torch.cat(pictures)
 
 # %% ../nbs/vision.ipynb #targets
 _PLAIN = ~_IS_CIRCULAR
@@ -228,22 +236,20 @@ TARGETS = (
 
 
 def to_targets(z: Float[Tensor, "B 7"]) -> Float[Tensor, "B 9"]:
-    """Causes as the numbers that a regression can aim at: directions as cosine and sine, all with variance 1."""
+    """Causes as a regression can aim at them: directions as cosine and sine, variance 1."""
     low, high = _LOWEST.to(z), _HIGHEST.to(z)
-    plain = (z - (low + high) / 2) / (
-        (high - low) / math.sqrt(12)
-    )  # a uniform's standard deviation
+    spread = (high - low) / math.sqrt(12)  # a uniform's standard deviation
+    plain = (z - (low + high) / 2) / spread
     turn = z[:, _IS_CIRCULAR]
-    return torch.cat(
-        [plain[:, _PLAIN], math.sqrt(2) * turn.cos(), math.sqrt(2) * turn.sin()], dim=1
-    )
+    cos, sin = math.sqrt(2) * turn.cos(), math.sqrt(2) * turn.sin()
+    return torch.cat([plain[:, _PLAIN], cos, sin], dim=1)
 
 
 def from_targets(y: Float[Tensor, "B 9"]) -> Float[Tensor, "B 7"]:
-    """The causes that the targets stand for, put within their ranges. Undoes `to_targets`."""
-    low, high = _LOWEST.to(y), _HIGHEST.to(y)
+    """The causes that targets stand for, put within their ranges; undoes `to_targets`."""
+    low, high = _LOWEST.to(y)[_PLAIN], _HIGHEST.to(y)[_PLAIN]
     z = torch.empty(len(y), len(CAUSES), dtype=y.dtype, device=y.device)
-    z[:, _PLAIN] = y[:, :5] * ((high - low) / math.sqrt(12))[_PLAIN] + ((low + high) / 2)[_PLAIN]
+    z[:, _PLAIN] = (low + high) / 2 + (high - low) / math.sqrt(12) * y[:, :5]
     z[:, _IS_CIRCULAR] = torch.atan2(y[:, 7:], y[:, 5:7])
     return keep_in_range(z)
 
@@ -266,7 +272,7 @@ class Analyser:
         """Learn from N pairs of a picture and its causes."""
         if len(X) != len(Z) or not len(X):
             raise ValueError(
-                f"{len(X)} pictures and {len(Z)} rows of causes; fit wants pairs, at least one"
+                f"{len(X)} pictures, {len(Z)} rows of causes; fit wants pairs, at least one"
             )
         chance = torch.Generator().manual_seed(self.random_state)
         self.net_, Y = _network(self.random_state), to_targets(Z)
@@ -292,7 +298,7 @@ class Analyser:
 
 
 def _network(seed: int) -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):  # torch draws initial weights from its global generator
+    with torch.random.fork_rng(devices=[]):  # torch draws weights from a global generator
         torch.manual_seed(seed)
         return nn.Sequential(
             nn.Unflatten(1, (1, PIXELS, PIXELS)),
@@ -305,20 +311,22 @@ def _network(seed: int) -> nn.Sequential:
 
 # %% ../nbs/vision.ipynb #unexplained
 def unexplained(guess: Float[Tensor, "N 9"], Z: Float[Tensor, "N 7"]) -> dict[str, float]:
-    """For each cause, the fraction of its variance that a guess (in the units of `to_targets`) leaves: 0 perfect, 1 blind."""
+    """For each cause, the fraction of its variance that a guess leaves: 0 perfect, 1 blind.
+
+    The guess is in the units of `to_targets`; for a direction, cosine and sine are averaged.
+    """
     Y = to_targets(Z)
     fraction = ((guess - Y).square().mean(dim=0) / Y.var(dim=0)).tolist()
-    of = dict(zip(TARGETS, fraction, strict=True))
-    return {
-        name: (of[f"cos {name}"] + of[f"sin {name}"]) / 2 if name in CIRCULAR else of[name]
-        for name in CAUSES
-    }
+    of: dict[str, list[float]] = {name: [] for name in CAUSES}
+    for target, value in zip(TARGETS, fraction, strict=True):
+        of[target.split()[-1]].append(value)  # "cos angle" and "sin angle" belong to "angle"
+    return {name: sum(values) / len(values) for name, values in of.items()}
 
 # %% ../nbs/vision.ipynb #energy
 def energy(
     x: Float[Tensor, "#B 784"], z: Float[Tensor, "B 7"], shape: str = "dart", **lens: float
 ) -> Float[Tensor, "B"]:
-    """Half the squared difference between a picture and the drawing of z. `eq-vision-energy`."""
+    """Half the squared difference of a picture and the drawing of z. `eq-vision-energy`."""
     return 0.5 * (x - render(z, shape, **lens)).square().sum(dim=1)
 
 
@@ -334,12 +342,13 @@ def descend(
     rate: float = 1e-3,
     **lens: float,
 ) -> Float[Tensor, "T B 7"]:
-    """Analysis by synthesis: from `start`, change the causes until their drawing resembles x. `eq-vision-descent`.
+    """Analysis by synthesis: change the causes until their drawing resembles x.
 
-    Returns the whole walk, `steps + 1` values of z for each picture; the last, `[-1]`, is the answer. It may be a wrong one.
-    `lens` may hold the `softness` and `relief` of `render`.
+    Returns the whole walk from `start`, `steps + 1` values of z for each picture; the
+    last, `[-1]`, is the answer. It may be a wrong one. `eq-vision-descent`. `lens` may hold the `softness` and `relief` of `render`.
     """
-    z, speed, walk = keep_in_range(start), torch.zeros_like(start), [keep_in_range(start)]
+    z, speed = keep_in_range(start), torch.zeros_like(start)
+    walk = [z]
     for _ in range(steps):
         z = z.detach().requires_grad_()
         (slope,) = torch.autograd.grad(energy(x, z, shape, **lens).sum(), z)
@@ -350,7 +359,7 @@ def descend(
 
 # %% ../nbs/vision.ipynb #recovered
 def recovered(guess: Float[Tensor, "B 7"], z: Float[Tensor, "B 7"]) -> Bool[Tensor, "B"]:
-    """Is the guess right in what a picture of the dart shows well: position, apparent size, brightness and angle?"""
+    """Is the guess right in what a picture of the dart shows well?"""
     off = {name: (guess - z)[:, i].abs() for i, name in enumerate(CAUSES)}
     turned = torch.remainder(off["angle"] + math.pi, 2 * math.pi) - math.pi
     looks = (apparent_size(guess) - apparent_size(z)).abs()
@@ -367,24 +376,26 @@ def recovered(guess: Float[Tensor, "B 7"], z: Float[Tensor, "B 7"]) -> Bool[Tens
 def log_likelihood(
     x: Float[Tensor, "#B 784"], z: Float[Tensor, "B 7"], sigma: float, shape: str = "dart"
 ) -> Float[Tensor, "B"]:
-    """log p(x|z) in nats, for Gaussian pixel noise of standard deviation sigma. A log density: may be positive. `eq-vision-likelihood`."""
+    """log p(x|z) in nats, for Gaussian noise of standard deviation sigma on each pixel.
+
+    The logarithm of a density: it may be positive. `eq-vision-likelihood`.
+    """
     if not sigma > 0:
         raise ValueError(
             f"sigma must be positive, not {sigma}; without noise the density is a spike"
         )
-    return -energy(x, z, shape) / sigma**2 - 0.5 * x.shape[-1] * math.log(2 * math.pi * sigma**2)
+    D = x.shape[-1]
+    return -energy(x, z, shape) / sigma**2 - D / 2 * math.log(2 * math.pi * sigma**2)
 
 # %% ../nbs/vision.ipynb #grid
 def size_distance_grid(n: int) -> tuple[Float[Tensor, "n n 7"], float]:
-    """Scenes at the midpoints of n by n cells over size (rows) and distance (columns), and the area of a cell."""
+    """Scenes at the midpoints of n by n cells, size by distance, and the area of a cell."""
     (s_low, s_high), (d_low, d_high) = CAUSES["size"], CAUSES["distance"]
     middle = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    size, distance = torch.meshgrid(
-        s_low + (s_high - s_low) * middle, d_low + (d_high - d_low) * middle, indexing="ij"
-    )
-    return causes(size=size.reshape(-1), distance=distance.reshape(-1)).reshape(n, n, -1), (
-        s_high - s_low
-    ) * (d_high - d_low) / n**2
+    size = (s_low + (s_high - s_low) * middle).repeat_interleave(n)
+    distance = (d_low + (d_high - d_low) * middle).repeat(n)
+    cell = (s_high - s_low) * (d_high - d_low) / n**2
+    return causes(size=size, distance=distance).reshape(n, n, -1), cell
 
 # %% ../nbs/vision.ipynb #bayes-on-grid
 def bayes_on_grid(
@@ -399,7 +410,9 @@ def bayes_on_grid(
 def keep_by_likelihood(
     log_lik: Float[Tensor, "n"], log_bound: float | Float[Tensor, ""], generator: torch.Generator
 ) -> Bool[Tensor, "n"]:
-    """Rejection sampling: keep each draw with probability exp(log_lik - log_bound). `eq-vision-rejection`.
+    """Rejection sampling: keep each draw with probability exp(log_lik - log_bound).
+
+    What is kept follows the posterior. `eq-vision-rejection`.
 
     Raises
     ------
@@ -407,10 +420,7 @@ def keep_by_likelihood(
         If a likelihood exceeds the bound: what is kept would not follow the posterior.
     """
     if (log_lik > log_bound).any():
-        raise ValueError(
-            f"a likelihood exceeds the bound by {(log_lik - log_bound).max():.3g} nats; raise log_bound"
-        )
-    return (
-        torch.rand(log_lik.shape, generator=generator, dtype=log_lik.dtype).log()
-        < log_lik - log_bound
-    )
+        excess = (log_lik - log_bound).max()
+        raise ValueError(f"a likelihood exceeds the bound; raise log_bound by {excess:.3g} nats")
+    chance = torch.rand(log_lik.shape, generator=generator, dtype=log_lik.dtype)
+    return chance.log() < log_lik - log_bound

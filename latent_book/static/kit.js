@@ -18,7 +18,8 @@
    Values live in the model (synced traits), never in the page: a slider sets the model, the drawing reads it. */
 const kit = (() => {
   const SVG = "http://www.w3.org/2000/svg";
-  let serial = 0;
+  // each figure of a page has a kit of its own, and no two may give the same id
+  const serial = () => (globalThis.latentBookSerial = (globalThis.latentBookSerial ?? 0) + 1);
 
   // --- elements ------------------------------------------------------------------------------------------------
   const fill = (node, attributes, children) => {
@@ -59,7 +60,8 @@ const kit = (() => {
   const color = (name) => `var(--lb-${name})`;
   /** The colour as [r, g, b] on the page as it is now (for canvases, which know no CSS variables). */
   const rgb = (name, node = document.documentElement) => {
-    const hex = getComputedStyle(node).getPropertyValue(`--lb-${name}`).trim() || "#777777";
+    const seen = node.isConnected ? node : document.documentElement; // a first drawing happens before the page has it
+    const hex = getComputedStyle(seen).getPropertyValue(`--lb-${name}`).trim() || "#777777";
     return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
   };
 
@@ -116,7 +118,7 @@ const kit = (() => {
     node.style.maxWidth = `${1.35 * total[0]}px`;
     const px = (v) => box.left + ((v - x[0]) / (x[1] - x[0])) * box.width;
     const py = (v) => box.top + box.height - ((v - y[0]) / (y[1] - y[0])) * box.height;
-    const clipId = `lb-clip-${++serial}`;
+    const clipId = `lb-clip-${serial()}`;
     node.append(svg("clipPath", { id: clipId }, svg("rect", { x: box.left, y: box.top - 1, width: box.width + 1, height: box.height + 2 })));
     if (axes) {
       const frame = svg("g", { class: "lb-axes", "aria-hidden": "true" });
@@ -230,7 +232,7 @@ const kit = (() => {
       readout(name = "ink", into = panel) { const p = el("p", { class: "lb-readout" }); p.style.color = color(name); into.append(p); return { node: p, set: (t) => { p.textContent = t; } }; },
       /** A labelled slider on model[key], or on model[key][index]. */
       slider({ key, index, label, min, max, step = 0.01, format = (v) => number(v, step >= 1 ? 0 : step >= 0.1 ? 1 : 2), into = panel }) {
-        const id = `lb-${++serial}`, input = el("input", { type: "range", id, min, max, step }), value = el("span", { class: "lb-value", "aria-hidden": "true" });
+        const id = `lb-${serial()}`, input = el("input", { type: "range", id, min, max, step }), value = el("span", { class: "lb-value", "aria-hidden": "true" });
         const show = () => { const v = read(key, index); input.value = v; value.textContent = format(v); input.setAttribute("aria-valuetext", `${label} ${format(v)}`); };
         input.addEventListener("input", () => write(key, index, +input.value));
         listen(`change:${key}`, show);
@@ -240,7 +242,7 @@ const kit = (() => {
       },
       /** A row of radio buttons; the model holds the number of the chosen one. */
       choice({ key, index, label, options, into = panel }) {
-        const group = el("fieldset", { class: "lb-choice" }, el("legend", {}, label)), name = `lb-${++serial}`;
+        const group = el("fieldset", { class: "lb-choice" }, el("legend", {}, label)), name = `lb-${serial()}`;
         const inputs = options.map((text, i) => {
           const input = el("input", { type: "radio", name, id: `${name}-${i}` });
           input.addEventListener("change", () => write(key, index, i));
