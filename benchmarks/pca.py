@@ -1,0 +1,145 @@
+"""PCA side by side with scikit-learn: every shape, every solver of theirs that can finish, interleaved in one run.
+
+    python benchmarks/pca.py [--rounds 7] [--only wide]
+
+Each round runs ours, then each of theirs, so that a slow moment of the machine hits all alike. Printed for each shape: the ratio
+of the best of *their* solvers (by median) to ours, with the range of that ratio over the rounds; what the time of ours amounts to
+as a share of the machine's matrix-product peak, where the work is one product; and how far each one's explained variance
+falls short of the exact one. A ratio above 1 means that ours is quicker.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import scipy.linalg
+from sklearn.decomposition import PCA as TheirPCA
+from sklearn.decomposition import IncrementalPCA
+
+from latent_book.pca import PCA, moments
+
+
+def images(N: int, D: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows with the spectrum of natural images: variances that fall as a power law, a mean, a little white noise."""
+    rank = min(N, D, 600)
+    scale = np.arange(1, rank + 1) ** -0.5
+    return (
+        (rng.normal(size=(N, rank)) * scale) @ (rng.normal(size=(rank, D)) / np.sqrt(D))
+        + 0.02 * rng.normal(size=(N, D))
+        + 0.5
+    )
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def gemm_peak(rng: np.random.Generator) -> float:
+    """Floating-point operations a second in a large matrix product, the best of five."""
+    A = rng.normal(size=(3000, 3000))
+    return 2 * 3000**3 / min(seconds(lambda: A @ A) for _ in range(5))
+
+
+def interleaved(runs: dict[str, Callable], rounds: int, repeat: int) -> dict[str, np.ndarray]:
+    """Seconds of each run in each round; every round runs all."""
+    for run in runs.values():
+        run()  # the first one pays for pages and threads
+    times = [
+        {
+            name: min(seconds(run) for _ in range(repeat)) if repeat > 1 else seconds(run)
+            for name, run in runs.items()
+        }
+        for _ in range(rounds)
+    ]
+    return {name: np.array([t[name] for t in times]) for name in runs}
+
+
+def exact_variance(X: np.ndarray, L: int) -> float:
+    """Variance of the L leading components, by the full spectrum in double precision."""
+    Y = X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)
+    S = Y @ Y.T if len(X) < X.shape[1] else Y.T @ Y
+    top = scipy.linalg.eigh(S, eigvals_only=True, subset_by_index=[len(S) - L, len(S) - 1])
+    return top.sum() / (len(X) - 1)
+
+
+SHAPES = {  # name: (N, D, L, dtype, their solvers, times to repeat within a round)
+    "tall": (60_000, 784, 50, np.float64, ["covariance_eigh", "randomized"], 1),
+    "tall, single precision": (60_000, 784, 50, np.float32, ["covariance_eigh", "randomized"], 1),
+    "long": (200_000, 128, 20, np.float64, ["covariance_eigh", "randomized"], 1),
+    "wide": (400, 4096, 50, np.float64, ["full", "randomized", "arpack"], 3),
+    "large": (5000, 4096, 50, np.float64, ["randomized", "arpack"], 1),
+    "small": (500, 20, 5, np.float64, ["covariance_eigh", "full", "auto"], 50),
+    "digits 8 x 8": (1797, 64, 16, np.float64, ["covariance_eigh", "full", "auto"], 20),
+}
+
+
+def compare(name: str, rounds: int, peak: float, rng: np.random.Generator) -> None:
+    """One shape, ours against each of their solvers."""
+    N, D, L, dtype, solvers, repeat = SHAPES[name]
+    X = images(N, D, rng).astype(dtype)
+    models = {"ours": PCA(L, random_state=0)} | {
+        s: TheirPCA(L, svd_solver=s, random_state=0) for s in solvers
+    }
+    times = interleaved({k: lambda m=m: m.fit(X) for k, m in models.items()}, rounds, repeat)
+    best = min(solvers, key=lambda s: np.median(times[s]))
+    ratio = times[best] / times["ours"]
+    exact = exact_variance(X, L)
+    lost = {k: 1 - float(m.explained_variance_.sum()) / exact for k, m in models.items()}
+    print(f"{name}: {N:,} x {D:,}, {L} components, {np.dtype(dtype).name}")
+    print(
+        f"  {np.median(ratio):6.2f} times as quick as the best of theirs, {best} "
+        f"({ratio.min():.2f} to {ratio.max():.2f} over {rounds} rounds)"
+    )
+    for k in models:
+        print(
+            f"    {k:16s} {1e3 * np.median(times[k]):9.2f} ms   variance short of the exact by {lost[k]:9.1e}"
+        )
+    if D <= 1000 < N and dtype is np.float64:
+        sums = min(seconds(lambda: moments(X)) for _ in range(3))
+        print(
+            f"    the moments alone run at {100 * N * D * D / sums / peak:.0f}% of the matrix-product peak"
+        )
+
+
+def against_incremental(rounds: int, rng: np.random.Generator) -> None:
+    """Blocks of rows, as they come."""
+    X = images(20_000, 784, rng)
+    blocks = [X[i : i + 4000] for i in range(0, len(X), 4000)]
+
+    def stream(model):
+        for block in blocks:
+            model.partial_fit(block)
+        return model.explained_variance_
+
+    runs = {"ours": lambda: stream(PCA(50)), "theirs": lambda: stream(IncrementalPCA(50))}
+    times = interleaved(runs, min(rounds, 3), 1)
+    ratio = times["theirs"] / times["ours"]
+    exact = exact_variance(X, 50)
+    print("in blocks: 20,000 x 784 in 5 blocks, 50 components, against IncrementalPCA")
+    print(f"  {np.median(ratio):6.2f} times as quick ({ratio.min():.2f} to {ratio.max():.2f})")
+    for k, run in runs.items():
+        print(
+            f"    {k:16s} {1e3 * np.median(times[k]):9.2f} ms   variance short of the exact by {1 - run().sum() / exact:9.1e}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="run the shapes whose name starts so")
+    options = parser.parse_args()
+    rng = np.random.default_rng(0)
+    peak = gemm_peak(rng)
+    print(f"matrix-product peak of this machine: {peak / 1e9:.0f} GFlop/s in double precision\n")
+    for name in SHAPES:
+        if name.startswith(options.only):
+            compare(name, options.rounds, peak, rng)
+    if "in blocks".startswith(options.only):
+        against_incremental(options.rounds, rng)
+
+
+if __name__ == "__main__":
+    main()
