@@ -6,6 +6,7 @@ figures.py    sets matplotlib's SVG into the page with the palette's variables, 
 harden.py     content security policy, no third party, and the theme's faults of accessibility mended
 """
 
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -14,7 +15,9 @@ from sphinxext import figures, harden, live, notebook
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register all four parts with Sphinx."""
+    """Register all four parts with Sphinx; when one of them changes, every page is rendered again."""
+    code = sorted(Path(__file__).parent.glob("*.py"))
+    app.add_config_value("site_code", live.digest(b"".join(p.read_bytes() for p in code)), "env")
     for part in (notebook, live, figures, harden):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

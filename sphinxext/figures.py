@@ -36,9 +36,12 @@ def inline_svg(source: str, alt: str) -> str:
         raise ValueError("an SVG without a viewBox cannot be scaled to the page")
     width, height = (float(v) * 4 / 3 for v in box.groups())  # points to CSS pixels
     svg = re.sub(r'\s(width|height)="[\d.]+pt"', "", svg, count=2)
+    least = (  # words stay legible on a phone: no smaller than one CSS pixel for a point
+        f"min-width:{width * 0.75:.0f}px;" if 'id="text_' in source else ""
+    )
     svg = svg.replace(
         "<svg",
-        f'<svg style="max-width:{width:.0f}px;aspect-ratio:{width:.0f}/{height:.0f}" aria-hidden="true"',
+        f'<svg style="{least}max-width:{width:.0f}px;aspect-ratio:{width:.0f}/{height:.0f}" aria-hidden="true"',
         1,
     )
     label = alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

@@ -36,10 +36,34 @@ def policy(page: str) -> str:
     )
 
 
+# What the theme leaves undone, each with what takes its place.
+FAULTS = [
+    # 1.5 MB of icon script that its font makes needless
+    (r"\s*<(script|link)[^>]*scripts/fontawesome\.js[^>]*(></script>|/>)", ""),
+    # a header that is never shown: the theme's scripts ask for its height, but listen to its buttons in place of those
+    # that are shown, so that a phone could not open the contents
+    (r'(<header id="pst-header"[^>]*>).*?</header>', r"\1</header>"),
+    # a place for advertisements
+    (r'<div id="ethical-ad-placement".*?</div>', ""),
+    # landmarks and dialogs by their names
+    (
+        r'<div id="pst-primary-sidebar"',
+        r'\g<0> role="complementary" aria-label="Contents of the book"',
+    ),
+    (r'<dialog id="pst-primary-sidebar-modal"', r'\g<0> aria-label="Contents of the book"'),
+    (r'<dialog id="pst-secondary-sidebar-modal"', r'\g<0> aria-label="On this page"'),
+    (r'<dialog id="pst-search-dialog"', r'\g<0> aria-label="Search"'),
+    # a role that has gone out of use; the list around it says the same
+    (r'role="doc-biblioentry"', 'role="listitem"'),
+    # the words that are there say what a fold does
+    (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+]
+
+
 def mend(page: str) -> str:
-    """The theme's own faults: icon scripts that its font makes needless, and controls without a name."""
-    page = re.sub(r"\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", page)
-    page = re.sub(r"\s*<link[^>]*scripts/fontawesome\.js[^>]*/>", "", page)
+    """A page of the theme's, with its faults mended: see `FAULTS`."""
+    for fault, cure in FAULTS:
+        page = re.sub(fault, cure, page, flags=re.S)
     return page
 
 
@@ -70,4 +94,5 @@ def _harden_pages(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Register with Sphinx."""
+    app.add_js_file("book.js", defer="defer")
     app.connect("build-finished", _harden_pages, priority=900)

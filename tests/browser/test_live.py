@@ -1,0 +1,296 @@
+"""Every live figure: it mounts, and each of its controls moves it by mouse, by keyboard and by touch, within a frame.
+
+Which figures there are, and which controls they have, is read from the built site.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from browsing import SITE, chapters, mount, pages, until
+from playwright.sync_api import CDPSession, Locator, Page
+
+LIVE = re.compile(r'class="[^"]*\blb-live\b')
+
+
+def live_pages() -> list[str]:
+    """The pages that have a live figure."""
+    return [name for name in pages() if LIVE.search((SITE / name).read_text(encoding="utf-8"))]
+
+
+each_live_page = pytest.mark.parametrize("page_name", live_pages())
+
+# The control that a tester has hold of, and what can be seen of its figure. A handle itself does not count: that it follows
+# the pointer says nothing about the figure.
+SEE = """(control) => {
+  const root = control.closest(".lb-figure");
+  const shapes = [...root.querySelectorAll("svg")].map((svg) => {
+    const copy = svg.cloneNode(true);
+    copy.querySelectorAll(".lb-handle").forEach((n) => n.remove());
+    for (const n of [copy, ...copy.querySelectorAll("*")]) for (const a of [...n.attributes]) if (a.name.startsWith("aria-")) n.removeAttribute(a.name);
+    return copy.outerHTML;
+  });
+  const picture = [...root.querySelectorAll("canvas")].map((c) => c.toDataURL()).concat(shapes).join();
+  let hash = 0;
+  for (let i = 0; i < picture.length; i++) hash = (hash * 31 + picture.charCodeAt(i)) | 0;
+  return { picture: `${picture.length}:${hash}`, draws: +root.dataset.draws, said: control.getAttribute("aria-valuetext") };
+}"""
+CONTROLS = "input[type=range], input[type=radio], input[type=checkbox], button, [role=slider]"
+# Twenty-one moves, each timed from the event to the picture laid out anew.
+TIMES = """async (control) => {
+  const root = control.closest(".lb-figure"), times = [], range = control.matches("input[type=range]");
+  for (let i = 0; i < 21; i++) {
+    const before = root.dataset.draws, start = performance.now();
+    if (range) {
+      const low = +control.min, high = +control.max;
+      control.value = low + (high - low) * (0.15 + 0.7 * ((i * 0.37) % 1));
+      control.dispatchEvent(new Event("input", { bubbles: true }));
+    } else for (const key of i % 2 ? ["ArrowRight", "ArrowUp"] : ["ArrowLeft", "ArrowDown"])
+      control.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+    for (let k = 0; k < 3; k++) await null; // the drawing is a microtask
+    root.getBoundingClientRect();
+    if (root.dataset.draws !== before) times.push(performance.now() - start);
+    await new Promise(requestAnimationFrame);
+  }
+  return { times, last: +root.dataset.ms };
+}"""
+
+
+def median(times: list[float]) -> float:
+    """The middle one."""
+    return sorted(times)[len(times) // 2]
+
+
+class Hand:
+    """What a control is moved with: `drag` from a point to a point, `tap` on a point."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        raise NotImplementedError
+
+    def tap(self, at: tuple[float, float]) -> None:
+        raise NotImplementedError
+
+
+class Mouse(Hand):
+    """The pointer, button down between the points."""
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move(*end, steps=6)
+        self.page.mouse.up()
+
+    def tap(self, at: tuple[float, float]) -> None:
+        self.page.mouse.click(*at)
+
+
+class Finger(Hand):
+    """Touches as the browser gets them from the screen."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self.screen: CDPSession = page.context.new_cdp_session(page)
+
+    def _touch(self, kind: str, *points: tuple[float, float]) -> None:
+        self.screen.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]},
+        )
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self._touch("touchStart", start)
+        for k in range(1, 7):
+            part = k / 6
+            self._touch(
+                "touchMove", tuple(a + part * (b - a) for a, b in zip(start, end, strict=True))
+            )
+        self._touch("touchEnd")
+
+    def tap(self, at: tuple[float, float]) -> None:
+        self._touch("touchStart", at)
+        self._touch("touchEnd")
+
+
+def kind_of(control: Locator) -> str:
+    """range, radio, checkbox, button or slider."""
+    return control.evaluate("(c) => c.getAttribute('role') ?? (c.type || c.tagName.toLowerCase())")
+
+
+def name_of(control: Locator) -> str:
+    """What a screen reader calls the control."""
+    return control.evaluate(
+        "(c) => (c.getAttribute('aria-label') ?? [...(c.labels ?? [])].map((l) => l.textContent).join(' ')).trim()"
+        " || c.textContent.trim()"
+    )
+
+
+def by_hand(control: Locator, hand: Hand) -> None:
+    """Move a control to another place, or press it."""
+    box = control.bounding_box()
+    assert box, "a control that cannot be seen"
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    kind = kind_of(control)
+    if kind == "range":
+        share = control.evaluate("(c) => (c.value - c.min) / (c.max - c.min)")
+        inner = box["width"] - 16  # the knob stays within the track
+        aim = 0.2 if share > 0.5 else 0.8
+        hand.drag((box["x"] + 8 + share * inner, y), (box["x"] + 8 + aim * inner, y))
+    elif kind == "slider":
+        plot = control.evaluate(
+            "(c) => { const r = c.ownerSVGElement.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }"
+        )
+        away = [1 if p > q else -1 for p, q in zip(plot, (x, y), strict=True)]
+        hand.drag((x, y), (x + 45 * away[0], y + 35 * away[1]))
+    else:
+        hand.tap((x, y))
+
+
+def by_keys(control: Locator, page: Page) -> None:
+    """Move a control with the keys that its kind answers to."""
+    control.focus()
+    kind = kind_of(control)
+    if kind == "range":
+        far = control.evaluate("(c) => (c.value - c.min) / (c.max - c.min) > 0.5")
+        for _ in range(5):
+            page.keyboard.press("ArrowLeft" if far else "ArrowRight")
+    elif kind == "slider":
+        before = control.evaluate(SEE)["picture"]
+        for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"):
+            for _ in range(3):
+                page.keyboard.press(key)
+            if control.evaluate(SEE)["picture"] != before:
+                break
+    else:
+        page.keyboard.press("Space")
+
+
+def try_controls(page: Page, move: Callable[[Locator], None]) -> list[str]:
+    """Move every control of every figure, and say which had no effect."""
+    faults, tried = [], 0
+    for figure in page.locator(".lb-figure").all():
+        title = (figure.get_attribute("aria-label") or "")[:50]
+        controls = [c for c in figure.locator(CONTROLS).all() if c.is_enabled()]
+        if not controls:
+            faults.append(f"{title}: no controls")
+        # buttons come last: then there is something to reset
+        for control in sorted(controls, key=lambda c: kind_of(c) == "button"):
+            what = f"{title}: {kind_of(control)} '{name_of(control)}'"
+            if not name_of(control):
+                faults.append(f"{what} has no name")
+            if kind_of(control) == "radio" and control.is_checked():
+                continue
+            control.evaluate("(c) => c.scrollIntoView({ block: 'center', behavior: 'instant' })")
+            before = control.evaluate(SEE)
+            move(control)
+            tried += 1
+            try:
+                page.wait_for_timeout(20)
+                for _ in range(40):
+                    after = control.evaluate(SEE)
+                    if after["picture"] != before["picture"]:
+                        break
+                    page.wait_for_timeout(25)
+            finally:
+                page.mouse.move(0, 0)
+            if after["picture"] == before["picture"]:
+                faults.append(f"{what} does not change the picture")
+            if after["draws"] <= before["draws"]:
+                faults.append(f"{what} does not draw")
+            if kind_of(control) in ("range", "slider"):
+                if not after["said"]:
+                    faults.append(f"{what} does not say its value")
+                elif after["said"] == before["said"]:
+                    faults.append(f"{what} still says '{after['said']}'")
+    assert tried, "no control was tried"
+    return faults
+
+
+@contextmanager
+def live(visiting: Callable, name: str, **options: object) -> Iterator[Page]:
+    """A page with its figures mounted; nothing may go wrong while it is open."""
+    with visiting(viewport={"width": 1100, "height": 900}, **options) as visit:
+        page = visit.go(name)
+        assert mount(page) > 0
+        yield page
+        assert page.evaluate("LatentBook.failures.length") == 0
+    assert not visit.faults
+
+
+def test_there_are_live_figures():
+    """The tests below would pass over a book without any."""
+    assert len(live_pages()) >= 2
+    for chapter in {"vision.html", "pca.html", "index.html"} & set(chapters()):
+        assert chapter in live_pages()
+
+
+@each_live_page
+def test_each_control_moves_its_figure_by_mouse(page_name, served):
+    with live(served, page_name) as page:
+        hand = Mouse(page)
+        assert not try_controls(page, lambda control: by_hand(control, hand))
+
+
+@each_live_page
+def test_each_control_moves_its_figure_by_keyboard_from_disk(page_name, from_disk):
+    with live(from_disk, page_name) as page:
+        assert not try_controls(page, lambda control: by_keys(control, page))
+
+
+@each_live_page
+def test_each_control_moves_its_figure_by_touch(page_name, served):
+    with live(served, page_name, has_touch=True) as page:
+        finger = Finger(page)
+        assert not try_controls(page, lambda control: by_hand(control, finger))
+
+
+@each_live_page
+def test_each_control_can_be_reached_by_keyboard(page_name, served):
+    with live(served, page_name) as page:
+        for control in page.locator(f".lb-figure :is({CONTROLS})").all():
+            if control.is_enabled():
+                assert control.evaluate("(c) => c.tabIndex") == 0, name_of(control)
+
+
+@each_live_page
+def test_each_figure_answers_within_a_frame(page_name, served):
+    with live(served, page_name) as page:
+        slow, measured = [], 0
+        for control in page.locator(".lb-figure :is(input[type=range], [role=slider])").all():
+            if not control.is_enabled():
+                continue
+            control.scroll_into_view_if_needed()
+            found = control.evaluate(TIMES)
+            assert len(found["times"]) >= 10, f"{name_of(control)} hardly ever draws"
+            measured += 1
+            if median(found["times"]) >= 16 or found["last"] >= 16:
+                slow.append(f"{name_of(control)}: {median(found['times']):.1f} ms")
+        assert measured
+        assert not slow
+
+
+@each_live_page
+def test_each_figure_follows_light_and_dark(page_name, served):
+    look = "(f) => [getComputedStyle(f).backgroundColor, getComputedStyle(f).color]"
+    with live(served, page_name, color_scheme="light") as page:
+        figures = page.locator(".lb-figure").all()
+        light = [figure.evaluate(look) for figure in figures]
+        pictures = [
+            c.evaluate(SEE)["picture"] for c in page.locator(".lb-figure canvas.lb-frame").all()
+        ]
+        switch = page.locator(".theme-switch-button:visible").first
+        for _ in range(3):
+            if page.evaluate("document.documentElement.dataset.theme") != "dark":
+                switch.click()
+        until(page, "document.documentElement.dataset.theme === 'dark'")
+        page.wait_for_timeout(100)
+        for figure, before in zip(figures, light, strict=True):
+            after = figure.evaluate(look)
+            assert after[0] != before[0]
+            assert after[1] != before[1]
+        frames = page.locator(".lb-figure canvas.lb-frame").all()  # drawn twice by Python
+        for frame, before in zip(frames, pictures, strict=True):
+            assert frame.evaluate(SEE)["picture"] != before

@@ -1,0 +1,150 @@
+"""Every page that was built: nothing goes wrong on it, nobody else is asked, and everybody can read it."""
+
+import re
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from browsing import LOOKS, SITE, chapters, mount, pages, unfold
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+def test_the_site_holds_every_chapter():
+    """Without this, the other tests could pass over a site that is not there."""
+    assert pages(), f"no site at {SITE}: run 'make book' first"
+    assert set(chapters()) <= set(pages())
+    assert {"search.html", "index.html"} <= set(pages())
+
+
+def test_nothing_goes_wrong_and_nobody_else_is_asked(name, either):
+    with either() as visit:
+        page = visit.go(name)
+        mount(page)
+        unfold(page)
+        page.wait_for_load_state("networkidle")
+        failures = page.evaluate("globalThis.LatentBook?.failures ?? []")
+    assert not failures
+    assert not visit.faults
+
+
+def test_only_the_pages_own_scripts_may_run(name):
+    text = (SITE / name).read_text(encoding="utf-8")
+    policies = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)
+    assert len(policies) == 1, "a page has one policy"
+    assert text.index(policies[0]) < text.index("<script"), "it comes before the first script"
+    rules = dict(rule.split(" ", 1) for rule in policies[0].split("; "))
+    assert rules["default-src"] == "'self'"
+    assert rules["object-src"] == "'none'"
+    allowed = rules["script-src"].split()
+    assert allowed[0] == "'self'"
+    for source in allowed[1:]:
+        assert re.fullmatch(r"'sha256-[\w+/=]+'|'unsafe-hashes'", source), source
+
+
+def test_the_policy_stops_a_strangers_script(served):
+    """The policy is not only written there: the browser enforces it."""
+    with served() as visit:
+        page = visit.go("index.html")
+        ran = page.evaluate(
+            "() => { const s = document.createElement('script'); s.textContent = 'window.stranger = 1';"
+            " document.body.append(s); return window.stranger ?? 0; }"
+        )
+    assert ran == 0
+    assert any("Content Security Policy" in fault for fault in visit.faults)
+
+
+# What a reader sees too small, overlapping or out of reach. Boxes of letters are taller than the letters: hence the margins.
+LAYOUT = """() => {
+  const faults = [], shown = (node) => node.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  const html = document.documentElement;
+  if (html.scrollWidth > html.clientWidth) {
+    const wide = [...document.querySelectorAll("main *")].filter((n) => n.getBoundingClientRect().right > html.clientWidth + 1);
+    faults.push(`the page scrolls sideways: ${html.scrollWidth} > ${html.clientWidth}, first ${wide[0]?.outerHTML.slice(0, 120)}`);
+  }
+  for (const figure of document.querySelectorAll(".lb-figure")) {
+    const name = figure.getAttribute("aria-label").slice(0, 40);
+    for (const node of figure.querySelectorAll("*")) {
+      const words = [...node.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data).join("").trim();
+      if (!words || !shown(node)) continue;
+      const m = node.getScreenCTM?.(), scale = m ? Math.sqrt(Math.abs(m.a * m.d - m.b * m.c)) : 1;
+      const size = parseFloat(getComputedStyle(node).fontSize) * scale;
+      if (size < 9) faults.push(`${name}: "${words}" is ${size.toFixed(1)} px`);
+      if (!m && node.scrollWidth > node.clientWidth + 1 && node.clientWidth && !node.closest(".lb-spoken, .lb-scroll"))
+        faults.push(`${name}: "${words}" does not fit into its place`);
+    }
+    for (const svg of figure.querySelectorAll("svg")) {
+      const labels = [...svg.querySelectorAll("text")].filter((t) => t.textContent.trim() && shown(t)).map((t) => {
+        const r = t.getBoundingClientRect(), dx = 1, dy = Math.min(r.height, r.width) * 0.18;
+        return { t: t.textContent, left: r.left + dx, right: r.right - dx, top: r.top + dy, bottom: r.bottom - dy };
+      });
+      labels.forEach((a, i) => { for (const b of labels.slice(i + 1))
+        if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom) faults.push(`${name}: "${a.t}" lies on "${b.t}"`); });
+    }
+    const frame = figure.getBoundingClientRect();
+    for (const node of figure.querySelectorAll("canvas, svg, input, button, .lb-value")) {
+      const r = node.getBoundingClientRect();
+      if (shown(node) && (r.left < frame.left - 1 || r.right > frame.right + 1)) faults.push(`${name}: ${node.outerHTML.slice(0, 80)} leaves the figure`);
+    }
+  }
+  for (const holder of document.querySelectorAll(".lb-svg")) {
+    const svg = holder.querySelector("svg"), scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    if (shown(svg) && svg.querySelector('[id*="text_"]') && scale < 0.99) faults.push(`${holder.getAttribute("aria-label").slice(0, 40)}: drawn at ${scale.toFixed(2)} px for a point`);
+  }
+  return faults;
+}"""
+VIOLATIONS = """async () => {
+  const { violations } = await axe.run(document, { resultTypes: ["violations"], preload: false });
+  return violations.flatMap((v) => v.nodes.map((n) => `${v.id} (${v.help}): ${n.target}: ${n.html.slice(0, 160)}: ${n.failureSummary}`));
+}"""
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_everybody_can_read_it(name, look, served):
+    """Layout, and axe-core without a rule switched off; folds open, figures mounted."""
+    width, scheme = LOOKS[look]
+    with served(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    ) as visit:
+        page = visit.go(name)
+        mount(page)
+        unfold(page)
+        assert page.evaluate("document.documentElement.dataset.theme") == scheme
+        assert not page.evaluate(LAYOUT)
+        page.evaluate(AXE)
+        assert not page.evaluate(VIOLATIONS)
+    assert not visit.faults
+
+
+@pytest.mark.parametrize("look", ["narrow-light", "narrow-dark"])
+@pytest.mark.parametrize("button", [".primary-toggle", ".secondary-toggle", ".search-button"])
+def test_everybody_can_read_what_opens_over_the_page(button, look, served):
+    width, scheme = LOOKS[look]
+    with served(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    ) as visit:
+        page = visit.go("workshop/widgets.html")
+        page.locator(f"button{button}:visible").first.click()
+        page.locator("dialog[open]").wait_for()
+        page.evaluate(AXE)
+        assert not page.evaluate(VIOLATIONS)
+    assert not visit.faults
+
+
+def test_it_can_be_read_without_javascript(name, from_disk):
+    with from_disk(java_script_enabled=False) as visit:
+        page = visit.go(name)
+        places = page.locator(".lb-live")
+        for place in places.all():
+            poster = place.locator("img.lb-poster")
+            poster.scroll_into_view_if_needed()
+            assert poster.is_visible()
+            assert (poster.get_attribute("alt") or "").strip()
+            assert poster.evaluate("(i) => i.decode().then(() => i.naturalWidth)") > 100
+        for formula in page.locator(".math").all():
+            assert formula.locator(".katex-html").count(), formula.inner_text()
+            assert formula.locator(".katex-mathml math").count()
+        words = page.locator("main").inner_text()
+    assert len(words) > 100
+    assert "\\frac" not in words
+    assert not [fault for fault in visit.faults if not fault.endswith("(csp)")]  # scripts, refused
