@@ -264,7 +264,7 @@ class Analyser:
     """
 
     def __init__(
-        self, steps: int = 1500, batch: int = 64, rate: float = 6e-3, random_state: int = 0
+        self, steps: int = 1200, batch: int = 64, rate: float = 1e-2, random_state: int = 0
     ) -> None:
         self.steps, self.batch, self.rate, self.random_state = steps, batch, rate, random_state
 
