@@ -1,6 +1,7 @@
 """The book keeps its own rules: one name everywhere, every claim asserted, every exercise solved, every figure described."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -21,7 +22,7 @@ each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 
 def directives(source: str) -> dict[str, str]:
     """The `#|` lines of a cell."""
-    return dict(re.findall(r"^#\|\s*([\w-]+)\s*:?\s*(.*?)\s*$", source, re.M))
+    return dict(re.findall(r"^#\|[ \t]*([\w-]+)[ \t]*:?[ \t]*(.*?)[ \t]*$", source, re.M))
 
 
 def test_the_table_of_contents_names_every_notebook_once():
@@ -92,8 +93,6 @@ def test_every_exercise_has_a_solution_that_asserts(path):
     text = "\n".join(t for _, t in cells(path, "markdown"))
     exercises = re.findall(r"^[`:]{3,}\{exercise\}.*\n(?::.*\n)*?:label: ([\w-]+)", text, re.M)
     solved, open_solution, asserts = {}, None, 0
-    import json
-
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
         if start := re.search(r"\{solution-start\} ([\w-]+)", source):
