@@ -55,6 +55,8 @@ FAULTS = [
     (r'<dialog id="pst-search-dialog"', r'\g<0> aria-label="Search"'),
     # a role that has gone out of use; the list around it says the same
     (r'role="doc-biblioentry"', 'role="listitem"'),
+    # the same id on every exercise, solution and proof
+    (r' id="(exercise|solution|proof)-content"', ""),
     # the words that are there say what a fold does
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
 ]

@@ -1,11 +1,11 @@
 /* live.js - mounts live figures on a page that has no kernel. See live.py for where its files come from.
 
    Each figure on the page is `<div class="lb-live lb-model-ID">` around its poster. Its values, and the names of its
-   script, style and arrays, stand in the JSON script `#live-figures`. A figure is mounted when it comes near the window;
+   script, style and arrays, stand in the JSON script `#lb-figures-state`. A figure is mounted when it comes near the window;
    the poster stays until the first drawing. */
 (() => {
   const here = document.currentScript.src.replace(/[^/]*$/, "");
-  const data = document.getElementById("live-figures");
+  const data = document.getElementById("lb-figures-state");
   if (!data) return;
   const figures = JSON.parse(data.textContent);
   const modules = {}, arrays = {}, loading = {};

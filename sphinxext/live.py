@@ -131,7 +131,7 @@ def _page(
             location=pagename,
         )
     body = json.dumps(figures, separators=(",", ":")).replace("</", "<\\/")
-    app.add_js_file(None, type="application/json", id="live-figures", body=body)
+    app.add_js_file(None, type="application/json", id="lb-figures-state", body=body)
     app.add_js_file("live/live.js", defer="defer")
 
 

@@ -113,6 +113,22 @@ def _note_dependencies(app: Sphinx, doctree: nodes.document) -> None:
             app.env.note_dependency(str(file))
 
 
+GLUE = re.compile(r"^glue\((?:[^()]|\([^()]*\))*\)[ ;]*\n?", re.M)
+
+
+def _hide_bookkeeping(app: Sphinx, doctree: nodes.document) -> None:
+    """Leave out the lines that hand a number to the prose: `glue("name", value)` says nothing to a reader."""
+    for block in list(doctree.findall(nodes.literal_block)):
+        code = block.astext()
+        if "cell_input" in block.parent.get("classes", []) and GLUE.search(code):
+            shown = GLUE.sub("", code).rstrip("\n")
+            if shown:
+                block.rawsource, block.children = shown, [nodes.Text(shown)]
+            else:
+                block.parent.parent.remove(block.parent)
+
+
 def setup(app: Sphinx) -> None:
     """Register with Sphinx; the reader itself is named in _config.yml (`nb_custom_formats`)."""
     app.connect("doctree-read", _note_dependencies)
+    app.connect("doctree-read", _hide_bookkeeping)
