@@ -32,7 +32,7 @@ function render({ model, el }) {
   whole.set([0, 180], [total, total]);
   const names = [curve.text("recon", { anchor: "middle" }), curve.text("kl", { anchor: "middle" }), curve.text("ink", { anchor: "end" })];
   const top = best(points);
-  names[0].set(top, 0, "variance along the axis", 0, -14);
+  names[0].set(top, 0, "variance", 0, -14);
   names[1].set((top + 90) % 180, 0.72 * total, "error");
   names[2].set(180, total, "total: fixed", -4, -5);
   const out = fig.readout("ink");
