@@ -9,7 +9,7 @@ __all__ = ['PIXELS', 'CAUSES', 'CIRCULAR', 'SIDES', 'SHAPES', 'SOFTNESS', 'RELIE
            'size_distance_grid', 'bayes_on_grid', 'keep_by_likelihood']
 
 # %% ../nbs/vision.ipynb #imports
-#| code-fold: true
+import functools
 import math
 
 import torch
@@ -48,10 +48,10 @@ _DEFAULTS = {
 }
 
 
-def causes(**named: float | Float[Tensor, "..."]) -> Float[Tensor, "B 7"]:
+def causes(**named: float | int | list | Shaped[Tensor, "..."]) -> Float[Tensor, "B 7"]:
     """Scenes with the named causes; the others keep a default.
 
-    Numbers and tensors of one length broadcast.
+    Numbers broadcast against lists and tensors of one length.
 
     Raises
     ------
@@ -64,7 +64,8 @@ def causes(**named: float | Float[Tensor, "..."]) -> Float[Tensor, "B 7"]:
                 f"there is no cause called {name!r}; the causes are {', '.join(CAUSES)}"
             )
     columns = [torch.as_tensor({**_DEFAULTS, **named}[name]) for name in CAUSES]
-    dtype = next((c.dtype for c in columns if c.ndim), torch.get_default_dtype())
+    floats = [c.dtype for c in columns if c.ndim and c.is_floating_point()]
+    dtype = functools.reduce(torch.promote_types, floats or [torch.get_default_dtype()])
     columns = [c.to(dtype).reshape(-1) for c in columns]
     return torch.stack(torch.broadcast_tensors(*columns), dim=1)
 
@@ -82,7 +83,6 @@ def keep_in_range(z: Float[Tensor, "B 7"]) -> Float[Tensor, "B 7"]:
     return z.clamp(_LOWEST.to(z), _HIGHEST.to(z))
 
 # %% ../nbs/vision.ipynb #check-causes
-#| code-fold: true
 def _check_causes(z: Tensor) -> None:
     if not z.is_floating_point():
         raise TypeError(f"causes are real numbers, not {z.dtype}; pass z.float()")
@@ -218,8 +218,10 @@ def render(
     _check_causes(z)
     if shape not in SIDES:
         raise ValueError(f"no shape is called {shape!r}; choose one of {', '.join(SHAPES)}")
-    if not softness > 0:
+    if not 0 < softness < math.inf:
         raise ValueError(f"softness = {softness}; make it positive: a hard edge has no gradient")
+    if not math.isfinite(relief):
+        raise ValueError(f"relief = {relief}; the dome needs a finite height, 0 for a flat one")
     pictures = []
     for block in z.split(1000):  # a thousand at a time stay in the processor's cache
         covered, lit = coverage(block, shape, softness), shading(block, relief)
@@ -253,6 +255,23 @@ def from_targets(y: Float[Tensor, "B 9"]) -> Float[Tensor, "B 7"]:
     z[:, _IS_CIRCULAR] = torch.atan2(y[:, 7:], y[:, 5:7])
     return keep_in_range(z)
 
+# %% ../nbs/vision.ipynb #check-pictures
+def _check_pictures(x: Tensor, scenes: int | None = None) -> None:
+    """Pictures that can be compared with `scenes` drawings: as many, or one for all."""
+    if not x.is_floating_point():
+        raise TypeError(f"grey values are real numbers, not {x.dtype}; pass x.float()")
+    if x.ndim != 2 or x.shape[1] != PIXELS**2:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}; it wants one row of {PIXELS**2} grey values a picture"
+        )
+    if not x.isfinite().all():
+        row = int((~x.isfinite()).any(dim=1).nonzero()[0])
+        raise ValueError(
+            f"x has a NaN or an infinity in row {row}; drop such rows: x[x.isfinite().all(dim=1)]"
+        )
+    if scenes is not None and len(x) not in (1, scenes):
+        raise ValueError(f"{len(x)} pictures and {scenes} scenes; pass as many, or one picture")
+
 # %% ../nbs/vision.ipynb #analyser
 class Analyser:
     """g, the backward equation: a small convolutional network from pictures to causes.
@@ -270,13 +289,17 @@ class Analyser:
 
     def fit(self, X: Float[Tensor, "N 784"], Z: Float[Tensor, "N 7"]) -> "Analyser":
         """Learn from N pairs of a picture and its causes."""
+        _check_pictures(X)
+        _check_causes(Z)
         if len(X) != len(Z) or not len(X):
             raise ValueError(
                 f"{len(X)} pictures, {len(Z)} rows of causes; fit wants pairs, at least one"
             )
+        if self.steps < 1:
+            raise ValueError(f"steps = {self.steps}; learning takes at least one step")
         chance = torch.Generator().manual_seed(self.random_state)
-        self.net_, Y = _network(self.random_state), to_targets(Z)
-        optimiser = torch.optim.Adam(self.net_.parameters())
+        self.net_, X, Y = _network(self.random_state), X.float(), to_targets(Z).float()
+        optimiser = torch.optim.Adam(self.net_.parameters(), fused=True)
         pace = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.rate, total_steps=self.steps)
         for _ in range(self.steps):
             some = torch.randint(len(X), (self.batch,), generator=chance)
@@ -290,7 +313,10 @@ class Analyser:
     @torch.no_grad()
     def predict(self, X: Float[Tensor, "N 784"]) -> Float[Tensor, "N 9"]:
         """The network's answer, in the units of `to_targets`."""
-        return self.net_(X)
+        if not hasattr(self, "net_"):
+            raise ValueError("this Analyser has learned nothing yet; call fit(X, Z) first")
+        _check_pictures(X)
+        return self.net_(X.float()).to(X.dtype)
 
     def encode(self, X: Float[Tensor, "N 784"]) -> Float[Tensor, "N 7"]:
         """z = g(x): the causes of each picture, within their ranges."""
@@ -307,7 +333,7 @@ def _network(seed: int) -> nn.Sequential:
             nn.Flatten(),
             nn.Linear(32 * (PIXELS // 4) ** 2, 128), nn.ReLU(),
             nn.Linear(128, len(TARGETS)),
-        )  # fmt: skip
+        ).to(memory_format=torch.channels_last)  # fmt: skip
 
 # %% ../nbs/vision.ipynb #unexplained
 def unexplained(guess: Float[Tensor, "N 9"], Z: Float[Tensor, "N 7"]) -> dict[str, float]:
@@ -315,6 +341,11 @@ def unexplained(guess: Float[Tensor, "N 9"], Z: Float[Tensor, "N 7"]) -> dict[st
 
     The guess is in the units of `to_targets`; for a direction, cosine and sine are averaged.
     """
+    if len(guess) != len(Z) or len(Z) < 2:
+        raise ValueError(
+            f"{len(guess)} guesses for {len(Z)} scenes; pass as many, and at least two: "
+            "one scene has no variance"
+        )
     Y = to_targets(Z)
     fraction = ((guess - Y).square().mean(dim=0) / Y.var(dim=0)).tolist()
     of: dict[str, list[float]] = {name: [] for name in CAUSES}
@@ -327,6 +358,7 @@ def energy(
     x: Float[Tensor, "#B 784"], z: Float[Tensor, "B 7"], shape: str = "dart", **lens: float
 ) -> Float[Tensor, "B"]:
     """Half the squared difference of a picture and the drawing of z. `eq-vision-energy`."""
+    _check_pictures(x, len(z))
     return 0.5 * (x - render(z, shape, **lens)).square().sum(dim=1)
 
 
@@ -334,7 +366,7 @@ _REACH = torch.where(_IS_CIRCULAR, math.pi, _HIGHEST - _LOWEST)
 
 
 def descend(
-    x: Float[Tensor, "B 784"],
+    x: Float[Tensor, "#B 784"],
     start: Float[Tensor, "B 7"],
     shape: str = "dart",
     *,
@@ -345,7 +377,8 @@ def descend(
     """Analysis by synthesis: change the causes until their drawing resembles x.
 
     Returns the whole walk from `start`, `steps + 1` values of z for each picture; the
-    last, `[-1]`, is the answer. It may be a wrong one. `eq-vision-descent`. `lens` may hold the `softness` and `relief` of `render`.
+    last, `[-1]`, is the answer. It may be a wrong one. `eq-vision-descent`.
+    `lens` may hold the `softness` and `relief` of `render`.
     """
     z, speed = keep_in_range(start), torch.zeros_like(start)
     walk = [z]
@@ -380,7 +413,7 @@ def log_likelihood(
 
     The logarithm of a density: it may be positive. `eq-vision-likelihood`.
     """
-    if not sigma > 0:
+    if not 0 < sigma < math.inf:
         raise ValueError(
             f"sigma must be positive, not {sigma}; without noise the density is a spike"
         )
@@ -390,6 +423,8 @@ def log_likelihood(
 # %% ../nbs/vision.ipynb #grid
 def size_distance_grid(n: int) -> tuple[Float[Tensor, "n n 7"], float]:
     """Scenes at the midpoints of n by n cells, size by distance, and the area of a cell."""
+    if n < 1:
+        raise ValueError(f"n = {n}; a grid has at least one cell on a side")
     (s_low, s_high), (d_low, d_high) = CAUSES["size"], CAUSES["distance"]
     middle = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     size = (s_low + (s_high - s_low) * middle).repeat_interleave(n)
@@ -404,6 +439,11 @@ def bayes_on_grid(
     """The posterior density in each cell, and the log evidence in nats. `eq-vision-grid`."""
     log_joint = log_lik + log_prior
     log_evidence = torch.logsumexp(log_joint.flatten(), dim=0) + math.log(cell)
+    if not log_evidence.isfinite():
+        raise ValueError(
+            f"the log evidence is {log_evidence:.3g}; give finite values to at least one cell, "
+            "and NaN to none"
+        )
     return (log_joint - log_evidence).exp(), log_evidence
 
 # %% ../nbs/vision.ipynb #rejection
@@ -419,7 +459,9 @@ def keep_by_likelihood(
     ValueError
         If a likelihood exceeds the bound: what is kept would not follow the posterior.
     """
-    if (log_lik > log_bound).any():
+    if log_lik.isnan().any():
+        raise ValueError("a log-likelihood is NaN, neither to be kept nor not; drop such draws")
+    if not (log_lik <= log_bound).all():
         excess = (log_lik - log_bound).max()
         raise ValueError(f"a likelihood exceeds the bound; raise log_bound by {excess:.3g} nats")
     chance = torch.rand(log_lik.shape, generator=generator, dtype=log_lik.dtype)
