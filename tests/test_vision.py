@@ -229,6 +229,28 @@ def test_bad_causes_get_an_error_that_names_the_cure(z, error, cure):
         v.render(z)
 
 
+def test_whole_numbers_make_scenes_as_real_numbers_do():
+    expected = v.causes(distance=torch.tensor([1.0, 2.0]))
+    for whole in ([1, 2], torch.tensor([1, 2])):
+        assert torch.equal(v.causes(distance=whole), expected)
+    assert v.causes(distance=1).dtype is torch.float32
+    mixed = v.causes(distance=torch.tensor([1, 2]), size=torch.tensor([0.5, 0.8]).double())
+    assert mixed.dtype is torch.float64
+    assert torch.allclose(mixed[:, 4:], v.causes()[:, 4:].double())
+
+
+@pytest.mark.parametrize("relief", [math.nan, math.inf])
+def test_a_dome_has_a_finite_height(relief):
+    with pytest.raises(ValueError, match="finite height"):
+        v.render(v.causes(), relief=relief)
+
+
+@pytest.mark.parametrize("softness", [0.0, -1.0, math.nan, math.inf])
+def test_an_edge_has_a_finite_width(softness):
+    with pytest.raises(ValueError, match="make it positive"):
+        v.render(v.causes(), softness=softness)
+
+
 # --- the learned analysis ------------------------------------------------------------------------------------------
 
 
@@ -255,6 +277,62 @@ def test_training_repeats_itself_and_leaves_the_global_generator_alone():
     assert torch.equal(first, v.Analyser(steps=5, random_state=1).fit(x, z).encode(x))
     assert not torch.equal(first, v.Analyser(steps=5, random_state=2).fit(x, z).encode(x))
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+BAD_PICTURES = [
+    (torch.zeros(2, 784, dtype=torch.int64), None, TypeError, r"pass x\.float\(\)"),
+    (torch.zeros(2, 28, 28), None, ValueError, "one row of 784"),
+    (torch.zeros(2, 1), None, ValueError, "one row of 784"),
+    (torch.full((2, 784), math.nan), None, ValueError, "in row 0; drop such rows"),
+    (torch.zeros(2, 784), 3, ValueError, "pass as many, or one picture"),
+    (torch.zeros(3, 784), 1, ValueError, "pass as many, or one picture"),
+]
+
+
+@pytest.mark.parametrize(("x", "scenes", "error", "cure"), BAD_PICTURES)
+def test_bad_pictures_get_an_error_that_names_the_cure(x, scenes, error, cure):
+    with pytest.raises(error, match=cure):
+        v._check_pictures(x, scenes)
+    v._check_pictures(torch.zeros(1, 784), 3)
+    v._check_pictures(torch.zeros(3, 784), 3)
+
+
+def test_a_picture_with_a_hole_is_refused_wherever_it_is_used():
+    z = v.causes()
+    x = v.render(z)
+    hole = x.clone()
+    hole[0, 3] = math.nan
+    g = v.Analyser(steps=1).fit(x, z)
+    for use in (
+        lambda: v.energy(hole, z),
+        lambda: v.descend(hole, z, steps=1),
+        lambda: v.log_likelihood(hole, z, 0.3),
+        lambda: v.Analyser(steps=1).fit(hole, z),
+        lambda: g.predict(hole),
+        lambda: g.encode(hole),
+    ):
+        with pytest.raises(ValueError, match="drop such rows"):
+            use()
+
+
+def test_an_analyser_takes_both_precisions_and_says_what_it_lacks():
+    z = v.sample_causes(8, torch.Generator().manual_seed(3))
+    x = v.render(z)
+    g = v.Analyser(steps=2).fit(x.double(), z.double())
+    assert g.predict(x.double()).dtype is torch.float64
+    assert torch.allclose(g.predict(x), v.Analyser(steps=2).fit(x, z).predict(x), atol=1e-5)
+    with pytest.raises(ValueError, match=r"call fit\(X, Z\) first"):
+        v.Analyser().predict(x)
+    with pytest.raises(ValueError, match="at least one step"):
+        v.Analyser(steps=0).fit(x, z)
+    with pytest.raises(ValueError, match="outside"):
+        v.Analyser(steps=1).fit(x, z + 10)
+
+
+def test_one_scene_has_no_variance_to_explain():
+    z = v.causes()
+    with pytest.raises(ValueError, match="at least two"):
+        v.unexplained(v.to_targets(z), z)
 
 
 @pytest.mark.equation("eq-vision-split")
@@ -306,9 +384,13 @@ def test_the_gradient_is_the_vote_of_the_pixels():
 
 
 @pytest.mark.equation("eq-vision-descent")
-def test_descent_rolls_downhill_in_units_of_each_reach():
+@pytest.mark.parametrize("at_the_edge", [False, True])
+def test_descent_rolls_downhill_in_units_of_each_reach(at_the_edge):
     x, z = v.render(scenes(1, seed=9)), scenes(1, seed=10)
+    z[0, 5] = 0.402 if at_the_edge else z[0, 5]
+    x = x * 0.2 if at_the_edge else x
     walk = v.descend(x, z, steps=3, rate=1e-3)
+    assert (walk[1:, 0, 5] == 0.4).any() == at_the_edge  # it stops at the end of its range
     reach = [math.pi if n in v.CIRCULAR else high - low for n, (low, high) in v.CAUSES.items()]
     at, speed = z[0].tolist(), [0.0] * 7
     for t in range(3):
@@ -417,11 +499,33 @@ def test_keeping_by_likelihood_gives_the_posterior_and_counts_the_evidence():
         torch.from_numpy(np.log(likelihood[drawn])), math.log(bound), chance
     ).numpy()
     evidence = prior @ likelihood  # by enumeration
-    assert kept.mean() == pytest.approx(evidence / bound, abs=4 / n**0.5)
-    share = np.bincount(drawn[kept], minlength=5) / kept.sum()
-    assert share == pytest.approx(prior * likelihood / evidence, abs=4 * 0.5 / kept.sum() ** 0.5)
+    p = evidence / bound
+    assert kept.mean() == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / n))
+    share, expected = (
+        np.bincount(drawn[kept], minlength=5) / kept.sum(),
+        prior * likelihood / evidence,
+    )
+    assert (abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / kept.sum())).all()
     with pytest.raises(ValueError, match="raise log_bound"):
         v.keep_by_likelihood(torch.zeros(2), -0.1, chance)
+
+
+def test_what_is_no_probability_is_refused():
+    nothing, flat = torch.full((3, 3), -math.inf), torch.zeros(3, 3)
+    for log_lik in (nothing, flat * math.nan, flat + math.inf):
+        with pytest.raises(ValueError, match="finite values to at least one cell"):
+            v.bayes_on_grid(log_lik, flat, 1.0)
+    half = torch.where(torch.eye(3) > 0, flat, nothing)  # some impossible cells are no harm
+    assert v.bayes_on_grid(half, flat, 1.0)[0].sum().item() == pytest.approx(1)
+    chance = torch.Generator().manual_seed(0)
+    with pytest.raises(ValueError, match="drop such draws"):
+        v.keep_by_likelihood(torch.tensor([0.0, math.nan]), 1.0, chance)
+    assert not v.keep_by_likelihood(torch.tensor([-math.inf]), 0.0, chance).any()
+    with pytest.raises(ValueError, match="at least one cell"):
+        v.size_distance_grid(0)
+    for sigma in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="sigma must be positive"):
+            v.log_likelihood(v.render(v.causes()), v.causes(), sigma)
 
 
 # --- the live figures ----------------------------------------------------------------------------------------------
