@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.linalg
 import scipy.special
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import ThreadpoolController
@@ -143,14 +144,36 @@ def _pilot(X: np.ndarray, rows: int = 256, safe: float = 8.0) -> np.ndarray:
     return np.zeros_like(pilot) if near_zero else pilot
 
 # %% ../nbs/pca.ipynb #moments
-def moments(X: Float[np.ndarray, "N D"], block_rows: int = 4096) -> Moments:
-    """Number, mean and scatter of the rows of X in one pass, without a centred copy of X; safe for data far from 0.
+def _as_floats(X: Any) -> np.ndarray:
+    """X as a matrix of float32 or float64; whole numbers, booleans and lists become float64."""
+    X = np.asarray(X)
+    if np.iscomplexobj(X):
+        raise TypeError("X is complex; give X.real, or real and imaginary parts as columns")
+    if X.dtype not in (np.float32, np.float64):
+        X = X.astype(np.float64)
+    if X.ndim != 2 or 0 in X.shape:
+        raise ValueError(f"X has shape {X.shape}; give a matrix with at least one row and column")
+    return X
+
+
+def _check_finite(*sums: np.ndarray) -> None:
+    if not all(np.isfinite(s).all() for s in sums):
+        raise ValueError(
+            "X has NaN or infinity, or its squares overflow; drop such rows, or divide X by a "
+            "constant, e.g. X / np.abs(X).max()"
+        )
+
+
+def moments(X: Shaped[np.ndarray, "N D"], block_rows: int = 4096) -> Moments:
+    """Number, mean and scatter of the rows of X, without a centred copy of X; safe for data far from 0.
 
     Parameters
     ----------
-    X : the data; float64, or float32 (then products within a block are float32 and sums over blocks float64).
+    X : the data; float32 (then products within a block are float32 and sums over blocks float64), or
+        any other real numbers, taken as float64. ValueError if X is empty, or not finite.
     block_rows : rows in a block; bounds the working memory.
     """
+    X = _as_floats(X)
     N = len(X)
     block_rows = min(block_rows, 1024) if X.dtype == np.float32 else block_rows
     with np.errstate(invalid="ignore", over="ignore"):
@@ -158,7 +181,9 @@ def moments(X: Float[np.ndarray, "N D"], block_rows: int = 4096) -> Moments:
     parts = _in_blocks(lambda blocks: _sum_blocks(X, pilot, blocks), N, block_rows)
     s, S = (sum(part) for part in zip(*parts, strict=True))
     with np.errstate(invalid="ignore", over="ignore"):
-        return Moments(N, pilot + s / N, S - np.outer(s, s / N))
+        found = Moments(N, pilot + s / N, S - np.outer(s, s / N))
+    _check_finite(np.diag(found.S))
+    return found
 
 # %% ../nbs/pca.ipynb #top-eigen
 def top_eigen(
@@ -184,7 +209,7 @@ def fix_signs(W: Float[np.ndarray, "D L"]) -> Float[np.ndarray, "D L"]:
 
 # %% ../nbs/pca.ipynb #pca
 def pca(
-    X: Float[np.ndarray, "N D"], L: int
+    X: Shaped[np.ndarray, "N D"], L: int
 ) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "D L"], Float[np.ndarray, " L"]]:
     """Principal components of X by the eigenvectors of its covariance, eq-pca-eigen.
 
@@ -193,8 +218,12 @@ def pca(
     mu : the mean.
     W : the L directions of largest variance, orthonormal columns, largest first.
     lam : the variances along them, eigenvalues of S / N (divided by N, as maximum likelihood has it, not by N - 1).
+
+    Raises ValueError where X is empty or not finite, or L not between 0 and D.
     """
     N, mu, S = moments(X)
+    if not 0 <= L <= len(mu):
+        raise ValueError(f"L={L} must be between 0 and the number of columns, D = {len(mu)}")
     lam, W = top_eigen(S, L)
     return mu, fix_signs(W), lam / N
 
@@ -206,32 +235,41 @@ def _svd_eigen(Y: np.ndarray, L: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _wide_eigen(Y: np.ndarray, L: int) -> tuple[np.ndarray, np.ndarray]:
-    """Top eigenpairs of Y^T Y by way of Y Y^T, eq-pca-gram; by singular values where dividing by s would lose digits."""
-    zero = np.zeros(len(Y), Y.dtype)
-    parts = _in_blocks(lambda blocks: _sum_blocks(Y.T, zero, blocks), Y.shape[1], 2048)
+    """Top eigenpairs of Y^T Y by way of Y Y^T, eq-pca-gram; by singular values where dividing by s would lose digits. Y is float64."""
+    parts = _in_blocks(lambda blocks: _sum_blocks(Y.T, np.zeros(len(Y)), blocks), Y.shape[1], 2048)
     lam, U = top_eigen(sum(S for _, S in parts), L)
     if lam[-1] <= 1e-9 * lam[0]:
         return _svd_eigen(Y, L)
-    return lam, (Y.T @ U.astype(Y.dtype)) / np.sqrt(lam).astype(Y.dtype)
+    return lam, np.linalg.qr(Y.T @ (U / np.sqrt(lam)))[0]  # qr: at right angles to the last digit
 
 # %% ../nbs/pca.ipynb #krylov-pass
-def _centre(X: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of X, and a copy with the mean taken off, as `dtype`."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        mu = sum(
-            _in_blocks(
-                lambda blocks: sum(X[r].sum(axis=0, dtype=np.float64) for r in blocks), len(X), 512
-            )
-        ) / len(X)
+def _mean_and_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of X, and the diagonal of its scatter, in double precision; ValueError if not finite."""
+
+    def add(blocks: list[slice]) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return sum(X[rows].sum(axis=0, dtype=np.float64) for rows in blocks)
+
+    def add_squares(blocks: list[slice]) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return sum(np.einsum("nd,nd->d", Y, Y) for Y in (X[rows] - mu for rows in blocks))
+
+    mu = sum(_in_blocks(add, len(X), 512)) / len(X)
+    spread = sum(_in_blocks(add_squares, len(X), 64))
+    _check_finite(spread)
+    return mu, spread
+
+
+def _centre(X: np.ndarray, mu: np.ndarray, dtype: type, scale: float = 1.0) -> np.ndarray:
+    """A copy of X with the mean taken off, divided by `scale`, as `dtype`."""
     Y: np.ndarray = np.empty(X.shape, dtype)
 
     def take_off(blocks: list[slice]) -> None:
-        with np.errstate(invalid="ignore", over="ignore"):
-            for rows in blocks:
-                np.subtract(X[rows], mu, out=Y[rows], casting="same_kind")
+        for rows in blocks:
+            np.multiply(X[rows] - mu, 1 / scale, out=Y[rows], casting="same_kind")
 
-    _in_blocks(take_off, len(X), 512)
-    return mu, Y
+    _in_blocks(take_off, len(X), 64)
+    return Y
 
 
 def _scatter_times(Y: np.ndarray, Q: np.ndarray) -> np.ndarray:
@@ -248,23 +286,24 @@ def _scatter_times(Y: np.ndarray, Q: np.ndarray) -> np.ndarray:
 # %% ../nbs/pca.ipynb #krylov
 def _block_krylov(
     Y: np.ndarray, L: int, rng: np.random.Generator, extra: int, tol: float, max_steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Approximate top L eigenpairs of Y^T Y from its products with blocks of L + `extra` vectors."""
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Approximate top L eigenpairs of Y^T Y from its products with blocks of L + `extra` vectors; and whether they settled."""
     N, D = Y.shape
     width = min(L + extra, N, D)
+    jitter = 1e-9 if Y.dtype == np.float32 else 1e-14  # of the largest: rounding, not growth
     B = SB = np.empty((0, D), Y.dtype)
-    Z, kept = rng.standard_normal((width, N), dtype=Y.dtype.type) @ Y, 0.0
+    Z, lam = rng.standard_normal((width, N), dtype=Y.dtype.type) @ Y, np.zeros(L)
     for _ in range(min(max_steps, max(1, min(N, D) // width))):
         for _ in range(2):
             Z -= (Z @ B.T) @ B
             Z = np.ascontiguousarray(scipy.linalg.qr(Z.T, mode="economic", check_finite=False)[0].T)
         B, Z = np.vstack([B, Z]), _scatter_times(Y, Z)
         SB = np.vstack([SB, Z])
-        before, (lam, V) = kept, top_eigen((B @ SB.T).astype(np.float64), L)
-        kept = lam.sum()
-        if kept - before <= tol * kept:
+        before, (lam, V) = lam, top_eigen((B @ SB.T).astype(np.float64), L)
+        settled = bool(np.all(lam - before <= tol * lam + jitter * lam[0]))
+        if settled:
             break
-    return lam, B.T @ V.astype(Y.dtype)
+    return lam, B.T @ V.astype(Y.dtype), settled or len(B) == min(N, D)
 
 # %% ../nbs/pca.ipynb #krylov-eigen
 def _krylov_eigen(
@@ -272,54 +311,59 @@ def _krylov_eigen(
     L: int,
     rng: np.random.Generator,
     extra: int = 10,
-    tol: float = 1e-4,
-    max_steps: int = 14,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Mean, approximate top L eigenpairs of the scatter, and its trace, for X with many rows and many columns."""
-    mu, Y = _centre(X, np.float32)
-    if not np.isfinite(mu).all():
-        return mu, np.full(L, np.nan), np.empty((X.shape[1], L)), math.nan
-    lam, V = _block_krylov(Y, L, rng, extra, tol, max_steps)
-    if lam[-1] < 1e-4 * lam[0] and X.dtype == np.float64:  # too steep for seven digits
-        lam, V = _block_krylov(_centre(X, np.float64)[1], L, rng, extra, tol, max_steps)
-    V = np.linalg.qr(V.astype(np.float64))[0].astype(X.dtype)
-    mu_x = mu.astype(X.dtype)
+    tol: float = 1e-5,
+    max_steps: int = 16,
+) -> tuple["Spectrum", bool]:
+    """Approximate spectrum of X with many rows and many columns; and whether every eigenvalue settled."""
+    mu, spread = _mean_and_spread(X)
+    scale = math.sqrt(spread.sum() / X.size) or 1.0  # single precision has a narrow range
+    lam, V, settled = _block_krylov(
+        _centre(X, mu, np.float32, scale), L, rng, extra, tol, max_steps
+    )
+    if lam[-1] < 1e-4 * lam[0]:  # too steep for seven digits
+        Y = _centre(X, mu, np.float64, scale)
+        lam, V, settled = _block_krylov(Y, L, rng, extra, tol, max_steps)
+    V = np.linalg.qr(V.astype(np.float64))[0]
 
-    def read_off(blocks: list[slice]) -> tuple[np.ndarray, float]:
-        inner, trace = np.zeros((L, L)), 0.0
-        for rows in blocks:
-            Y = X[rows] - mu_x
-            Z = (Y @ V).astype(np.float64)
-            inner += Z.T @ Z
-            trace += float(np.vdot(Y, Y))
-        return inner, trace
+    def read_off(blocks: list[slice]) -> np.ndarray:
+        Z = ((X[rows] - mu) @ V for rows in blocks)
+        return sum(z.T @ z for z in Z)
 
-    inner, trace = (sum(part) for part in zip(*_in_blocks(read_off, len(X), 512), strict=True))
-    lam, U = top_eigen(inner, L)
-    return mu, lam, V @ U.astype(X.dtype), float(trace)
+    lam, U = top_eigen(sum(_in_blocks(read_off, len(X), 128)), L)
+    noise = float(np.finfo(X.dtype).eps)
+    return Spectrum(len(X), mu, lam, (V @ U).astype(X.dtype), spread, noise), settled
 
 # %% ../nbs/pca.ipynb #spectrum
 class Spectrum(NamedTuple):
-    """What a solver returns: `lam` are eigenvalues of the scatter S (not divided by anything), `total` is its trace."""
+    """What a solver returns: `lam` are eigenvalues of the scatter S (not divided by anything), `spread` is its diagonal.
+
+    An eigenvalue below the share `noise` of the largest is rounding.
+    """
 
     N: int
     mu: Float[np.ndarray, " D"]
     lam: Float[np.ndarray, " L"]
     W: Float[np.ndarray, "D L"]
-    total: float
+    spread: Float[np.ndarray, " D"]
+    noise: float
+
+    @property
+    def total(self) -> float:
+        """The trace of S, which is the sum of all eigenvalues."""
+        return float(self.spread.sum())
 
 
 def choose_solver(N: int, D: int, L: int) -> str:
     """The cheapest road for N rows, D columns and L components: "scatter", "gram" (wide data) or "krylov" (both large)."""
     small = min(N, D)
     krylov, exact = 8 * 4 * N * D * (L + 10), N * D * small + 4 * small**3
-    if small >= 1000 and krylov < exact:
+    if small > 1000 and krylov < exact:
         return "krylov"
     return "gram" if N < D else "scatter"
 
 
 def spectrum(
-    X: Float[np.ndarray, "N D"],
+    X: Shaped[np.ndarray, "N D"],
     L: int,
     solver: str = "auto",
     rng: np.random.Generator | None = None,
@@ -329,32 +373,48 @@ def spectrum(
 
     Parameters
     ----------
-    solver : "auto", or "scatter", "gram", "krylov" (see `choose_solver`), or "svd", the slowest and most exact.
+    L : between 1 and min(N, D).
+    solver : "auto" (see `choose_solver`; where the Krylov road does not settle, the exact one is taken), or "scatter",
+        "gram", "krylov", or "svd", the slowest and most exact.
     rng : where the Krylov road gets its random start; seed 0 if not given.
     krylov : `extra`, `tol`, `max_steps` for that road.
     """
+    X = _as_floats(X)
     N, D = X.shape
+    roads = ("auto", "scatter", "gram", "krylov", "svd")
+    if solver not in roads:
+        raise ValueError(f"solver={solver!r} is unknown; use one of {roads}")
+    if not 1 <= L <= min(N, D):
+        raise ValueError(f"L={L} must be between 1 and min(N, D) = {min(N, D)}")
     road = choose_solver(N, D, L) if solver == "auto" else solver
     if road == "krylov":
-        mu, lam, W, total = _krylov_eigen(
-            X, L, np.random.default_rng(0) if rng is None else rng, **krylov
-        )
-        return Spectrum(N, mu, lam, W, total)
+        rng = np.random.default_rng(0) if rng is None else rng
+        found, settled = _krylov_eigen(X, L, rng, **krylov)
+        if settled or solver == "krylov":
+            return found
+        if min(N, D) > 20_000:  # the exact road would need gigabytes for one matrix
+            warnings.warn(
+                "the last components have not settled; raise iterated_power or n_oversamples, or "
+                "take fewer components",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+            return found
+        road = "gram" if N < D else "scatter"
     if road == "scatter":
-        return _spectrum_of(moments(X), L)
-    mu, Y = _centre(X, X.dtype.type)
-    if not np.isfinite(mu).all():
-        return Spectrum(N, mu, np.full(L, np.nan), np.empty((D, L)), math.nan)
-    lam, W = _svd_eigen(Y, L) if road == "svd" else _wide_eigen(Y, L)
-    return Spectrum(N, mu, lam, W, float(np.vdot(Y, Y)))
+        return _spectrum_of(moments(X), L, X.dtype)
+    mu, spread = _mean_and_spread(X)
+    if road == "gram":
+        lam, W = _wide_eigen(_centre(X, mu, np.float64), L)
+        return Spectrum(N, mu, lam, W.astype(X.dtype), spread, float(np.finfo(np.float64).eps))
+    lam, W = _svd_eigen(_centre(X, mu, X.dtype.type), L)
+    return Spectrum(N, mu, lam, W, spread, float((np.finfo(X.dtype).eps * max(N, D)) ** 2))
 
 
-def _spectrum_of(m: Moments, L: int) -> Spectrum:
-    """The spectrum of data of which only the moments are left."""
-    total = float(np.trace(m.S))
-    if not math.isfinite(total):
-        return Spectrum(m.N, m.mean, np.full(L, np.nan), np.empty((len(m.S), L)), math.nan)
-    return Spectrum(m.N, m.mean, *top_eigen(m.S, L), total)
+def _spectrum_of(m: Moments, L: int, dtype: Any) -> Spectrum:
+    """The spectrum of data of which only the moments are left; `dtype` is what the data were."""
+    spread = np.diag(m.S).copy()
+    return Spectrum(m.N, m.mean, *top_eigen(m.S, L), spread, float(np.finfo(dtype).eps))
 
 # %% ../nbs/pca.ipynb #minka
 def minka_dimension(lam: Float[np.ndarray, " D"], N: int) -> int:
@@ -401,7 +461,9 @@ class _LinearCode(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _codes(self, Z: Any, L: int) -> np.ndarray:
         check_is_fitted(self)
-        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        Z = check_array(
+            Z, dtype=[np.float64, np.float32], input_name="Z", ensure_min_features=min(L, 1)
+        )
         if Z.shape[1] != L:
             raise ValueError(
                 f"Z has {Z.shape[1]} columns, but this {type(self).__name__} has codes of {L} numbers; pass Z from encode"
@@ -471,15 +533,18 @@ def _check_parameters(self: "PCA") -> None:
     def is_share(v: Any) -> bool:
         return isinstance(v, Real) and not isinstance(v, Integral) and 0 < float(v) < 1
 
+    def is_word(v: Any, words: tuple[str, ...]) -> bool:
+        return isinstance(v, str) and v in words
+
     L, power = self.n_components, self.iterated_power
     for name, good, cure in (
-        ("n_components", L is None or L == "mle" or is_share(L) or (is_int(L) and L >= 0),
+        ("n_components", L is None or is_word(L, ("mle",)) or is_share(L) or (is_int(L) and L >= 0),
          "use a whole number from 0, a share of the variance between 0 and 1, 'mle' or None"),
-        ("svd_solver", self.svd_solver in _SOLVERS, f"use one of {_SOLVERS}"),
+        ("svd_solver", is_word(self.svd_solver, _SOLVERS), f"use one of {_SOLVERS}"),
         ("tol", isinstance(self.tol, Real) and float(self.tol) >= 0, "use a number from 0"),
-        ("iterated_power", power == "auto" or (is_int(power) and power >= 0), "use 'auto' or a whole number from 0"),
+        ("iterated_power", is_word(power, ("auto",)) or (is_int(power) and power >= 0), "use 'auto' or a whole number from 0"),
         ("n_oversamples", is_int(self.n_oversamples) and self.n_oversamples >= 1, "use a whole number from 1"),
-        ("power_iteration_normalizer", self.power_iteration_normalizer in ("auto", "QR", "LU", "none"), "use 'auto'"),
+        ("power_iteration_normalizer", is_word(self.power_iteration_normalizer, ("auto", "QR", "LU", "none")), "use 'auto'"),
         ("whiten", isinstance(self.whiten, (bool, np.bool_)), "use True or False"),
         ("copy", isinstance(self.copy, (bool, np.bool_)), "use True or False"),
     ):  # fmt: skip
@@ -491,8 +556,13 @@ def _wanted(n_components: Any, solver: str, N: int, D: int) -> int:
     """How many components to ask a solver for; those cases that need the whole spectrum get it."""
     most = min(N, D)
     truncated = solver in ("arpack", "randomized")
-    if n_components is None:
+    if n_components is None and (solver != "arpack" or most > 1):
         return most - (solver == "arpack")
+    if n_components is None:
+        raise ValueError(
+            f"svd_solver='arpack' finds fewer than min(n_samples, n_features)={most} components, "
+            "so none here; use 'full' or give more data"
+        )
     if n_components == "mle" and N < D:
         raise ValueError(
             f"n_components='mle' is only supported if n_samples >= n_features, but X has {N} rows and {D} columns; "
@@ -548,8 +618,9 @@ class PCA(_LinearCode):
     whiten : scale codes to variance one. A direction without variance gets code 0.
     svd_solver : "auto" takes the cheapest road for the shape, and the SVD where small eigenvalues would lose digits and N < 10 D;
         "full" always takes the SVD; "covariance_eigh" and "arpack" an exact eigenproblem; "randomized" the Krylov road where it pays.
-    tol : Krylov road: stop when the variance kept grows by less than this share; 0 stands for 1e-4.
-    iterated_power : Krylov road: most steps to take; "auto" is 14.
+    tol : Krylov road: stop when no variance grows by more than this share of itself in a step; 0 stands for 1e-5.
+    iterated_power : Krylov road: most steps to take; "auto" is 16. Under svd_solver="auto", the exact road follows
+        where they were not enough.
     n_oversamples : Krylov road: vectors in a block beyond n_components.
     random_state : seed of the Krylov road's random start.
     copy, power_iteration_normalizer : accepted, without effect: X is never overwritten, and blocks are always made orthonormal.
@@ -558,7 +629,8 @@ class PCA(_LinearCode):
     ----------
     components_ : (L, D), orthonormal rows; in each, the entry of largest size is positive.
     explained_variance_, explained_variance_ratio_, singular_values_ : (L,), variances (divided by N - 1) and their kin.
-    mean_ : (D,).    noise_variance_ : mean of the variances left out.
+    mean_ : (D,).    noise_variance_ : mean of the variances left out of min(N, D), or of D for "covariance_eigh", as
+        scikit-learn has it; for N <= D this is not the maximum-likelihood noise eq-pca-ml-sigma (see `ProbabilisticPCA`).
     n_components_, n_samples_, n_features_in_, feature_names_in_ : what was fitted.
 
     Notes
@@ -599,14 +671,13 @@ class PCA(_LinearCode):
             self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=2
         )
         L = _wanted(self.n_components, self.svd_solver, *X.shape)
+        try:
+            found = _solve(self, X, max(L, 1))
+        except ValueError:
+            assert_all_finite(X, estimator_name="PCA", input_name="X")  # names what is wrong
+            raise
+        self._store(found, min(_keep(self.n_components, found), L), X.dtype, self.svd_solver)
         self.__dict__.pop("moments_", None)
-        found = _solve(self, X, max(L, 1))
-        if not math.isfinite(found.total) or not np.isfinite(found.lam).all():
-            assert_all_finite(X, estimator_name="PCA", input_name="X")
-            raise ValueError(
-                "the squares of X overflow; divide X by a constant, e.g. X / np.abs(X).max()"
-            )
-        self._store(found, min(_keep(self.n_components, found), L), X.dtype)
         return X
 
     def partial_fit(self, X, y=None):
@@ -620,8 +691,11 @@ class PCA(_LinearCode):
             )
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=first)
         block = moments(X)
-        self.moments_ = block if first else merge_moments(self.moments_, block)
-        self._dtype = X.dtype
+        joint = block if first else merge_moments(self.moments_, block)
+        _check_finite(np.diag(joint.S))
+        self.moments_ = joint
+        dtype = X.dtype if first else np.promote_types(X.dtype, self._asked[2])
+        self._asked = (self.n_components, self.svd_solver, dtype)
         for name in _SOLVED & self.__dict__.keys():
             delattr(self, name)  # out of date; solved again at the next look
         return self
@@ -629,35 +703,44 @@ class PCA(_LinearCode):
     def __getattr__(self, name):
         if name not in _SOLVED or "moments_" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if self.moments_.N < 2:
-            raise ValueError("one row (n_samples = 1) has no variance; give partial_fit more rows")
-        L = _wanted(self.n_components, self.svd_solver, self.moments_.N, len(self.moments_.mean))
-        found = _spectrum_of(self.moments_, max(L, 1))
-        self._store(found, min(_keep(self.n_components, found), L), self._dtype)
+        try:
+            if self.moments_.N < 2:
+                raise ValueError("one row (n_samples = 1) has no variance; give more rows")
+            n_components, solver, dtype = self._asked
+            L = _wanted(n_components, solver, self.moments_.N, len(self.moments_.mean))
+            found = _spectrum_of(self.moments_, max(L, 1), dtype)
+            self._store(found, min(_keep(n_components, found), L), dtype, solver)
+        except ValueError as reason:  # not an attribute yet; more blocks may mend it
+            raise NotFittedError(f"partial_fit has no {name} to show yet: {reason}") from reason
         return self.__dict__[name]
 
-    def _store(self, found: Spectrum, L: int, dtype) -> None:
-        N, mu, lam, W, total = found
-        noise_floor = N * len(mu) * (8 * np.finfo(dtype).eps * np.abs(mu).max()) ** 2
-        if total <= noise_floor:
+    def _store(self, found: Spectrum, L: int, dtype, solver: str) -> None:
+        N, mu, lam, W, spread, noise = found
+        D, total = len(mu), found.total
+        if np.all(spread <= N * (8 * np.finfo(dtype).eps * np.abs(mu)) ** 2):
             raise ValueError(
                 "every column of X is constant, so no direction has any variance; give rows that differ "
-                "(or subtract a large offset from X before its spread is rounded away)"
+                "(or subtract a large offset from X before its spread is rounded away, or multiply X by a constant "
+                "if its squares are too small for a number)"
             )
-        left_out = min(N, len(mu)) - L
+        with np.errstate(over="ignore"):
+            variance = (lam[:L] / (N - 1)).astype(dtype)
+        _check_finite(variance)
+        most = min(N, D)
+        left_out = (D if solver == "covariance_eigh" else most) - L if most > L else 0
         self.n_components_, self.n_samples_ = L, N
         self.mean_ = mu.astype(dtype)
         self.components_ = np.ascontiguousarray(fix_signs(W[:, :L]).T, dtype=dtype)
-        self.explained_variance_ = (lam[:L] / (N - 1)).astype(dtype)
+        self.explained_variance_ = variance
         self.explained_variance_ratio_ = (lam[:L] / total).astype(dtype)
         self.singular_values_ = np.sqrt(lam[:L]).astype(dtype)
-        rest = max(0.0, total - lam[:L].sum()) if len(lam) < min(N, len(mu)) else lam[L:].sum()
+        rest = max(0.0, total - lam[:L].sum()) if len(lam) < most else lam[L:].sum()
         self.noise_variance_ = float(rest / left_out / (N - 1)) if left_out else 0.0
+        self._noise = noise
 
     def _scale(self) -> np.ndarray:
         scale = np.sqrt(self.explained_variance_)
-        floor = scale.max(initial=0.0) * math.sqrt(np.finfo(scale.dtype).eps * len(self.mean_))
-        return np.where(scale > floor, scale, 0)
+        return np.where(scale > scale.max(initial=0.0) * math.sqrt(8 * self._noise), scale, 0)
 
     def _encode(self, X) -> np.ndarray:
         Z = encode(
@@ -716,17 +799,18 @@ class PCA(_LinearCode):
 def _solve(self: PCA, X: np.ndarray, L: int) -> Spectrum:
     """The spectrum by the road that the parameters and the shape ask for."""
     N, D = X.shape
-    steps = 14 if self.iterated_power == "auto" else self.iterated_power + 1
-    krylov = {"extra": self.n_oversamples, "tol": self.tol or 1e-4, "max_steps": steps}
+    steps = 16 if self.iterated_power == "auto" else self.iterated_power + 1
+    krylov = {"extra": self.n_oversamples, "tol": self.tol or 1e-5, "max_steps": steps}
     if self.svd_solver == "full":
         return spectrum(X, L, "svd")
     road = choose_solver(N, D, L)
     if road == "krylov" and self.svd_solver in ("auto", "randomized"):
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        return spectrum(X, L, "krylov", rng, **krylov)
+        return spectrum(X, L, "auto" if self.svd_solver == "auto" else "krylov", rng, **krylov)
     found = spectrum(X, L, "gram" if N < D else "scatter")
-    if self.svd_solver == "auto" and N < 10 * D and math.isfinite(found.total):
-        steep = found.lam[_keep(self.n_components, found) - 1] <= 1e-9 * found.lam[0]
+    if self.svd_solver == "auto" and N < 10 * D:
+        few = 1e-9 if N < D or X.dtype == np.float64 else 1e-4  # where squares lose half the digits
+        steep = found.lam[_keep(self.n_components, found) - 1] <= few * found.lam[0]
         return spectrum(X, L, "svd") if steep else found
     return found
 
@@ -757,24 +841,35 @@ def ppca_log_prob(
 
 # %% ../nbs/pca.ipynb #ppca-fit
 def ppca_fit(
-    X: Float[np.ndarray, "N D"], L: int
+    X: Shaped[np.ndarray, "N D"], L: int
 ) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "D L"], float]:
     """Maximum likelihood for probabilistic PCA in closed form, eq-pca-ml-w (with R = I) and eq-pca-ml-sigma.
 
     Returns mu, W and the noise variance sigma2. Raises ValueError where L leaves no direction, or no variance, to the noise.
     """
-    N, D = X.shape
+    X = _as_floats(X)
+    D = X.shape[1]
+    _check_causes(*X.shape, L)
+    mu, total, W, lam = _leading(X, L)
+    sigma2 = float((total - lam.sum()) / (D - L))
+    if sigma2 <= 1e-14 * lam[0]:
+        raise ValueError(_UNBOUNDED.format(L=L))
+    return mu, W * np.sqrt(np.maximum(lam - sigma2, 0)), sigma2
+
+
+_UNBOUNDED = (
+    "{L} components leave no variance to the noise, so the likelihood is unbounded; lower L or "
+    "give more rows (that differ)"
+)
+
+
+def _check_causes(N: int, D: int, L: int) -> None:
     if not 1 <= L < D:
         raise ValueError(
             f"L={L} leaves no direction to the noise; choose L between 1 and D - 1 = {D - 1}"
         )
-    mu, total, W, lam = _leading(X, L)
-    sigma2 = float((total - lam.sum()) / (D - L))
-    if sigma2 <= 1e-14 * lam[0] or N <= L + 1:
-        raise ValueError(
-            f"{L} components leave no variance to the noise, so the likelihood is unbounded; lower L or give more rows"
-        )
-    return mu, W * np.sqrt(np.maximum(lam - sigma2, 0)), sigma2
+    if N <= L + 1:
+        raise ValueError(_UNBOUNDED.format(L=L))
 
 
 def _leading(X: np.ndarray, L: int) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
@@ -837,7 +932,7 @@ def ppca_m_step(
 
 # %% ../nbs/pca.ipynb #ppca-em
 def ppca_em(
-    X: Float[np.ndarray, "N D"],
+    X: Shaped[np.ndarray, "N D"],
     L: int,
     rng: np.random.Generator,
     max_iter: int = 500,
@@ -846,12 +941,19 @@ def ppca_em(
     """Probabilistic PCA by EM from a random W; stops when a full step gains less than `tol` nats per x.
 
     Returns mu, W, sigma2, and the history of the bound per x: after each E-step, where it equals log p, and each M-step.
+    Raises ValueError as `ppca_fit` does, and for max_iter below 1.
     """
+    X = _as_floats(X).astype(np.float64, copy=False)
+    _check_causes(*X.shape, L)
+    if max_iter < 1:
+        raise ValueError(f"max_iter={max_iter} takes no step from the random start; use 1 or more")
     mu = X.mean(axis=0)
+    _check_finite(mu)
     Y, zero = X - mu, np.zeros_like(mu)
     sigma2 = float(Y.var(axis=0).mean())
     if not sigma2 > 0:
         raise ValueError("every column of X is constant; give rows that differ")
+    floor = 1e-14 * sigma2
     W = rng.normal(size=(len(mu), L)) * math.sqrt(sigma2 / L)
     history: list[float] = []
     with one_thread_blas():  # many small products: threads would wait for each other
@@ -861,6 +963,8 @@ def ppca_em(
             if len(history) > 2 and history[-1] - history[-3] < tol:
                 break
             W, sigma2 = ppca_m_step(Y, m, V)  # M-step: lift the bound
+            if sigma2 <= floor:
+                raise ValueError(_UNBOUNDED.format(L=L))
             history.append(float(ppca_elbo(Y, zero, W, sigma2, m, V).mean()))
     return mu, W, sigma2, history
 
@@ -904,11 +1008,12 @@ class ProbabilisticPCA(_LinearCode):
         if self.solver not in ("closed", "em"):
             raise ValueError(f"solver={self.solver!r} is unknown; use 'closed' or 'em'")
         dtype, X = X.dtype, X.astype(np.float64, copy=False)
-        mu, W, sigma2 = ppca_fit(X, int(L))
-        self.history_ = [float(ppca_log_prob(X, mu, W, sigma2).mean())]
         if self.solver == "em":
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
             mu, W, sigma2, self.history_ = ppca_em(X, int(L), rng, self.max_iter, self.tol)
+        else:
+            mu, W, sigma2 = ppca_fit(X, int(L))
+            self.history_ = [float(ppca_log_prob(X, mu, W, sigma2).mean())]
         self.n_components_, self.n_iter_ = int(L), max(1, len(self.history_) // 2)
         self.mu_, self.W_, self.sigma2_ = mu.astype(dtype), W.astype(dtype), sigma2
         return self
