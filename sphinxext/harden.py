@@ -57,6 +57,9 @@ FAULTS = [
     (r'role="doc-biblioentry"', 'role="listitem"'),
     # the same id on every exercise, solution and proof
     (r' id="(exercise|solution|proof)-content"', ""),
+    (r'<div class="proof admonition" id="proof">', '<div class="proof admonition">'),
+    # a header without words, over a column of headers
+    (r'<th class="head">(<p></p>)?</th>', "<td></td>"),
     # the words that are there say what a fold does
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
 ]

@@ -33,11 +33,11 @@ function render({ model, el }) {
   fig.stage.append(row);
   const pixels = { width: side, height: side, scale: 5, into: row };
   const image = fig.pixels({ ...pixels, title: "x", label: "the digit" });
-  const added = fig.pixels({ ...pixels, title: "last component", label: "the component added last" });
+  const added = fig.pixels({ ...pixels, title: "added last", label: "the component added last" });
   const rebuilt = fig.pixels({ ...pixels, title: "rebuilt", label: "the digit, rebuilt" });
   const missing = fig.pixels({ ...pixels, title: "missing", label: "what is missing" });
   const highest = Math.max(...all.map((a) => a.left[0]));
-  const plot = fig.plot({ width: 420, height: 190, x: [0, most], y: [0, 1.12 * highest], xlabel: "components", ylabel: "squared distance", label: "variance kept and error against components" });
+  const plot = fig.plot({ width: 400, height: 190, x: [0, most], y: [0, 1.12 * highest], xlabel: "components", ylabel: "squared distance", label: "variance kept and error against components" });
   const kept = plot.line("recon", { area: 0, opacity: 0.25 }), error = plot.line("kl", { area: 0, opacity: 0.3 });
   const edge = plot.line("kl"), total = plot.line("ink", { dash: "5 4", thickness: 1.5 }), here = plot.line("latent", { thickness: 2.5 });
   const names = [plot.text("recon", { anchor: "end" }), plot.text("kl")];

@@ -22,7 +22,7 @@ function render({ model, el }) {
   const numerals = kit.svg("g", { fill: kit.color("data"), "text-anchor": "middle", "aria-hidden": "true" });
   y.forEach((k, i) => {
     const t = kit.svg("text", { x: plot.px(points[2 * i]).toFixed(1), y: (plot.py(points[2 * i + 1]) + 3).toFixed(1) }, names[k]);
-    t.style.fontSize = "9px";
+    t.style.fontSize = "10.5px";
     numerals.append(t);
   });
   plot.inside.append(numerals);

@@ -149,3 +149,21 @@ def unfold(page: Page) -> None:
         "() => { for (const d of document.querySelectorAll('details')) d.open = true;"
         " for (const b of document.querySelectorAll('.toggle-button[aria-expanded=false]')) b.click(); }"
     )
+
+
+# Words of a figure that lie on each other. Boxes of letters are taller than the letters: hence the margins. What is clipped to
+# the axes is data, and data may overlap.
+OVERLAPS = """(figure) => {
+  const faults = [];
+  for (const svg of figure.querySelectorAll("svg")) {
+    const words = [...svg.querySelectorAll("text")].filter((t) => t.textContent.trim() && !t.closest("[clip-path]")
+      && t.checkVisibility({ opacityProperty: true, visibilityProperty: true }));
+    const boxes = words.map((t) => {
+      const r = t.getBoundingClientRect(), dx = 1, dy = Math.min(r.height, r.width) * 0.18;
+      return { t: t.textContent, left: r.left + dx, right: r.right - dx, top: r.top + dy, bottom: r.bottom - dy };
+    });
+    boxes.forEach((a, i) => { for (const b of boxes.slice(i + 1))
+      if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom) faults.push(`"${a.t}" lies on "${b.t}"`); });
+  }
+  return faults;
+}"""
