@@ -407,8 +407,9 @@ def spectrum(
     if road == "gram":
         lam, W = _wide_eigen(_centre(X, mu, np.float64), L)
         return Spectrum(N, mu, lam, W.astype(X.dtype), spread, float(np.finfo(np.float64).eps))
+    eps = np.finfo(X.dtype).eps
     lam, W = _svd_eigen(_centre(X, mu, X.dtype.type), L)
-    return Spectrum(N, mu, lam, W, spread, float((np.finfo(X.dtype).eps * max(N, D)) ** 2))
+    return Spectrum(N, mu, lam, W, spread, float(min(eps, (eps * max(N, D)) ** 2)))
 
 
 def _spectrum_of(m: Moments, L: int, dtype: Any) -> Spectrum:
@@ -640,7 +641,8 @@ class PCA(_LinearCode):
     Eigenvalues below 1e-9 of the largest have few right digits unless `svd_solver="full"`.
     """
 
-    moments_: Moments  # only after partial_fit
+    moments_: Moments  # only after partial_fit, as is what it was asked for: n_components, svd_solver, dtype
+    _asked: tuple[Any, str, Any]
 
     def __init__(
         self, n_components=None, *, copy=True, whiten=False, svd_solver="auto", tol=0.0, iterated_power="auto",
@@ -848,8 +850,8 @@ def ppca_fit(
     Returns mu, W and the noise variance sigma2. Raises ValueError where L leaves no direction, or no variance, to the noise.
     """
     X = _as_floats(X)
-    D = X.shape[1]
-    _check_causes(*X.shape, L)
+    N, D = X.shape
+    _check_latents(N, D, L)
     mu, total, W, lam = _leading(X, L)
     sigma2 = float((total - lam.sum()) / (D - L))
     if sigma2 <= 1e-14 * lam[0]:
@@ -863,7 +865,7 @@ _UNBOUNDED = (
 )
 
 
-def _check_causes(N: int, D: int, L: int) -> None:
+def _check_latents(N: int, D: int, L: int) -> None:
     if not 1 <= L < D:
         raise ValueError(
             f"L={L} leaves no direction to the noise; choose L between 1 and D - 1 = {D - 1}"
@@ -944,7 +946,7 @@ def ppca_em(
     Raises ValueError as `ppca_fit` does, and for max_iter below 1.
     """
     X = _as_floats(X).astype(np.float64, copy=False)
-    _check_causes(*X.shape, L)
+    _check_latents(len(X), X.shape[1], L)
     if max_iter < 1:
         raise ValueError(f"max_iter={max_iter} takes no step from the random start; use 1 or more")
     mu = X.mean(axis=0)

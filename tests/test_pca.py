@@ -677,6 +677,140 @@ def test_ppca_keeps_its_verbs():
     assert not hasattr(PCA, "log_prob")
 
 
+# --- data of every kind --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, bool, np.float16])
+def test_whole_numbers_and_booleans_are_taken_for_what_they_are(kind):
+    X = (np.random.default_rng(0).random((500, 6)) * (1 if kind is bool else 255)).round()
+    X = X.astype(kind)
+    mu, _, lam = p.pca(X, 3)
+    every = np.linalg.eigvalsh(np.cov(X.astype(float).T, bias=True))[::-1]
+    assert np.allclose(lam, every[:3])
+    assert np.allclose(mu, X.astype(float).mean(axis=0))
+    assert np.allclose(p.spectrum(X, 3, "gram").lam / 500, every[:3])
+    assert p.ppca_fit(X, 2)[2] == pytest.approx(every[2:].mean())
+
+
+SPIKES = {(10_000, 1000): 90.0, (2000, 1500): 90.0, (1500, 2000): 30.0}
+
+
+@pytest.mark.parametrize(("shape", "spike"), SPIKES.items(), ids=str)
+def test_a_large_first_component_does_not_hide_the_others(shape, spike):
+    X = np.random.default_rng(0).normal(size=shape)
+    X[:, 0] *= spike
+    ours = PCA(20, random_state=0).fit(X)  # as it comes: no tolerance named
+    Y = X - X.mean(axis=0)
+    S = (Y @ Y.T if shape[0] < shape[1] else Y.T @ Y) / (len(X) - 1)
+    size = len(S)
+    exact = scipy.linalg.eigh(S, eigvals_only=True, subset_by_index=[size - 20, size - 1])[::-1]
+    assert np.allclose(ours.explained_variance_, exact, rtol=2e-6)
+
+
+def test_what_has_not_settled_is_solved_exactly_or_said():
+    X = cloud(1600, 1200)
+    auto = PCA(10, iterated_power=1, random_state=0).fit(X)
+    exact = p.spectrum(X, 10, "scatter")
+    assert np.allclose(auto.singular_values_**2, exact.lam, rtol=1e-10)
+    rough = PCA(10, svd_solver="randomized", iterated_power=1, random_state=0).fit(X)
+    assert not np.allclose(rough.singular_values_**2, exact.lam, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-25, 1e18, 1e100])
+def test_the_krylov_road_does_not_mind_the_unit(scale):
+    X = cloud(1400, 1100)
+    lam = p.spectrum(X, 5, "krylov").lam
+    assert np.allclose(p.spectrum(X * scale, 5, "krylov").lam / scale**2, lam, rtol=1e-6)
+
+
+@pytest.mark.parametrize("L", [50, 199])
+def test_wide_single_precision_components_are_at_right_angles(L):
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.normal(size=(n, 200)))[0] for n in (200, 2000))
+    X = ((left * np.logspace(0, -4.2, 200)) @ right.T).astype(np.float32)
+    W = PCA(L).fit(X).components_
+    assert W.dtype == np.float32
+    assert np.allclose(W @ W.T, np.eye(L), atol=2e-6)
+
+
+def test_one_column_of_large_numbers_does_not_make_the_others_constant():
+    X = np.column_stack([np.full(100, 1.7e15), cloud(100, 3)])
+    assert np.allclose(PCA(2).fit(X).explained_variance_, PCA(2).fit(X[:, 1:]).explained_variance_)
+    with pytest.raises(ValueError, match="too small"):
+        PCA(1).fit(1e-170 * cloud(20, 3))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_whitening_keeps_small_components_that_are_real(dtype):
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(4000, 500)) * np.r_[1.0, np.full(499, 3e-3)]).astype(dtype)
+    Z = PCA(whiten=True).fit_transform(X)
+    assert np.allclose(Z.std(axis=0, ddof=1), 1, atol=0.02)
+
+
+def test_overflow_is_refused_block_by_block_and_leaves_what_was_there():
+    X = cloud(40, 3)
+    streamed = PCA(2).partial_fit(X)
+    with pytest.raises(ValueError, match="divide X by a constant"):
+        streamed.partial_fit(1e200 * X)
+    assert np.allclose(streamed.components_, PCA(2).fit(X).components_)
+    with pytest.raises(ValueError, match="between 0 and"):
+        streamed.set_params(n_components=9).fit(X)
+    assert streamed.moments_.N == 40  # a fit that failed has thrown nothing away
+
+
+def test_noise_of_wide_data_is_scikit_learns():
+    X = cloud(12, 40)
+    for solver in ("auto", "full", "covariance_eigh"):
+        ours = PCA(3, svd_solver=solver).fit(X)
+        theirs = sklearn.decomposition.PCA(3, svd_solver=solver).fit(X)
+        assert ours.noise_variance_ == pytest.approx(theirs.noise_variance_), solver
+
+
+def test_no_component_is_a_point():
+    X = cloud(20, 3)
+    assert np.allclose(PCA(0).fit(X).inverse_transform(np.zeros((5, 0))), X.mean(axis=0))
+
+
+def test_partial_fit_answers_for_the_kind_of_all_blocks_and_for_what_it_was_asked():
+    X = cloud(60, 4)
+    streamed = PCA(2).partial_fit(X[:30]).partial_fit(X[30:].astype(np.float32))
+    assert streamed.components_.dtype == np.float64
+    assert streamed.set_params(n_components=3).components_.shape == (2, 4)
+    assert streamed.partial_fit(X).components_.shape == (3, 4)
+    assert not hasattr(PCA(1).partial_fit(X[:1]), "components_")
+
+
+WRONG = [
+    (lambda X: p.moments(X[:0]), "at least one row"),
+    (lambda X: p.pca(X, 9), "between 0 and the number of columns"),
+    (lambda X: p.pca(X, -1), "between 0 and the number of columns"),
+    (lambda X: p.pca(np.where(X > 4, np.nan, X), 2), "NaN"),
+    (lambda X: p.spectrum(X, 2, "foo"), "use one of"),
+    (lambda X: p.spectrum(X, 0), "between 1 and"),
+    (lambda X: p.moments(X + 1j), "complex"),
+    (lambda X: p.ppca_em(X, 2, np.random.default_rng(0), max_iter=0), "takes no step"),
+    (lambda X: ProbabilisticPCA(2, solver="em", max_iter=0).fit(X), "takes no step"),
+    (lambda X: PCA(np.array([1, 2])).fit(X), "use a whole number"),
+    (lambda X: PCA(svd_solver="arpack").fit(X[:2, :1]), "use 'full'"),
+]
+
+
+@pytest.mark.parametrize(("call", "cure"), WRONG)
+def test_bad_calls_are_refused_with_a_cure(call, cure):
+    with pytest.raises((ValueError, TypeError), match=cure):
+        call(cloud(30, 6))
+
+
+def test_em_does_not_need_the_closed_form(monkeypatch):
+    monkeypatch.setattr(p, "ppca_fit", None)
+    X = cloud(100, 5)
+    fitted = ProbabilisticPCA(2, solver="em").fit(X)
+    assert np.all(np.diff(fitted.history_) >= -1e-12)
+    with pytest.raises(ValueError, match="no variance to the noise"):
+        ProbabilisticPCA(3, solver="em").fit(X[:, :2] @ np.ones((2, 6)))
+
+
 # --- the live figures ----------------------------------------------------------------------------------------------
 
 
