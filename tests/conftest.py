@@ -12,7 +12,9 @@ install_import_hook("latent_book", "beartype.beartype")
 
 def notebooks() -> list[Path]:
     """Every notebook of the book; there is always one."""
-    found = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+    found = sorted(
+        p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
+    )
     assert found, "no notebook in nbs/: the checks would check nothing"
     return found
 
