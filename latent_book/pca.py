@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -110,8 +110,9 @@ def one_thread_blas() -> Iterator[int]:
 # %% ../nbs/pca.ipynb #in-blocks-code
 def _in_blocks(work: Callable[[list[slice]], Any], N: int, block_rows: int) -> list:
     """Deal blocks of rows to as many threads as BLAS would use; `work` gets a list of slices. One result for each thread."""
-    blocks = [slice(i, min(i + block_rows, N)) for i in range(0, N, block_rows)]
     with one_thread_blas() as threads:
+        block_rows = max(1, min(block_rows, -(-N // threads)))  # a share for each, however few
+        blocks = [slice(i, min(i + block_rows, N)) for i in range(0, N, block_rows)]
         threads = min(threads, len(blocks))
         if threads == 1:
             return [work(blocks)]
@@ -136,7 +137,7 @@ def _sum_blocks(
 
 
 def _pilot(X: np.ndarray, rows: int = 256, safe: float = 8.0) -> np.ndarray:
-    """A point near the data, from some of their rows; 0 where 0 is near enough that centring would change no digit that counts."""
+    """A point near the data, from some of their rows; 0 where 0 is within `safe` deviations of it, which costs two digits at most."""
     some = X[:: max(1, len(X) // rows)].astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         pilot = some.mean(axis=0)
@@ -176,6 +177,8 @@ def moments(X: Shaped[np.ndarray, "N D"], block_rows: int = 4096) -> Moments:
     X = _as_floats(X)
     N = len(X)
     block_rows = min(block_rows, 1024) if X.dtype == np.float32 else block_rows
+    if N * X.shape[1] ** 2 > 1e8:  # enough work that each thread should have some
+        block_rows = min(block_rows, -(-N // 4))
     with np.errstate(invalid="ignore", over="ignore"):
         pilot = (X.mean(axis=0, dtype=np.float64) if block_rows >= N else _pilot(X)).astype(X.dtype)
     parts = _in_blocks(lambda blocks: _sum_blocks(X, pilot, blocks), N, block_rows)
@@ -196,7 +199,8 @@ def top_eigen(
     """
     D = len(S)
     if D <= 64 or 3 * L > D or L == 0:
-        lam, W = np.linalg.eigh(S)
+        with one_thread_blas() if D <= 256 else nullcontext():
+            lam, W = np.linalg.eigh(S)
     else:
         lam, W = scipy.linalg.eigh(S, subset_by_index=[D - L, D - 1], check_finite=False)
     return np.maximum(lam[::-1][:L], 0.0), W[:, ::-1][:, :L]
@@ -292,7 +296,8 @@ def _block_krylov(
     width = min(L + extra, N, D)
     jitter = 1e-9 if Y.dtype == np.float32 else 1e-14  # of the largest: rounding, not growth
     B = SB = np.empty((0, D), Y.dtype)
-    Z, lam = rng.standard_normal((width, N), dtype=Y.dtype.type) @ Y, np.zeros(L)
+    start, lam = rng.standard_normal((width, N), dtype=Y.dtype.type), np.zeros(L)
+    Z = sum(_in_blocks(lambda blocks: sum(start[:, rows] @ Y[rows] for rows in blocks), N, 512))
     for _ in range(min(max_steps, max(1, min(N, D) // width))):
         for _ in range(2):
             Z -= (Z @ B.T) @ B
@@ -306,6 +311,7 @@ def _block_krylov(
     return lam, B.T @ V.astype(Y.dtype), settled or len(B) == min(N, D)
 
 # %% ../nbs/pca.ipynb #krylov-eigen
+@one_thread_blas()  # between the passes the matrices are small; the passes deal out blocks to all threads
 def _krylov_eigen(
     X: np.ndarray,
     L: int,
@@ -638,7 +644,7 @@ class PCA(_LinearCode):
     -----
     Differs from scikit-learn where it errs or is silent: sparse X is a TypeError (use `.toarray()`, or `TruncatedSVD`);
     X whose columns are all constant is a ValueError; with `whiten=True`, `get_covariance` and the scores are those of the data.
-    Eigenvalues below 1e-9 of the largest have few right digits unless `svd_solver="full"`.
+    At 1e-9 of the largest, an eigenvalue has half its digits left (float32: at 1e-4), unless `svd_solver="full"`.
     """
 
     moments_: Moments  # only after partial_fit, as is what it was asked for: n_components, svd_solver, dtype
