@@ -1,16 +1,13 @@
 """One browser and one server for each worker."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 
 import pytest
-from browsing import CHROMIUM_FLAGS, ROOT, SITE, Server, Visit, pages, visit
-from playwright.sync_api import Browser, sync_playwright
-
-sys.path.insert(0, str(ROOT / "scripts"))
+from browsing import CHROMIUM_FLAGS, SITE, Server, Visit, pages, visit
 from ensure_chromium import find
+from playwright.sync_api import Browser, sync_playwright
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

