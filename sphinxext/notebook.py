@@ -81,6 +81,15 @@ def imported_files(sources: Iterable[str]) -> list[Path]:
     return sorted(files)
 
 
+def shown_files(sources: Iterable[str]) -> list[Path]:
+    """The imported files; with the figures' scripts and styles, for whoever imports `widgets`. A change of those needs the page
+    rendered again, but not executed."""
+    files = imported_files(sources)
+    if LIBRARY / "widgets.py" in files:
+        files += sorted(p for p in (LIBRARY / "static").glob("*") if p.is_file())
+    return files
+
+
 def _imports(source: str) -> list[str]:
     """Names of the modules of the library that a piece of code imports; code with magics is read line by line."""
     try:
@@ -109,7 +118,7 @@ def _note_dependencies(app: Sphinx, doctree: nodes.document) -> None:
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".ipynb":
         cells = nbformat.read(path, as_version=4).cells
-        for file in imported_files(cell.source for cell in cells if cell.cell_type == "code"):
+        for file in shown_files(cell.source for cell in cells if cell.cell_type == "code"):
             app.env.note_dependency(str(file))
 
 

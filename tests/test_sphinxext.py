@@ -109,6 +109,21 @@ def test_a_change_of_the_library_is_seen_by_who_imports_it(library, code, change
     assert (fingerprint("x = 1", code) != before) == matters
 
 
+def test_a_change_of_a_figures_script_renders_the_page_again_but_does_not_execute_it(library):
+    (library / "static").mkdir()
+    (library / "static" / "kit.js").write_text("", encoding="utf-8")
+    (library / "widgets.py").write_text("import latent_book.em", encoding="utf-8")
+    names = {path.name for path in notebook.shown_files(["from latent_book.widgets import Frames"])}
+    assert names == {"widgets.py", "em.py", "mixture.py", "kit.js"}
+    assert {p.name for p in notebook.shown_files(["import latent_book.em"])} == {
+        "em.py",
+        "mixture.py",
+    }
+    before = fingerprint("import latent_book.widgets")
+    (library / "static" / "kit.js").write_text("changed", encoding="utf-8")
+    assert fingerprint("import latent_book.widgets") == before
+
+
 # --- live.py -------------------------------------------------------------------------------------------------------
 
 
