@@ -65,10 +65,13 @@ def read(text: str) -> nbformat.NotebookNode:
 
 
 def imported_files(sources: Iterable[str]) -> list[Path]:
-    """The library's files that some code imports, also at second hand; with the data, for whoever imports `data`."""
+    """The library's files that some code imports, also at second hand; with the data, for whoever imports `data`, and with the
+    figures' scripts and styles, for whoever reads their folder."""
     todo, files = [], set()
     for source in sources:
         todo += _imports(source)
+        if "latent_book/static" in source:
+            files.update(_static())
     while todo:
         name = todo.pop()
         path = LIBRARY / f"{name}.py"
@@ -85,9 +88,11 @@ def shown_files(sources: Iterable[str]) -> list[Path]:
     """The imported files; with the figures' scripts and styles, for whoever imports `widgets`. A change of those needs the page
     rendered again, but not executed."""
     files = imported_files(sources)
-    if LIBRARY / "widgets.py" in files:
-        files += sorted(p for p in (LIBRARY / "static").glob("*") if p.is_file())
-    return files
+    return sorted({*files, *_static()}) if LIBRARY / "widgets.py" in files else files
+
+
+def _static() -> list[Path]:
+    return [path for path in (LIBRARY / "static").glob("*") if path.is_file()]
 
 
 def _imports(source: str) -> list[str]:

@@ -124,6 +124,14 @@ def test_a_change_of_a_figures_script_renders_the_page_again_but_does_not_execut
     assert fingerprint("import latent_book.widgets") == before
 
 
+def test_a_chapter_that_reads_the_scripts_is_executed_again(library):
+    (library / "static").mkdir()
+    (library / "static" / "kit.js").write_text("", encoding="utf-8")
+    before = fingerprint('STATIC = Path("../latent_book/static")')
+    (library / "static" / "kit.js").write_text("changed", encoding="utf-8")
+    assert fingerprint('STATIC = Path("../latent_book/static")') != before
+
+
 # --- live.py -------------------------------------------------------------------------------------------------------
 
 
