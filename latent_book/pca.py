@@ -334,7 +334,7 @@ def one_thread_blas() -> Iterator[int]:
 def _in_blocks(work: Callable[[list[slice]], Any], N: int, block_rows: int) -> list:
     """Deal blocks of rows to as many threads as BLAS would use; `work` gets a list of slices. One result for each thread."""
     with one_thread_blas() as threads:
-        block_rows = max(1, min(block_rows, -(-N // threads)))  # a share for each, however few
+        block_rows = min(block_rows, max(2048, -(-N // threads)))  # a share for each, if it pays
         blocks = [slice(i, min(i + block_rows, N)) for i in range(0, N, block_rows)]
         threads = min(threads, len(blocks))
         if threads == 1:
