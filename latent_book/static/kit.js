@@ -273,6 +273,7 @@ const kit = (() => {
           const move = keys[event.key];
           if (!move) return;
           event.preventDefault();
+          event.stopPropagation(); // the page has shortcuts of its own, and JupyterLab moves between cells
           const [a, b] = get(), far = event.shiftKey ? 5 : 1;
           place(a + far * dx * move[0], b + far * dy * move[1]);
         });
