@@ -46,8 +46,7 @@ TIMES = """async (control) => {
       const low = +control.min, high = +control.max;
       control.value = low + (high - low) * (0.15 + 0.7 * ((i * 0.37) % 1));
       control.dispatchEvent(new Event("input", { bubbles: true }));
-    } else for (const key of i % 2 ? ["ArrowRight", "ArrowUp"] : ["ArrowLeft", "ArrowDown"])
-      control.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+    } else control.dispatchEvent(new KeyboardEvent("keydown", { key: ["ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"][i % 4], bubbles: true }));
     for (let k = 0; k < 3; k++) await null; // the drawing is a microtask
     root.getBoundingClientRect();
     if (root.dataset.draws !== before) times.push(performance.now() - start);
@@ -261,7 +260,7 @@ def test_each_figure_answers_within_a_frame(page_name, served):
                 4
             ):  # the machine may be busy with other tests: the quietest round counts
                 times = control.evaluate(TIMES)
-                assert len(times) >= 10, f"{name_of(control)} hardly ever draws"
+                assert len(times) >= 8, f"{name_of(control)} hardly ever draws"
                 best = min(best, median(times))
                 if best < 16:
                     break
