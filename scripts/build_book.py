@@ -12,7 +12,10 @@ import hashlib
 import importlib.util
 import json
 import os
+import socket
+import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from configparser import ConfigParser
 from pathlib import Path
@@ -137,8 +140,30 @@ def build(*, strict: bool) -> int:
         app.setup_extension("sphinx_multitoc_numbering")
         # A formula that does not parse is an error, not red text.
         katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
+        katex.RENDER_TIMEOUT = 60.0
+        katex.KaTeXServer.start_server_process = classmethod(_start_katex)
         app.build()
     return app.statuscode
+
+
+def _start_katex(cls: Any, folder: Path, timeout: float) -> tuple[subprocess.Popen, socket.socket]:
+    """Start KaTeX's process and connect to it as soon as it listens. The extension's own start connects once, when the
+    socket's file appears, which on a busy machine is too early."""
+    path = folder / "katex.sock"
+    command = cls.build_command(socket=path)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
+    deadline = time.monotonic() + 60
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(path))
+            return process, connection
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            if time.monotonic() > deadline or process.poll() is not None:
+                process.kill()
+                raise
+            time.sleep(0.01)
 
 
 def main() -> int:
