@@ -144,10 +144,14 @@ def mount(page: Page) -> int:
 
 
 def unfold(page: Page) -> None:
-    """Open all that is folded."""
+    """Open all that is folded, and wait until it has faded in."""
     page.evaluate(
-        "() => { for (const d of document.querySelectorAll('details')) d.open = true;"
-        " for (const b of document.querySelectorAll('.toggle-button[aria-expanded=false]')) b.click(); }"
+        """async () => {
+          for (const d of document.querySelectorAll("details")) d.open = true;
+          for (const b of document.querySelectorAll(".toggle-button[aria-expanded=false]")) b.click();
+          document.body.getBoundingClientRect();
+          await Promise.allSettled(document.getAnimations().map((motion) => motion.finished));
+        }"""
     )
 
 
