@@ -45,16 +45,19 @@ def gemm_peak(rng: np.random.Generator) -> float:
 
 
 def interleaved(runs: dict[str, Callable], rounds: int, repeat: int) -> dict[str, np.ndarray]:
-    """Seconds of each run in each round; every round runs all."""
+    """Seconds of each run in each round; every round runs all.
+
+    Before each run the machine rests: the threads of a matrix library spin on for a while after their work, and would
+    charge one run with the other's.
+    """
     for run in runs.values():
         run()  # the first one pays for pages and threads
-    times = [
-        {
-            name: min(seconds(run) for _ in range(repeat)) if repeat > 1 else seconds(run)
-            for name, run in runs.items()
-        }
-        for _ in range(rounds)
-    ]
+    times: list[dict[str, float]] = []
+    for _ in range(rounds):
+        times.append({})
+        for name, run in runs.items():
+            time.sleep(0.3)
+            times[-1][name] = min(seconds(run) for _ in range(repeat))
     return {name: np.array([t[name] for t in times]) for name in runs}
 
 
