@@ -862,16 +862,13 @@ def test_the_browser_splits_the_variance_as_python_does():
     assert best == pytest.approx(math.degrees(math.atan2(W[1, 0], W[0, 0])) % 180, abs=1e-4)
 
 
-def test_the_browser_decodes_the_plane_as_python_does():
+def test_the_plane_decodes_as_the_components_do_and_finds_the_nearest_digit():
     X = cloud(40, 16)
     mu, W, _ = p.pca(X, 2)
     Z = p.encode(X, mu, W)
-    decoded, nearest = maths(
-        str(PlaneFigure._esm),
-        ("decode", [0.3, -1.2], mu.tolist(), W.T.tolist()),
-        ("nearest", [0.3, -1.2], Z.tolist()),
-    )
-    assert np.allclose(decoded, p.decode(np.array([[0.3, -1.2]]), mu, W)[0], atol=1e-5)
+    plane = PlaneFigure(mu, W, Z, np.zeros(40, int), ["a"], at=[0.3, -1.2])
+    assert np.allclose(plane.decoded(), p.decode(np.array([[0.3, -1.2]]), mu, W)[0], atol=1e-5)
+    (nearest,) = maths(str(PlaneFigure._esm), ("nearest", [0.3, -1.2], Z.tolist()))
     assert nearest == np.argmin(np.sum((Z - [0.3, -1.2]) ** 2, axis=1))
 
 

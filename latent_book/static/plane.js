@@ -1,10 +1,4 @@
-/* plane.js - the plane of the first two components: what each of its points decodes to. */
-/** The picture at a point z of the plane; W holds its two directions, one after the other. */
-function decode(z, mu, W) {
-  const D = mu.length, out = new Float64Array(D);
-  for (let d = 0; d < D; d++) out[d] = mu[d] + z[0] * W[d] + z[1] * W[D + d];
-  return out;
-}
+/* plane.js - a plane of codes: what each of its points decodes to. Needs network.js. */
 /** The number of the point nearest to z, in a list x0, y0, x1, y1, ... */
 function nearest(z, points) {
   let best = 0, least = Infinity;
@@ -16,9 +10,10 @@ function nearest(z, points) {
 }
 
 function render({ model, el }) {
-  const fig = kit.figure(model, el), mu = kit.floats(model.get("mu")), W = kit.floats(model.get("W")), side = Math.round(Math.sqrt(mu.length));
+  const fig = kit.figure(model, el), layers = model.get("layers"), decode = network(layers, kit.floats(model.get("weights")));
+  const side = Math.round(Math.sqrt(layers[layers.length - 1].outputs));
   const points = kit.floats(model.get("codes")), y = kit.bytes(model.get("y")), reach = model.get("reach"), names = model.get("names");
-  const plot = fig.plot({ width: 380, height: 340, x: [-reach, reach], y: [-reach, reach], equal: true, xlabel: "first code", ylabel: "second code", label: "digits by their first two codes" });
+  const plot = fig.plot({ width: 380, height: 340, x: [-reach, reach], y: [-reach, reach], equal: true, xlabel: "first code", ylabel: "second code", label: "digits by their two codes" });
   const numerals = kit.svg("g", { fill: kit.color("data"), "text-anchor": "middle", "aria-hidden": "true" });
   y.forEach((k, i) => {
     const t = kit.svg("text", { x: plot.px(points[2 * i]).toFixed(1), y: (plot.py(points[2 * i + 1]) + 3).toFixed(1) }, names[k]);
@@ -36,7 +31,7 @@ function render({ model, el }) {
 
   fig.draw(() => {
     const z = model.get("at"), digit = names[y[nearest(z, points)]];
-    decoded.paint(decode(z, mu, W));
+    decoded.paint(decode(z));
     out.set(`z = (${kit.number(z[0], 1)}, ${kit.number(z[1], 1)})`);
     near.set(`nearest digit here: ${digit}`);
     decoded.describe(`what the point ${kit.number(z[0], 1)}, ${kit.number(z[1], 1)} decodes to`);
@@ -44,5 +39,5 @@ function render({ model, el }) {
   });
   return fig.close;
 }
-render.maths = { decode: (z, mu, W) => Array.from(decode(z, mu, W.flat())), nearest: (z, points) => nearest(z, points.flat()) };
+render.maths = { nearest: (z, points) => nearest(z, points.flat()) };
 export default { render };
