@@ -253,18 +253,26 @@ class _Run:
     """A run of `train`: its parts, and where it stands."""
 
     def __init__(
-        self, model: nn.Module, loss: Callable[..., Tensor], X: Any, settings: dict, helper: Any
+        self,
+        model: nn.Module,
+        loss: Callable[..., Tensor],
+        X: Any,
+        X_val: Any,
+        settings: dict,
+        helper: Any,
     ) -> None:
-        self.settings, self.helper, self.model = settings, helper, model
+        self.model, self.loss, self.settings, self.helper = model, loss, settings, helper
         self.history, self.epoch = History(), 0
-        self.losses: list[Tensor] = []
+        self.losses: list[Tensor] = []  # of the steps that the history does not have yet
         self.rows: list[int] = []
-        self.data = tuple(part.to(self.helper.device) for part in _parts(X, "X"))
+        self.data = tuple(x.to(helper.device) for x in _parts(X, "X"))
+        held = () if X_val is None else _parts(X_val, "X_val")
+        self.held_out = tuple(x.to(helper.device) for x in held)
         self.total = settings["epochs"] * -(-len(self.data[0]) // settings["batch_size"])
-        model.to(self.helper.device)
+        model.to(helper.device)
         self.kept = _weights(model)
         adam = torch.optim.Adam(model.parameters(), lr=settings["lr"], fused=True)
-        self.objective, self.optimiser = self.helper.prepare(_Objective(model, loss), adam)
+        self.objective, self.optimiser = helper.prepare(_Objective(model, loss), adam)
 
     def step_length(self, step: int) -> float:
         """Adam's step at this moment."""
@@ -272,7 +280,8 @@ class _Run:
         return self.settings["lr"] * 0.5 * (1 + math.cos(math.pi * share))
 
     def one_epoch(self, bar: tqdm) -> None:
-        """Every row once; the losses of the steps go to `losses`."""
+        """Every row once."""
+        self.model.train()
         key, rank = (self.settings["random_state"], self.epoch), self.helper.process_index
         order = torch.Generator().manual_seed(_seed(*key))
         noise = torch.Generator(self.helper.device).manual_seed(_seed(*key, 1 + rank))
@@ -300,26 +309,51 @@ class _Run:
         first = self.helper.process_index * rows
         return tuple(part[first : first + rows] for part in batch)
 
-    def note(self) -> None:
-        """Take the losses of the last steps into the history."""
-        if not self.losses:
-            return
-        values = self.helper.reduce(torch.stack(self.losses).float(), "mean").tolist()
-        for k, value in enumerate(values):
-            self.check(value, f"step {len(self.history.steps) + k}")
-        self.history.steps += values
-        self.history.loss.append(float(np.average(values, weights=self.rows)))
-        self.losses, self.rows = [], []
+# %% ../nbs/workshop/training.ipynb #after-epoch
+def _note(run: _Run) -> None:
+    """Take the losses of the last steps into the history."""
+    if not run.losses:
+        return
+    values = run.helper.reduce(torch.stack(run.losses).float(), "mean").tolist()
+    for k, value in enumerate(values):
+        _check(run, value, f"step {len(run.history.steps) + k}")
+    run.history.steps += values
+    run.history.loss.append(float(np.average(values, weights=run.rows)))
+    run.losses, run.rows = [], []
 
-    def check(self, value: float, where: str) -> float:
-        """The loss, if it is a number; otherwise the run is over."""
-        if math.isfinite(value):
-            return value
-        self.model.load_state_dict(self.kept)
-        raise DivergedError(
-            f"the loss is {value} at {where}, epoch {self.epoch}; lower lr (now {self.settings['lr']:g}) or "
-            "the scale of the data. The model has the weights that were best before"
-        )
+
+def _check(run: _Run, value: float, where: str) -> float:
+    """The loss, if it is a number; otherwise the run is over."""
+    if math.isfinite(value):
+        return value
+    run.model.load_state_dict(run.kept)
+    raise DivergedError(
+        f"the loss is {value} at {where}, epoch {run.epoch}; lower lr (now {run.settings['lr']:g}) or "
+        "the scale of the data. The model has the weights that were best before"
+    )
+
+
+def _look_back(run: _Run) -> None:
+    """What is to be done after an epoch."""
+    _note(run)
+    history, patience = run.history, run.settings["patience"]
+    if run.held_out:
+        value = held_out_loss(run.model, run.loss, run.held_out, run.settings["random_state"])
+        history.val_loss.append(_check(run, value, "the held-out data"))
+    if not run.held_out or history.val_loss[-1] <= min(history.val_loss):
+        history.best, run.kept = run.epoch, _weights(run.model)
+    if patience is not None and run.epoch - history.best >= patience:
+        history.stopped = "early"
+    run.epoch += 1
+
+
+def _interrupted(run: _Run) -> None:
+    """Ctrl-C: the best weights stay, or those of this moment if nothing says which are the best."""
+    _note(run)
+    run.history.stopped = "interrupted"
+    if not run.history.val_loss:
+        run.history.best, run.kept = run.epoch, _weights(run.model)
+    warnings.warn(f"interrupted in epoch {run.epoch}; what was learned is kept", stacklevel=3)
 
 # %% ../nbs/workshop/training.ipynb #train
 def train(
@@ -376,39 +410,22 @@ def train(
     }  # fmt: skip
     _check_settings(settings, X_val is not None)
     helper = accelerator or _Alone(choose_device(device), bfloat16)
-    run = _Run(model, loss, X, settings, helper)
-    held = None if X_val is None else tuple(x.to(helper.device) for x in _parts(X_val, "X_val"))
+    run = _Run(model, loss, X, X_val, settings, helper)
     if checkpoint is not None:
-        _resume(run, held, Path(checkpoint))
-    history = run.history
-    with _bar(run.total, len(history.steps), progress and helper.is_main_process) as bar:
+        _resume(run, Path(checkpoint))
+    with _bar(run.total, len(run.history.steps), progress and helper.is_main_process) as bar:
         try:
-            model.train()
-            while run.epoch < epochs and history.stopped == "finished":
+            while run.epoch < epochs and run.history.stopped == "finished":
                 run.one_epoch(bar)
-                run.note()
-                if held is not None:
-                    value = held_out_loss(model, loss, held, random_state)
-                    history.val_loss.append(run.check(value, "the held-out data"))
-                if held is None or history.val_loss[-1] <= min(history.val_loss):
-                    history.best, run.kept = run.epoch, _weights(model)
-                run.epoch += 1
-                if patience is not None and run.epoch - 1 - history.best >= patience:
-                    history.stopped = "early"
+                _look_back(run)
                 if checkpoint is not None and helper.is_main_process:
-                    _write_checkpoint(run, held, Path(checkpoint))
-                bar.set_postfix_str(_last(history), refresh=False)
+                    _write_checkpoint(run, Path(checkpoint))
+                bar.set_postfix_str(_last(run.history), refresh=False)
         except KeyboardInterrupt:
-            run.note()
-            history.stopped = "interrupted"
-            if held is None or not history.val_loss:
-                history.best, run.kept = run.epoch, _weights(model)
-            warnings.warn(
-                f"interrupted in epoch {run.epoch}; what was learned is kept", stacklevel=2
-            )
+            _interrupted(run)
     model.load_state_dict(run.kept)
     model.eval()
-    return history
+    return run.history
 
 
 def _last(history: History) -> str:
@@ -522,14 +539,14 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 # %% ../nbs/workshop/training.ipynb #checkpoint
-def _description(run: _Run, held: tuple[Tensor, ...] | None) -> dict[str, Any]:
+def _description(run: _Run) -> dict[str, Any]:
     """What must be the same for a run to go on: the settings, the sizes and the sums of the data."""
-    sums = [[list(x.shape), x.double().sum().item()] for x in (*run.data, *(held or ()))]
+    sums = [[list(x.shape), x.double().sum().item()] for x in (*run.data, *run.held_out)]
     sizes = {name: list(value.shape) for name, value in run.kept.items()}
     return {**run.settings, "data": sums, "weights": sizes}
 
 
-def _write_checkpoint(run: _Run, held: tuple[Tensor, ...] | None, path: Path) -> None:
+def _write_checkpoint(run: _Run, path: Path) -> None:
     tensors = {f"now/{name}": value for name, value in _weights(run.model).items()}
     tensors |= {f"kept/{name}": value for name, value in run.kept.items()}
     for i, memory in run.optimiser.state_dict()["state"].items():
@@ -537,10 +554,10 @@ def _write_checkpoint(run: _Run, held: tuple[Tensor, ...] | None, path: Path) ->
     tensors["steps"] = torch.tensor(run.history.steps, dtype=torch.float64)
     history = {k: v for k, v in vars(run.history).items() if k != "steps"}
     notes = {"kind": "checkpoint", "epoch": run.epoch, "history": history}
-    _write(_pack(tensors, {**notes, "run": _description(run, held)}), path)
+    _write(_pack(tensors, {**notes, "run": _description(run)}), path)
 
 
-def _resume(run: _Run, held: tuple[Tensor, ...] | None, path: Path) -> None:
+def _resume(run: _Run, path: Path) -> None:
     """Put a run where its checkpoint left it; without a checkpoint it stays at its beginning."""
     if not path.exists():
         return
@@ -548,7 +565,7 @@ def _resume(run: _Run, held: tuple[Tensor, ...] | None, path: Path) -> None:
         tensors, notes = _read(path, "checkpoint")
     except ValueError as error:
         raise ValueError(f"{error}. Delete it to start anew, or pass another checkpoint") from error
-    wanted = json.loads(json.dumps(_description(run, held)))
+    wanted = json.loads(json.dumps(_description(run)))
     differ = [k for k in wanted if notes["run"].get(k) != wanted[k]]
     if differ:
         told = ", ".join(f"{k} was {notes['run'].get(k)}, now {wanted[k]}" for k in differ)
