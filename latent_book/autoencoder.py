@@ -72,6 +72,9 @@ class AutoencoderNetwork(nn.Module):
     mean, scale : taken off the data first and put back last; 0 and 1 where the output is "sigmoid".
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         n_features: int = 784,
@@ -94,7 +97,8 @@ class AutoencoderNetwork(nn.Module):
         """Let the decoder begin at the mean of these data, and for linear outputs in their units."""
         if self.output == "sigmoid":
             grey = X.mean(dim=0).clamp(0.01, 0.99)
-            self.decoder[-2].bias.data = torch.logit(grey).to(self.mean)
+            last: Any = self.decoder[-2]
+            last.bias.data = torch.logit(grey).to(self.mean)
         else:
             spread = (X - X.mean(dim=0)).square().mean().sqrt()
             self.mean, self.scale = X.mean(dim=0), spread if spread > 0 else torch.ones_like(spread)
@@ -220,10 +224,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _run(self, verb: str, rows: np.ndarray, like: Any) -> Any:
         """The network's answer, with the precision of the rows and of the kind of `like`."""
-        rows = torch.tensor(rows)
-        network = copy.deepcopy(self.network_).to(rows.dtype)
+        x = torch.tensor(rows)
+        network = copy.deepcopy(self.network_).to(x.dtype)
         with torch.no_grad():
-            answer = getattr(network, verb)(rows)
+            answer = getattr(network, verb)(x)
         return answer.to(like.device) if isinstance(like, Tensor) else answer.numpy()
 
     def transform(self, X):
@@ -300,7 +304,7 @@ def whiten_codes(
         raise ValueError("the codes fill fewer dimensions than they have; lower n_components")
     lam, U = lam.flip(0), U.flip(1)
     white = copy.deepcopy(decoder)
-    first = white[0]
+    first: Any = white[0]
     with torch.no_grad():
         first.bias += first.weight @ mean.to(first.weight)
         first.weight.copy_(first.weight @ (U * lam.sqrt()).to(first.weight))

@@ -98,6 +98,6 @@ class BottleneckFigure(LiveFigure):
             label="autoencoder",
         )
         ax.set(xscale="log", xlabel="width of the code", ylabel="held-out error", ylim=(0, None))
-        ax.set_xticks(self.widths, self.widths)
+        ax.set_xticks(self.widths, [str(width) for width in self.widths])
         ax.minorticks_off()
         ax.legend()
