@@ -43,7 +43,7 @@ function render({ model, el }) {
   out.node.style.gridColumn = "1 / -1";
   fig.choice({ key: "digit", label: "digit", options: names });
   const words = (k) => `${widths[k]} ${widths[k] === 1 ? "number" : "numbers"}`;
-  fig.slider({ key: "k", label: "width of the code", min: 0, max: last, step: 1, format: words });
+  fig.slider({ key: "k", label: "width", min: 0, max: last, step: 1, format: words });
   fig.handle(plot, { label: "width of the code", name: "latent", step: 1, text: ([k]) => words(Math.round(k)),
     get: () => [model.get("k"), errors.bent[model.get("k")]], set: (k) => fig.write("k", undefined, Math.round(kit.clamp(k, 0, last))) });
 
