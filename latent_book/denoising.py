@@ -63,15 +63,13 @@ def denoising_loss(
 # %% ../nbs/denoising.ipynb #copy-network
 def copy_network(D: int) -> nn.Sequential:
     """A ReLU network with 2 D hidden units that returns its input, eq-denoising-identity. Nobody trained it."""
-    net, eye = overcomplete(D, 2 * D), torch.eye(D)
+    first, last, eye = nn.Linear(D, 2 * D), nn.Linear(2 * D, D), torch.eye(D)
     with torch.no_grad():
-        for layer, weights in (
-            (net[0], torch.cat([eye, -eye])),
-            (net[2], torch.cat([eye, -eye], 1)),
-        ):
-            layer.weight.copy_(weights)
-            layer.bias.zero_()
-    return net
+        first.weight.copy_(torch.cat([eye, -eye]))
+        last.weight.copy_(torch.cat([eye, -eye], dim=1))
+        first.bias.zero_()
+        last.bias.zero_()
+    return nn.Sequential(first, nn.ReLU(), last)
 
 # %% ../nbs/denoising.ipynb #relative-error
 def relative_error(X: Float[np.ndarray, "N D"], X_hat: Float[np.ndarray, "N D"]) -> float:
@@ -250,7 +248,7 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
         with seeded(self.random_state):
             self.network_ = overcomplete(X.shape[1], self.n_components)
         self.history_ = train(
-            self.network_, partial(denoising_loss, sigma=self.sigma), X, epochs=self.epochs, batch_size=self.batch_size,
+            self.network_, partial(denoising_loss, sigma=float(self.sigma)), X, epochs=self.epochs, batch_size=self.batch_size,
             lr=self.lr, random_state=self.random_state, device=self.device, progress=False,
         )  # fmt: skip
         self.network_.cpu()
@@ -281,7 +279,7 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
 
     def grad_log_prob(self, X):
         """Estimate of the slope of log p_sigma at each row, eq-denoising-tweedie; to be trusted near noisy data only."""
-        return score_from_denoiser(np.asarray(X, dtype=float), self.denoise(X), self.sigma)
+        return score_from_denoiser(np.asarray(X, dtype=float), self.denoise(X), float(self.sigma))
 
     transform = encode
     inverse_transform = decode

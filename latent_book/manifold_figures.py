@@ -48,7 +48,9 @@ class FieldFigure(LiveFigure):
     def _denoise(self, X: np.ndarray) -> np.ndarray:
         from latent_book.denoising import posterior_mean  # here, for it loads torch
 
-        return posterior_mean(X, *map(np.array, (self.pi, self.mu, self.Sigma)), self.sigma)
+        return posterior_mean(
+            X, np.array(self.pi), np.array(self.mu), np.array(self.Sigma), self.sigma
+        )
 
     def path(self) -> np.ndarray:
         """The stations of the walk, one row each, the start first."""
@@ -61,15 +63,15 @@ class FieldFigure(LiveFigure):
         from latent_book.denoising import mixture_log_density
 
         ax, fine = fig.subplots(), np.linspace(-self.reach, self.reach, 80)
-        mixture = [np.array(part) for part in (self.pi, self.mu, self.Sigma)]
         mesh = np.stack(np.meshgrid(fine, fine), axis=-1).reshape(-1, 2)
-        log_p = mixture_log_density(mesh, *mixture, self.sigma).reshape(80, 80)
+        pi, mu, Sigma = np.array(self.pi), np.array(self.mu), np.array(self.Sigma)
+        log_p = mixture_log_density(mesh, pi, mu, Sigma, self.sigma).reshape(80, 80)
         shades = LinearSegmentedColormap.from_list("heaps", [COLOR["paper"], COLOR["data"]])
-        limits = (-self.reach, self.reach)
+        limits = low, high = -self.reach, self.reach
         ax.imshow(
             np.exp(log_p - log_p.max()),
             origin="lower",
-            extent=[*limits, *limits],
+            extent=(low, high, low, high),
             cmap=shades,
             vmax=1.3,
         )
