@@ -47,7 +47,7 @@ def overcomplete(D: int, H: int, activation: nn.Module | None = None) -> nn.Sequ
     middle = nn.ReLU() if activation is None else activation
     return nn.Sequential(nn.Linear(D, H), middle, nn.Linear(H, D))
 
-
+# %% ../nbs/denoising.ipynb #denoising-loss
 def denoising_loss(
     model: Callable[[Tensor], Tensor], x: Tensor, generator: torch.Generator, sigma: float
 ) -> Tensor:

@@ -33,7 +33,7 @@ function dab(drawing, u, v, side) {
 function render({ model, el }) {
   const fig = kit.figure(model, el), net = network(model.get("layers"), kit.floats(model.get("weights"))), names = model.get("names");
   const D = model.get("layers")[0].inputs, side = Math.round(Math.sqrt(D)), grey = kit.bytes(model.get("images")), own = names.length;
-  const row = kit.el("div", { style: "display:grid;gap:12px;width:100%;justify-content:center;align-items:end;grid-template-columns:repeat(3,minmax(0,168px))" });
+  const row = kit.el("div", { style: "display:grid;gap:12px;width:100%;justify-content:center;align-items:end;grid-template-columns:repeat(auto-fit,minmax(min(140px,100%),168px))" });
   fig.stage.append(row);
   const pixels = { width: side, height: side, scale: 12, into: row };
   const original = fig.pixels({ ...pixels, title: "draw here", label: "the original; draw on it with the pointer" });
@@ -45,9 +45,11 @@ function render({ model, el }) {
   fig.slider({ key: "sigma", label: "noise sigma", min: 0, max: 1.5, step: 0.05 });
   fig.slider({ key: "times", label: "times cleaned", min: 1, max: 20, step: 1 });
   fig.choice({ key: "shake", label: "before each further cleaning", options: ["nothing", "noise again"] });
-  fig.button({ label: "clean again", act: () => fig.set({ times: (model.get("times") % 20) + 1 }) });
-  fig.button({ label: "other noise", act: () => fig.set({ draw: (model.get("draw") + 1) % 1000, sigma: model.get("sigma") || model.get("trained") }) });
-  fig.button({ label: "empty sheet", act: () => fig.set({ digit: own, drawing: Array(D).fill(0) }) });
+  const buttons = kit.el("div", { style: "display:flex;flex-wrap:wrap;gap:8px;grid-column:1/-1" });
+  fig.panel.append(buttons);
+  fig.button({ into: buttons, label: "clean again", act: () => fig.set({ times: (model.get("times") % 20) + 1 }) });
+  fig.button({ into: buttons, label: "other noise", act: () => fig.set({ draw: (model.get("draw") + 1) % 1000, sigma: model.get("sigma") || model.get("trained") }) });
+  fig.button({ into: buttons, label: "empty sheet", act: () => fig.set({ digit: own, drawing: Array(D).fill(0) }) });
 
   const picture = () => model.get("digit") === own ? Float64Array.from(model.get("drawing"), (v) => v / 100)
     : Float64Array.from(grey.subarray(model.get("digit") * D, (model.get("digit") + 1) * D), (v) => v / 255);
@@ -76,7 +78,7 @@ function render({ model, el }) {
     result.paint(seen.now);
     const name = model.get("digit") === own ? "your drawing" : `a ${names[model.get("digit")]}`;
     const errors = [apart(seen.noisy, x), apart(seen.now, x)].map((v) => kit.number(v, 1));
-    before.set(`squared distance to the original: noisy ${errors[0]}`);
+    before.set(`noisy: squared distance ${errors[0]}`);
     after.set(`cleaned ${times === 1 ? "once" : `${times} times`}: ${errors[1]}`);
     original.describe(`the original, ${name}; draw on it with the pointer`);
     noisy.describe(`${name} with noise ${kit.number(sigma)}; squared distance ${errors[0]}`);
