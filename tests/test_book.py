@@ -16,6 +16,7 @@ CLAIMS = {  # what each chapter settles, by the number of the slide
     "vision": ["S1.1", "S1.2", "S1.3", "S2.1", "S2.2", "S2.3"],
     "pca": ["S4.1", "S4.2"],
     "autoencoder": ["S5.1", "S5.2", "S5.3"],
+    "denoising": ["S6.1", "S6.2"],
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
@@ -129,6 +130,10 @@ MODELS = {"vision", "pca", "autoencoder"}
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca", "autoencoder"},
+MODELS = {"vision", "pca", "denoising"}
+LAYERS = [
+    {"data", "plots", "training"},
+    {"vision", "pca", "denoising"},
     {"widgets"},
     {"manifold_figures"},
 ]  # a module imports from layers below its own
