@@ -126,14 +126,11 @@ def imports(module: str) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
 
 
-MODELS = {"vision", "pca", "autoencoder"}
+MODELS = {"vision", "pca", "autoencoder", "denoising"}
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca", "autoencoder"},
-MODELS = {"vision", "pca", "denoising"}
-LAYERS = [
-    {"data", "plots", "training"},
-    {"vision", "pca", "denoising"},
+    {"denoising"},
     {"widgets"},
     {"manifold_figures"},
 ]  # a module imports from layers below its own
