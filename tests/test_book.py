@@ -14,6 +14,7 @@ from conftest import ROOT, cells, notebooks
 CHAPTERS = [p for p in notebooks() if p.parent.name == "nbs" and p.stem != "index"]
 CLAIMS = {  # what each chapter settles, by the number of the slide
     "vision": ["S1.1", "S1.2", "S1.3", "S2.1", "S2.2", "S2.3"],
+    "manifold": ["S3.1", "S3.2"],
     "pca": ["S4.1", "S4.2"],
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
@@ -124,10 +125,11 @@ def imports(module: str) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
 
 
-MODELS = {"vision", "pca"}
+MODELS = {"vision", "manifold", "pca"}
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca"},
+    {"manifold"},
     {"widgets"},
     {"manifold_figures"},
 ]  # a module imports from layers below its own
