@@ -24,7 +24,7 @@ SOFT = 0.08  # the lens of this chapter: edges about a pixel wide
 DOME = 0.25  # and the relief: no grey value is cut off at 0, which would put a kink into f
 
 
-def ball(Z: Shaped[Tensor, "B 2"]) -> Shaped[Tensor, "B 784"]:
+def ball(Z: Shaped[Tensor, "..."]) -> Float[Tensor, "B 784"]:
     """x = f(z) for a world of two causes: pictures of a small ball at (x, y), each in [-0.3, 0.3]."""
     if Z.ndim != 2 or Z.shape[1] != 2:
         raise ValueError(
