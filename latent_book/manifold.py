@@ -106,7 +106,7 @@ def local_dimension(
 
 # %% ../nbs/manifold.ipynb #nearest
 def nearest_on_manifold(
-    X: Shaped[Tensor, "..."], f: Forward, candidates: Shaped[Tensor, "..."], steps: int = 20
+    X: Shaped[Tensor, "..."], f: Forward, candidates: Shaped[Tensor, "..."], steps: int = 30
 ) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B"]]:
     """The causes whose picture is nearest to each x, and the distance. `eq-manifold-newton`.
 
@@ -139,9 +139,13 @@ def nearest_on_manifold(
         step = torch.linalg.solve(G + ridge, J.mT @ off[:, :, None])[:, :, 0]
         trial = (Z + step).clamp(low, high)
         trial_off = X - f(trial)
-        nearer = trial_off.norm(dim=1) < off.norm(dim=1)
-        Z, off = (torch.where(nearer[:, None], *pair) for pair in ((trial, Z), (trial_off, off)))
-        damping = torch.where(nearer[:, None, None], damping / 10, damping * 10).clamp(1e-12, 1e12)
+        gain = off.square().sum(dim=1) - trial_off.square().sum(dim=1)
+        flat = off - (J @ (trial - Z)[:, :, None])[:, :, 0]  # what a flat surface would leave
+        hoped = off.square().sum(dim=1) - flat.square().sum(dim=1)
+        nearer, trusted = gain > 0, gain > hoped / 2
+        Z = torch.where(nearer[:, None], trial, Z)
+        off = torch.where(nearer[:, None], trial_off, off)
+        damping = torch.where(trusted[:, None, None], damping / 3, damping * 4).clamp(1e-9, 1e9)
     return Z, off.norm(dim=1)
 
 # %% ../nbs/manifold.ipynb #metric
