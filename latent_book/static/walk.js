@@ -60,14 +60,14 @@ function render({ model, el }) {
   const size = { width: renderer.PIXELS, height: renderer.PIXELS, scale: 6, into: pictures };
   const blended = fig.pixels({ ...size, title: "pixels half-way", label: "the blend" }), moved = fig.pixels({ ...size, title: "causes half-way", label: "the picture of the causes" });
   const captions = pictures.querySelectorAll("figcaption");
-  const plot = fig.plot({ width: 420, height: 170, x: [0, 1], y: [0, 0.8], xlabel: "t", ylabel: "distance", label: "distance to the nearest picture of a ball, along both paths" });
+  const plot = fig.plot({ width: 340, height: 165, x: [0, 1], y: [0, 0.8], xlabel: "t", ylabel: "distance", label: "distance to the nearest picture of a ball, along both paths" });
   plot.svg.style.flexBasis = "100%";
-  plot.svg.style.maxWidth = "560px";
+  plot.svg.style.maxWidth = "520px";
   const blendLine = plot.line("recon"), movedLine = plot.line("latent", { thickness: 3 }), marker = plot.line("muted", { dash: "3 3", thickness: 1.5 });
   const blendDot = plot.dots("recon", { radius: 5, opacity: 1 }), movedDot = plot.dots("latent", { radius: 5, opacity: 1 });
   movedLine.set([0, 1], [0, 0]);
-  plot.text("latent", { anchor: "end" }).set(1, 0, "causes: always a ball", -4, -8);
-  const name = plot.text("recon", { anchor: "middle" });
+  plot.text("latent", { anchor: "middle" }).set(0.3, 0, "causes: always a ball", 0, -7);
+  const name = plot.text("recon", { anchor: "end" });
   const out = fig.readout("ink");
   out.node.style.gridColumn = "1 / -1";
   fig.slider({ key: "t", label: "t, how far along", min: 0, max: 1, step: 0.01 });
@@ -97,7 +97,7 @@ function render({ model, el }) {
     marker.set([t, t], [0, 0.8]);
     blendDot.set([t], [off]);
     movedDot.set([t], [0]);
-    name.set(0.5, curve[(steps - 1) / 2], "pixels", 0, -9);
+    name.set(0.3, curve[12], "pixels", -8, -6);
     const text = `at t = ${kit.number(t, 2)} the blend is ${kit.number(off, 2)} lengths of a picture away from every picture of a ball`;
     out.set(text);
     blended.describe(text);
