@@ -15,6 +15,7 @@ book: $(READY)
 # Two workers of one thread each: parallel notebooks and tests would otherwise fight over the cores.
 test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
+test: export TQDM_DISABLE = 1
 test: $(READY)
 	$(BIN)/python scripts/check_notebooks.py
 	$(BIN)/ruff check .

