@@ -14,6 +14,7 @@ from conftest import ROOT, cells, notebooks
 CHAPTERS = [p for p in notebooks() if p.parent.name == "nbs" and p.stem != "index"]
 CLAIMS = {  # what each chapter settles, by the number of the slide
     "vision": ["S1.1", "S1.2", "S1.3", "S2.1", "S2.2", "S2.3"],
+    "manifold": ["S3.1", "S3.2"],
     "pca": ["S4.1", "S4.2"],
     "autoencoder": ["S5.1", "S5.2", "S5.3"],
     "denoising": ["S6.1", "S6.2"],
@@ -126,11 +127,11 @@ def imports(module: str) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
 
 
-MODELS = {"vision", "pca", "autoencoder", "denoising"}
+MODELS = {"vision", "manifold", "pca", "autoencoder", "denoising"}
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca", "autoencoder"},
-    {"denoising"},
+    {"manifold", "denoising"},
     {"widgets"},
     {"manifold_figures"},
 ]  # a module imports from layers below its own
