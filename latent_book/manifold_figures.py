@@ -81,7 +81,7 @@ class BottleneckFigure(LiveFigure):
         s = self.state()
         grid = fig.add_gridspec(2, 3)
         side = round(len(s["x"]) ** 0.5)
-        titles = {"x": "the digit", "flat": "PCA", "bent": "autoencoder"}
+        titles = {"x": "the digit", "flat": "PCA", "bent": "network"}
         for column, (name, title) in enumerate(titles.items()):
             ax = fig.add_subplot(grid[0, column])
             ax.imshow(s[name].reshape(side, side), cmap="gray", vmin=0, vmax=1)
@@ -96,7 +96,7 @@ class BottleneckFigure(LiveFigure):
             color=COLOR["recon"],
             marker="o",
             ms=4,
-            label="autoencoder",
+            label="network",
         )
         ax.set(xscale="log", xlabel="width of the code", ylabel="held-out error", ylim=(0, None))
         ax.set_xticks(self.widths, [str(width) for width in self.widths])

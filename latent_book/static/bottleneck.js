@@ -21,7 +21,7 @@ function render({ model, el }) {
   const pixels = { width: side, height: side, scale: 5, into: row };
   const image = fig.pixels({ ...pixels, title: "the digit", label: "the digit" });
   const byFlat = fig.pixels({ ...pixels, title: "PCA", label: "the digit as PCA redraws it" });
-  const byBent = fig.pixels({ ...pixels, title: "autoencoder", label: "the digit as the autoencoder redraws it" });
+  const byBent = fig.pixels({ ...pixels, title: "network", label: "the digit as the network redraws it" });
   const top = 1.1 * Math.max(...errors.flat, ...errors.bent), places = widths.map((_, i) => i);
   // equal steps for widths that double: the axes count places, and the widths are written below them
   const box = { left: 46, bottom: 36 }, plot = fig.plot({ ...box, axes: false, width: 400, height: 200, x: [-0.25, last + 0.25], y: [0, top], label: "held-out errors of both models against the width of the code" });
@@ -38,12 +38,12 @@ function render({ model, el }) {
     plot.dots(colour, { radius: 3, opacity: 1 }).set(places, errors[name]);
   }
   plot.text("ink", { anchor: "end" }).set(last, top, "dashed: PCA", 0, 14);
-  plot.text("recon", { anchor: "end" }).set(last, top, "line: autoencoder", 0, 30);
+  plot.text("recon", { anchor: "end" }).set(last, top, "line: network", 0, 30);
   const out = fig.readout("ink");
   out.node.style.gridColumn = "1 / -1";
   fig.choice({ key: "digit", label: "digit", options: names });
   const words = (k) => `${widths[k]} ${widths[k] === 1 ? "number" : "numbers"}`;
-  fig.slider({ key: "k", label: "width", min: 0, max: last, step: 1, format: words });
+  fig.slider({ key: "k", label: "width", min: 0, max: last, step: 1, format: (k) => String(widths[k]) });
   fig.handle(plot, { label: "width of the code", name: "latent", step: 1, text: ([k]) => words(Math.round(k)),
     get: () => [model.get("k"), errors.bent[model.get("k")]], set: (k) => fig.write("k", undefined, Math.round(kit.clamp(k, 0, last))) });
 
@@ -53,11 +53,11 @@ function render({ model, el }) {
     byFlat.paint(now.flat, 0, 255);
     byBent.paint(now.bent, 0, 255);
     here.set([k, k], [0, top]);
-    const text = `this digit through ${words(k)}: PCA loses ${kit.number(now.flatAway, 1)}, the autoencoder ${kit.number(now.bentAway, 1)}`;
+    const text = `this digit through ${words(k)}: PCA loses ${kit.number(now.flatAway, 1)}, the network ${kit.number(now.bentAway, 1)}`;
     out.set(text);
     image.describe(`digit ${names[digit]}`);
     byFlat.describe(`digit ${names[digit]} redrawn by PCA from ${words(k)}; squared error ${kit.number(now.flatAway, 1)}`);
-    byBent.describe(`digit ${names[digit]} redrawn by the autoencoder from ${words(k)}; squared error ${kit.number(now.bentAway, 1)}`);
+    byBent.describe(`digit ${names[digit]} redrawn by the network from ${words(k)}; squared error ${kit.number(now.bentAway, 1)}`);
     fig.say(text);
   });
   return fig.close;
