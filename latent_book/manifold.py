@@ -33,10 +33,7 @@ def ball(Z: Shaped[Tensor, "..."]) -> Float[Tensor, "B 784"]:
     place = causes(x=Z[:, 0], y=Z[:, 1], size=0.5, distance=2.0)
     return render(place, "disc", softness=SOFT, relief=DOME)
 
-# %% ../nbs/manifold.ipynb #jacobian
-Forward = Callable[[Tensor], Tensor]  # x = f(z), row by row
-
-
+# %% ../nbs/manifold.ipynb #check-causes
 def _check_causes(Z: Tensor) -> None:
     if not Z.is_floating_point():
         raise TypeError(f"causes are real numbers, not {Z.dtype}; pass Z.double()")
@@ -46,6 +43,9 @@ def _check_causes(Z: Tensor) -> None:
         )
     if not Z.isfinite().all():
         raise ValueError("Z has a NaN or an infinity; drop such rows: Z[Z.isfinite().all(dim=1)]")
+
+# %% ../nbs/manifold.ipynb #jacobian
+Forward = Callable[[Tensor], Tensor]  # x = f(z), row by row
 
 
 def jacobian(f: Forward, Z: Shaped[Tensor, "..."]) -> Float[Tensor, "B D L"]:
@@ -57,7 +57,7 @@ def jacobian(f: Forward, Z: Shaped[Tensor, "..."]) -> Float[Tensor, "B D L"]:
     axes = torch.eye(Z.shape[1], dtype=Z.dtype, device=Z.device)
     return torch.stack([torch.func.jvp(f, (Z,), (e.expand_as(Z),))[1] for e in axes], dim=2)
 
-# %% ../nbs/manifold.ipynb #local-spectrum
+# %% ../nbs/manifold.ipynb #check-points
 def _check_points(X: np.ndarray, k: int | None = None) -> None:
     """Points that can be asked for k neighbours each."""
     if not np.issubdtype(X.dtype, np.floating):
@@ -76,7 +76,7 @@ def _check_points(X: np.ndarray, k: int | None = None) -> None:
     if k is not None and not 2 <= k < len(X):
         raise ValueError(f"k = {k} neighbours of {len(X)} points; choose k from 2 to {len(X) - 1}")
 
-
+# %% ../nbs/manifold.ipynb #local-spectrum
 def local_spectrum(X: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, " m"]:
     """Standard deviations of some neighbours along their own directions, largest first; eq-manifold-scaling."""
     _check_points(X)
@@ -104,6 +104,16 @@ def local_dimension(
     held = spectra.cumsum(axis=1) / np.maximum(spectra.sum(axis=1, keepdims=True), 1e-300)
     return np.sum(held < share, axis=1) + 1
 
+# %% ../nbs/manifold.ipynb #check-pixels
+def _check_pixels(X: Tensor, D: int) -> None:
+    """Pictures of D pixels."""
+    if X.ndim != 2 or X.shape[1] != D:
+        raise ValueError(
+            f"X has shape {tuple(X.shape)}; f draws pictures of {D} pixels: pass rows of {D}"
+        )
+    if not X.isfinite().all():
+        raise ValueError("X has a NaN or an infinity; drop such rows: X[X.isfinite().all(dim=1)]")
+
 # %% ../nbs/manifold.ipynb #nearest
 def nearest_on_manifold(
     X: Shaped[Tensor, "..."], f: Forward, candidates: Shaped[Tensor, "..."], steps: int = 30
@@ -120,13 +130,7 @@ def nearest_on_manifold(
     """
     _check_causes(candidates)
     drawn = f(candidates)
-    if X.ndim != 2 or X.shape[1] != drawn.shape[1]:
-        raise ValueError(
-            f"X has shape {tuple(X.shape)}; f draws pictures of {drawn.shape[1]} pixels: "
-            f"pass rows of {drawn.shape[1]}"
-        )
-    if not X.isfinite().all():
-        raise ValueError("X has a NaN or an infinity; drop such rows: X[X.isfinite().all(dim=1)]")
+    _check_pixels(X, drawn.shape[1])
     low, high = candidates.amin(dim=0), candidates.amax(dim=0)
     Z = candidates[torch.cdist(X, drawn).argmin(dim=1)]
     off = X - f(Z)
@@ -192,15 +196,9 @@ def geodesic_distances(
         )
     return shortest_path(links, directed=False)
 
-# %% ../nbs/manifold.ipynb #scaling-mds
-def classical_scaling(
-    distances: Shaped[np.ndarray, "..."], L: int
-) -> tuple[Float[np.ndarray, "N L"], Float[np.ndarray, " N"]]:
-    """Points in L dimensions with nearly these distances, and all eigenvalues, largest first. `eq-manifold-mds`.
-
-    The points are known up to a turn, a mirror and a shift: their mean is zero.
-    """
-    d = distances
+# %% ../nbs/manifold.ipynb #check-distances
+def _check_distances(d: np.ndarray, L: int) -> None:
+    """A table of distances that points in L dimensions could have."""
     if d.ndim != 2 or d.shape[0] != d.shape[1] or not len(d):
         raise ValueError(f"distances has shape {d.shape}; pass a square table, N by N")
     if not np.isfinite(d).all():
@@ -217,7 +215,17 @@ def classical_scaling(
         )
     if not 1 <= L < len(d):
         raise ValueError(f"L = {L} for {len(d)} points; choose from 1 to {len(d) - 1}")
-    B = -0.5 * d**2
+
+# %% ../nbs/manifold.ipynb #scaling-mds
+def classical_scaling(
+    distances: Shaped[np.ndarray, "..."], L: int
+) -> tuple[Float[np.ndarray, "N L"], Float[np.ndarray, " N"]]:
+    """Points in L dimensions with nearly these distances, and all eigenvalues, largest first. `eq-manifold-mds`.
+
+    The points are known up to a turn, a mirror and a shift: their mean is zero.
+    """
+    _check_distances(distances, L)
+    B = -0.5 * distances**2
     B -= B.mean(axis=0)
     B -= B.mean(axis=1, keepdims=True)
     values, vectors = np.linalg.eigh(B)

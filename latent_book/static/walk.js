@@ -66,7 +66,7 @@ function render({ model, el }) {
   const blendLine = plot.line("recon"), movedLine = plot.line("latent", { thickness: 3 }), marker = plot.line("muted", { dash: "3 3", thickness: 1.5 });
   const blendDot = plot.dots("recon", { radius: 5, opacity: 1 }), movedDot = plot.dots("latent", { radius: 5, opacity: 1 });
   movedLine.set([0, 1], [0, 0]);
-  plot.text("latent", { anchor: "middle" }).set(0.3, 0, "causes: always a ball", 0, -7);
+  plot.text("latent", { anchor: "middle" }).set(0.3, 0, "causes: a ball", 0, -7);
   const name = plot.text("recon", { anchor: "end" });
   const out = fig.readout("ink");
   out.node.style.gridColumn = "1 / -1";
