@@ -129,7 +129,7 @@ LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca"},
     {"widgets"},
-    {"manifold_figures"},
+    {"manifold_figures", "mixture_figures"},
 ]  # a module imports from layers below its own
 
 
