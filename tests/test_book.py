@@ -15,6 +15,7 @@ CHAPTERS = [p for p in notebooks() if p.parent.name == "nbs" and p.stem != "inde
 CLAIMS = {  # what each chapter settles, by the number of the slide
     "vision": ["S1.1", "S1.2", "S1.3", "S2.1", "S2.2", "S2.3"],
     "pca": ["S4.1", "S4.2"],
+    "em": ["S8.1", "S8.3", "S8.6", "S8.7", "S9.1", "S9.2", "S9.3"],
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
