@@ -75,7 +75,9 @@ def entropy(q: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " N"]:
     return scipy.special.entr(_check_rows(q, "q")).sum(axis=1)
 
 # %% ../nbs/bound.ipynb #elbo
-def elbo(log_joint: Float[np.ndarray, "N K"], q: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " N"]:
+def elbo(
+    log_joint: Float[np.ndarray, "N K"], q: Float[np.ndarray, "N K"]
+) -> Float[np.ndarray, " N"]:
     """The evidence lower bound of each observation, in nats; the higher the better. `eq-bound-elbo`.
 
     Minus infinity where `q` believes in a cause that cannot have made the observation.
@@ -188,7 +190,9 @@ def _cholesky(Sigma: np.ndarray, name: str) -> np.ndarray:
         ) from None
 
 # %% ../nbs/bound.ipynb #fit-forward
-def gaussian_on_grid(z: Float[np.ndarray, " K"], mu: float, sigma: float) -> Float[np.ndarray, " K"]:
+def gaussian_on_grid(
+    z: Float[np.ndarray, " K"], mu: float, sigma: float
+) -> Float[np.ndarray, " K"]:
     """Probabilities of the points `z` of a grid in proportion to a Gaussian density; they sum to 1."""
     if not (math.isfinite(mu) and 0 < sigma < math.inf):
         raise ValueError(f"mu = {mu}, sigma = {sigma}: pass a finite mean and a width above zero")
@@ -227,9 +231,15 @@ def fit_reverse(
             "log_p is not finite everywhere on the grid, so KL(q || p) is infinite for every Gaussian; "
             "cut the grid to where p is above zero"
         )
+    here, move, lowest = np.array([mu, math.log(sigma)]), np.zeros(2), math.inf
     for _ in range(steps):
+        mu, sigma = here[0] + move[0], math.exp(here[1] + move[1])
         q, u = gaussian_on_grid(z, mu, sigma), (z - mu) / sigma
         wrong = np.log(np.maximum(q, 1e-300)) - log_p
-        mu -= pace * sigma * float(q @ ((u - q @ u) * wrong))
-        sigma *= math.exp(-pace / 2 * float(q @ ((u**2 - q @ u**2) * wrong)))
-    return mu, sigma
+        if q @ wrong > lowest:  # too far: try half of it
+            move = move / 2
+            continue
+        here, lowest = here + move, q @ wrong
+        slopes = np.array([q @ ((u - q @ u) * wrong) / sigma, q @ ((u**2 - q @ u**2) * wrong)])
+        move = -pace * slopes * [sigma**2, 0.5]
+    return float(here[0]), math.exp(here[1])

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from .bound import elbo, gaussian_on_grid, kl, posterior
 from .plots import COLOR
-from .widgets import LiveFigure, pack, script
+from .widgets import LiveFigure, script
 
 # %% ../nbs/workshop/mixture_figures.ipynb #bound-split-figure
 class SplitFigure(LiveFigure):
@@ -121,7 +121,9 @@ class DirectionFigure(LiveFigure):
     """One Gaussian for a target with two bumps: forward and reverse divergence, and the fit that each asks for."""
 
     _esm = script("direction.js")
-    grid: T.List = T.List(default_value=[-8.0, 8.0, 321]).tag(sync=True)  # ends, and how many points
+    grid: T.List = T.List(default_value=[-8.0, 8.0, 321]).tag(
+        sync=True
+    )  # ends, and how many points
     share = T.Float(0.4).tag(sync=True)  # of the left bump
     width = T.Float(0.7).tag(sync=True)  # of each bump
     means = T.List(T.Float(), default_value=[-5.0, 5.0]).tag(sync=True)  # where q's mean may go

@@ -24,19 +24,24 @@ const direction = (() => {
     zs.forEach((z, i) => { const p = Math.exp(logP[i]); mean += p * z; square += p * z * z; });
     return [mean, Math.sqrt(square - mean * mean)];
   }
-  /** Downhill on KL(q || p) from mu, sigma. */
+  /** Downhill on KL(q || p) from mu, sigma; a step that leads uphill is halved. */
   function reverse(zs, logP, mu, sigma, steps = 300, pace = 0.3) {
+    let here = [mu, Math.log(sigma)], move = [0, 0], lowest = Infinity;
     for (let step = 0; step < steps; step++) {
+      mu = here[0] + move[0];
+      sigma = Math.exp(here[1] + move[1]);
       const logQ = gaussian(zs, mu, sigma);
       let u1 = 0, u2 = 0, e = 0, u1e = 0, u2e = 0;
       for (let i = 0; i < zs.length; i++) {
         const q = Math.exp(logQ[i]), u = (zs[i] - mu) / sigma, excess = logQ[i] - logP[i];
         u1 += q * u; u2 += q * u * u; e += q * excess; u1e += q * u * excess; u2e += q * u * u * excess;
       }
-      mu -= pace * sigma * (u1e - u1 * e);
-      sigma *= Math.exp((-pace / 2) * (u2e - u2 * e));
+      if (e > lowest) { move = move.map((v) => v / 2); continue; } // too far: try half of it
+      here = [mu, Math.log(sigma)];
+      lowest = e;
+      move = [-pace * sigma * (u1e - u1 * e), (-pace / 2) * (u2e - u2 * e)];
     }
-    return [mu, sigma];
+    return [here[0], Math.exp(here[1])];
   }
   return { grid, bump, density, target, gaussian, kl, forward, reverse };
 })();
