@@ -6,7 +6,12 @@
 __all__ = []
 
 # %% ../nbs/workshop/manifold_figures.ipynb #imports
-#| export
-#| code-fold true
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import traitlets as T
+from matplotlib.figure import Figure
 
+from .plots import COLOR
+from .widgets import LiveFigure, pack, pack_network, script

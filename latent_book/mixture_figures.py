@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from .bound import elbo, gaussian_on_grid, kl, posterior
 from .plots import COLOR
-from .widgets import LiveFigure, script
+from .widgets import LiveFigure, pack, script
 
 # %% ../nbs/workshop/mixture_figures.ipynb #bound-split-figure
 class SplitFigure(LiveFigure):
