@@ -48,11 +48,11 @@ const direction = (() => {
 
 function render({ model, el }) {
   const fig = kit.figure(model, el), ends = model.get("grid"), zs = direction.grid(ends), share = model.get("share"), width = model.get("width");
-  const plot = fig.plot({ width: 400, height: 260, x: [ends[0], ends[1]], y: [0, 0.75], xlabel: "z", ylabel: "density", label: "the target and your Gaussian" });
+  const plot = fig.plot({ width: 330, height: 260, x: [ends[0], ends[1]], y: [0, 0.75], xlabel: "z", ylabel: "density", label: "the target and your Gaussian" });
   const filled = plot.line("latent", { area: 0, opacity: 0.22 }), rim = plot.line("latent"), curve = plot.line("ink", { thickness: 2.5 });
   plot.text("latent", { weight: 600 }).set(ends[0], 0.75, "target p", 8, 14);
   plot.text("ink", { weight: 600 }).set(ends[0], 0.75, "your q: drag its top", 8, 32);
-  const bars = fig.plot({ width: 280, height: 260, x: [0, 2], y: [0, 4], ylabel: "nats", label: "the divergence in both directions" });
+  const bars = fig.plot({ width: 330, height: 260, x: [0, 2], y: [0, 4], ylabel: "nats", label: "the divergence in both directions" });
   bars.svg.querySelectorAll('.lb-axes text[text-anchor="middle"]:not(.lb-label)').forEach((t) => t.remove());
   const there = bars.bar("kl", 0.2, 0.8), back = bars.bar("kl", 1.2, 1.8, { opacity: 0.6 }), words = [0, 1].map(() => bars.text("kl", { anchor: "middle", weight: 600, size: 13 }));
   bars.text("ink", { anchor: "middle", size: 13 }).set(0.5, 0, "KL(p \u2016 q)", 0, 16);

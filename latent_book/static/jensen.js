@@ -12,22 +12,20 @@ function averages(weights, values) {
 
 function render({ model, el }) {
   const fig = kit.figure(model, el), [low, high] = model.get("range");
-  const plot = fig.plot({ width: 460, height: 300, x: [0, high], y: [-2.2, 2.6], xlabel: "b", ylabel: "log b", label: "the curve of the logarithm with three points on it" });
+  const plot = fig.plot({ width: 360, height: 270, x: [0, high], y: [-2.2, 2.6], xlabel: "b", ylabel: "log b", label: "the curve of the logarithm with three points on it" });
   const hull = kit.svg("path", { fill: kit.color("elbo"), opacity: 0.15 });
   plot.inside.append(hull);
   const curve = plot.line("ink", { thickness: 2 }), tangent = plot.line("muted", { dash: "5 4", thickness: 1.5 }), gap = plot.line("kl", { thickness: 4 });
   const above = plot.dots("logp", { radius: 5, opacity: 1 }), below = plot.dots("elbo", { radius: 5, opacity: 1 });
   const xs = kit.linspace(0.08, high, 160);
   curve.set(xs, xs.map(Math.log));
-  const words = [plot.text("logp", { weight: 600 }), plot.text("elbo", { weight: 600 })];
+  const words = ["logp", "elbo", "kl"].map((name) => plot.text(name, { weight: 600, anchor: "end" }));
   model.get("values").forEach((_, i) => {
     const move = (x) => { const all = [...model.get("values")]; all[i] = Math.round(100 * kit.clamp(x, low, high)) / 100; fig.set({ values: all }); };
     fig.handle(plot, { label: `value b${i + 1}`, name: "data", surface: false, step: 0.2, text: ([b]) => `b${i + 1} = ${kit.number(b)}`,
       get: () => { const b = model.get("values")[i]; return [b, Math.log(b)]; },
       set: (x, y) => { const b = model.get("values")[i]; move(x === b ? Math.exp(y) : x); } }); // up and down the curve with the arrows, too
   });
-  const out = fig.readout("ink");
-  out.node.style.gridColumn = "1 / -1";
   model.get("weights").forEach((_, i) => fig.slider({ key: "weights", index: i, label: `weight of b${i + 1}`, min: 0, max: 1, step: 0.01 }));
 
   fig.draw(() => {
@@ -37,13 +35,10 @@ function render({ model, el }) {
     gap.set([mean, mean], [meanOfLogs, logOfMean]);
     above.set([mean], [logOfMean]);
     below.set([mean], [meanOfLogs]);
-    const right = mean < 0.65 * high; // the words stand where there is room
-    words.forEach((w) => w.node.setAttribute("text-anchor", right ? "start" : "end"));
-    words[0].set(mean, logOfMean, "log of the mean", right ? 4 : -4, -14);
-    words[1].set(mean, meanOfLogs, "mean of the logs", right ? 9 : -9, 16);
-    const text = `log of the mean ${kit.number(logOfMean, 3)} \u2212 mean of the logs ${kit.number(meanOfLogs, 3)} = ${kit.number(logOfMean - meanOfLogs, 3)}`;
-    out.set(text);
-    fig.say(text);
+    words[0].set(high, -1.15, `log of the mean: ${kit.number(logOfMean, 3)}`, -6);
+    words[1].set(high, -1.15, `mean of the logs: ${kit.number(meanOfLogs, 3)}`, -6, 19);
+    words[2].set(high, -1.15, `gap: ${kit.number(logOfMean - meanOfLogs, 3)}`, -6, 38);
+    fig.say(`log of the mean ${kit.number(logOfMean, 3)}, mean of the logs ${kit.number(meanOfLogs, 3)}, gap ${kit.number(logOfMean - meanOfLogs, 3)}`);
   });
   return fig.close;
 }

@@ -17,7 +17,7 @@ const splitting = {
 function render({ model, el }) {
   const fig = kit.figure(model, el), logJoint = model.get("log_joint"), prior = model.get("prior"), names = model.get("names"), K = names.length;
   const bare = (plot) => plot.svg.querySelectorAll('.lb-axes text[text-anchor="middle"]:not(.lb-label)').forEach((t) => t.remove()); // causes have names, not numbers
-  const table = fig.plot({ width: 330, height: 250, x: [0, K], y: [0, 1], ylabel: "probability", label: "prior and guess for each cause", top: 26 });
+  const table = fig.plot({ width: 320, height: 250, bottom: 26, x: [0, K], y: [0, 1], ylabel: "probability", label: "prior and guess for each cause", top: 26 });
   bare(table);
   const before = names.map((_, k) => table.bar("prior", k + 0.16, k + 0.44, { opacity: 0.55 })), guess = names.map((_, k) => table.bar("ink", k + 0.5, k + 0.84, { opacity: 0.8 }));
   const truth = names.map((_, k) => table.line("latent", { thickness: 4 }));
@@ -27,7 +27,7 @@ function render({ model, el }) {
   const legend = table.text("latent", { weight: 600 });
 
   const { logp, posterior } = splitting.parts(logJoint, prior), low = model.get("floor");
-  const bar = fig.plot({ width: 300, height: 250, x: [0, 2.4], y: [low, Math.ceil(logp)], ylabel: "nats", label: "log p(x), split into the bound and the gap", top: 26 });
+  const bar = fig.plot({ width: 320, height: 250, bottom: 26, x: [0, 2.4], y: [low, Math.ceil(logp)], ylabel: "nats", label: "log p(x), split into the bound and the gap", top: 26 });
   bare(bar);
   const green = bar.bar("elbo", 0.2, 1.1), red = bar.bar("kl", 0.2, 1.1), top = bar.line("logp", { thickness: 2.5 });
   top.set([0, 2.4], [logp, logp]);
