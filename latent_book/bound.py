@@ -13,6 +13,46 @@ import scipy.linalg
 import scipy.special
 from jaxtyping import Float
 
+# %% ../nbs/bound.ipynb #checks
+def _check_rows(q: np.ndarray, name: str) -> np.ndarray:
+    q = np.asarray(q, dtype=float)
+    if q.ndim != 2:
+        raise ValueError(
+            f"{name} has shape {q.shape}; it wants a row for each observation and a column for each "
+            f"cause: pass {name}[None] for one observation"
+        )
+    if not np.isfinite(q).all():
+        row = int((~np.isfinite(q)).any(axis=1).argmax())
+        raise ValueError(f"{name} has a NaN or an infinity in row {row}; drop or mend such rows")
+    if (q < 0).any():
+        row = int((q < 0).any(axis=1).argmax())
+        raise ValueError(
+            f"{name} has a negative probability in row {row}; if these are logarithms, pass np.exp({name})"
+        )
+    if (off := np.abs(q.sum(axis=1) - 1) > 1e-6).any():
+        row = int(off.argmax())
+        raise ValueError(
+            f"row {row} of {name} sums to {q[row].sum():.6g}, not 1; "
+            f"divide: {name} / {name}.sum(axis=-1, keepdims=True)"
+        )
+    return q
+
+
+def _check_log_joint(log_joint: np.ndarray) -> np.ndarray:
+    log_joint = np.asarray(log_joint, dtype=float)
+    if log_joint.ndim != 2:
+        raise ValueError(
+            f"log_joint has shape {log_joint.shape}; it wants a row for each observation and a column "
+            "for each cause: pass log_joint[None] for one observation"
+        )
+    if np.isnan(log_joint).any() or (log_joint == np.inf).any():
+        bad = np.isnan(log_joint) | (log_joint == np.inf)
+        raise ValueError(
+            f"log_joint has a NaN or plus infinity in row {int(bad.any(axis=1).argmax())}; "
+            "drop such rows, or look for a density with zero width"
+        )
+    return log_joint
+
 # %% ../nbs/bound.ipynb #jensen-gap
 def jensen_gap(weights: Float[np.ndarray, " K"], values: Float[np.ndarray, " K"]) -> float:
     """The log of the mean minus the mean of the logs, in nats: never negative. `eq-bound-jensen`.
@@ -39,30 +79,6 @@ def jensen_gap(weights: Float[np.ndarray, " K"], values: Float[np.ndarray, " K"]
     log_t = log_b - scipy.special.logsumexp(np.log(a) + log_b)
     terms = np.expm1(log_t) - log_t  # t - 1 - log t
     return float(a @ np.maximum(terms, 0.0))
-
-
-def _check_rows(q: np.ndarray, name: str) -> np.ndarray:
-    q = np.asarray(q, dtype=float)
-    if q.ndim != 2:
-        raise ValueError(
-            f"{name} has shape {q.shape}; it wants a row for each observation and a column for each "
-            f"cause: pass {name}[None] for one observation"
-        )
-    if not np.isfinite(q).all():
-        row = int((~np.isfinite(q)).any(axis=1).argmax())
-        raise ValueError(f"{name} has a NaN or an infinity in row {row}; drop or mend such rows")
-    if (q < 0).any():
-        row = int((q < 0).any(axis=1).argmax())
-        raise ValueError(
-            f"{name} has a negative probability in row {row}; if these are logarithms, pass np.exp({name})"
-        )
-    if (off := np.abs(q.sum(axis=1) - 1) > 1e-6).any():
-        row = int(off.argmax())
-        raise ValueError(
-            f"row {row} of {name} sums to {q[row].sum():.6g}, not 1; "
-            f"divide: {name} / {name}.sum(axis=-1, keepdims=True)"
-        )
-    return q
 
 # %% ../nbs/bound.ipynb #entropy
 def entropy(q: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " N"]:
@@ -102,22 +118,6 @@ def elbo(
         explained = np.where(q > 0, q * log_joint, 0.0).sum(axis=1)  # 0 times -inf is 0 here
     return explained + entropy(q)
 
-
-def _check_log_joint(log_joint: np.ndarray) -> np.ndarray:
-    log_joint = np.asarray(log_joint, dtype=float)
-    if log_joint.ndim != 2:
-        raise ValueError(
-            f"log_joint has shape {log_joint.shape}; it wants a row for each observation and a column "
-            "for each cause: pass log_joint[None] for one observation"
-        )
-    if np.isnan(log_joint).any() or (log_joint == np.inf).any():
-        bad = np.isnan(log_joint) | (log_joint == np.inf)
-        raise ValueError(
-            f"log_joint has a NaN or plus infinity in row {int(bad.any(axis=1).argmax())}; "
-            "drop such rows, or look for a density with zero width"
-        )
-    return log_joint
-
 # %% ../nbs/bound.ipynb #posterior
 def posterior(log_joint: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
     """p(z_n | x_n) by Bayes' rule: the one guess without a gap. Rows sum to 1.
@@ -153,6 +153,18 @@ def kl(q: Float[np.ndarray, "N K"], p: Float[np.ndarray, "N K"]) -> Float[np.nda
     terms = scipy.special.kl_div(q, p)  # q log(q/p) - q + p
     return np.maximum(terms, 0.0).sum(axis=1)  # rounding may say -1e-17; the proof knows better
 
+# %% ../nbs/bound.ipynb #cholesky
+def _cholesky(Sigma: np.ndarray, name: str) -> np.ndarray:
+    if not np.isfinite(Sigma).all() or not np.allclose(Sigma, np.transpose(Sigma)):
+        raise ValueError(f"{name} must be finite and symmetric; try ({name} + {name}.T) / 2")
+    try:
+        return np.linalg.cholesky(Sigma)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"{name} is not positive definite, so it is no covariance with a density; "
+            f"add a little to its diagonal: {name} + jitter * np.eye(len({name}))"
+        ) from None
+
 # %% ../nbs/bound.ipynb #kl-gaussian
 def kl_gaussian(
     mu_q: Float[np.ndarray, " D"],
@@ -178,18 +190,6 @@ def kl_gaussian(
     shift = scipy.linalg.solve_triangular(L_p, np.subtract(mu_q, mu_p), lower=True)
     t = np.diag(A) ** 2
     return float(0.5 * (np.sum(t - 1 - np.log(t)) + np.sum(np.tril(A, -1) ** 2) + shift @ shift))
-
-
-def _cholesky(Sigma: np.ndarray, name: str) -> np.ndarray:
-    if not np.isfinite(Sigma).all() or not np.allclose(Sigma, np.transpose(Sigma)):
-        raise ValueError(f"{name} must be finite and symmetric; try ({name} + {name}.T) / 2")
-    try:
-        return np.linalg.cholesky(Sigma)
-    except np.linalg.LinAlgError:
-        raise ValueError(
-            f"{name} is not positive definite, so it is no covariance with a density; "
-            f"add a little to its diagonal: {name} + jitter * np.eye(len({name}))"
-        ) from None
 
 # %% ../nbs/bound.ipynb #fit-forward
 def gaussian_on_grid(
