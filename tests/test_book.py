@@ -15,6 +15,7 @@ CHAPTERS = [p for p in notebooks() if p.parent.name == "nbs" and p.stem != "inde
 CLAIMS = {  # what each chapter settles, by the number of the slide
     "vision": ["S1.1", "S1.2", "S1.3", "S2.1", "S2.2", "S2.3"],
     "pca": ["S4.1", "S4.2"],
+    "bound": ["S8.2", "S8.4", "S8.5", "S8.6"],
     "em": ["S8.1", "S8.3", "S8.6", "S8.7", "S9.1", "S9.2", "S9.3"],
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
@@ -125,10 +126,12 @@ def imports(module: str) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
 
 
-MODELS = {"vision", "pca"}
+MODELS = {"vision", "pca", "bound", "mixture", "em"}
 LAYERS = [
     {"data", "plots", "training"},
-    {"vision", "pca"},
+    {"vision", "pca", "bound"},
+    {"mixture"},
+    {"em"},
     {"widgets"},
     {"manifold_figures", "mixture_figures"},
 ]  # a module imports from layers below its own
@@ -161,7 +164,7 @@ def test_importing_the_package_loads_nothing_but_itself():
     )
 
 
-@pytest.mark.parametrize("module", ["data", "pca", "plots"])
+@pytest.mark.parametrize("module", ["data", "pca", "bound", "em", "plots"])
 def test_these_modules_need_no_torch(module):
     assert run(f"import sys, latent_book.{module}; print('torch' in sys.modules)") == "False\n"
 
