@@ -116,17 +116,17 @@ def em(
         raise ValueError(f"steps={steps} takes no step; use 1 or more")
     history: list[HalfStep] = []
 
-    def note(half: str) -> None:
+    def note(half: str, q: np.ndarray) -> None:
         log_p = float(logsumexp(G, axis=1).mean())
         history.append(HalfStep(half, theta, log_p, float(elbo(G, q).mean())))
 
     G = log_joint(X, *theta)
     for _ in range(steps):
         q = e_step(G, q)
-        note("E")
+        note("E", q)
         theta = m_step(X, q)
         G = log_joint(X, *theta)
-        note("M")
+        note("M", q)
     return theta, history
 
 # %% ../nbs/em.ipynb #em-gaussian
