@@ -81,7 +81,7 @@ function render({ model, el }) {
   const ellipses = names.map((name) => [plane.line(name, { thickness: 2.4 }), plane.line(name, { thickness: 1.2, opacity: 0.6 })]);
   const ring = plane.dots("ink", { radius: 7, opacity: 0.35 });
   const [low, high] = model.get("span");
-  const chart = fig.plot({ width: 330, height: 330, x: [0, WINDOW], y: [low, high], xlabel: "half steps (the last 24)", ylabel: "nats per point", label: "log-likelihood, bound and gap, half step by half step" });
+  const chart = fig.plot({ width: 338, height: 330, left: 54, x: [0, WINDOW], y: [low, high], xlabel: "half steps (the last 24)", ylabel: "nats per point", label: "log-likelihood, bound and gap, half step by half step" });
   const gap = kit.svg("path", { fill: kit.color("kl"), opacity: 0.4 });
   chart.inside.append(gap);
   const bound = chart.line("elbo", { thickness: 2.4 }), log_p = chart.line("logp", { thickness: 2 });
