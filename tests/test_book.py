@@ -18,6 +18,9 @@ CLAIMS = {  # what each chapter settles, by the number of the slide
     "pca": ["S4.1", "S4.2"],
     "autoencoder": ["S5.1", "S5.2", "S5.3"],
     "denoising": ["S6.1", "S6.2"],
+    "mixture": ["S2.3", "S7.1", "S7.2"],
+    "bound": ["S8.2", "S8.4", "S8.5", "S8.6"],
+    "em": ["S8.1", "S8.3", "S8.6", "S8.7", "S9.1", "S9.2", "S9.3"],
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
@@ -127,13 +130,14 @@ def imports(module: str) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
 
 
-MODELS = {"vision", "manifold", "pca", "autoencoder", "denoising"}
+MODELS = {"vision", "manifold", "pca", "autoencoder", "denoising", "mixture", "bound", "expfam", "em"}
 LAYERS = [
     {"data", "plots", "training"},
-    {"vision", "pca", "autoencoder"},
-    {"manifold", "denoising"},
+    {"vision", "pca", "autoencoder", "mixture", "bound"},
+    {"manifold", "denoising", "expfam"},
+    {"em"},
     {"widgets"},
-    {"manifold_figures"},
+    {"manifold_figures", "mixture_figures"},
 ]  # a module imports from layers below its own
 
 
@@ -164,7 +168,7 @@ def test_importing_the_package_loads_nothing_but_itself():
     )
 
 
-@pytest.mark.parametrize("module", ["data", "pca", "plots"])
+@pytest.mark.parametrize("module", ["data", "pca", "bound", "em", "plots"])
 def test_these_modules_need_no_torch(module):
     assert run(f"import sys, latent_book.{module}; print('torch' in sys.modules)") == "False\n"
 
