@@ -6,12 +6,7 @@
 __all__ = []
 
 # %% ../nbs/workshop/manifold_figures.ipynb #imports
-from collections.abc import Sequence
-from typing import Any
+#| export
+#| code-fold true
 
-import numpy as np
-import traitlets as T
-from matplotlib.figure import Figure
 
-from .plots import COLOR
-from .widgets import LiveFigure, pack, pack_network, script

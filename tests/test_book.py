@@ -128,6 +128,7 @@ MODELS = {"vision", "pca"}
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca"},
+    {"expfam"},
     {"widgets"},
     {"manifold_figures", "mixture_figures"},
 ]  # a module imports from layers below its own
