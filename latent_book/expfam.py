@@ -209,8 +209,8 @@ def _normalise(G: np.ndarray, log_p: np.ndarray) -> None:
     G -= log_p
     np.exp(G, out=G)
     total = G.sum(axis=0)
-    G /= total
     log_p += np.log(total)
+    G *= np.divide(1, total, out=total)
 
 
 def _plain_pass(
@@ -218,7 +218,8 @@ def _plain_pass(
 ) -> tuple[np.ndarray, float]:
     """S and the sum of log p(x), by two products for each block of rows."""
     (K, p), D = eta.shape, X.shape[1]
-    size, S, log_prob = BLOCK, np.zeros((K, p)), 0.0
+    size = 2 * BLOCK if p < 256 else BLOCK
+    S, log_prob = np.zeros((K, p)), 0.0
     all_T, all_G = np.empty((p, size), eta.dtype), np.empty((K, size), eta.dtype)
     all_log_p, shift = np.empty(size, eta.dtype), origin.astype(eta.dtype)[:, None]
     for first in range(0, len(X), size):
