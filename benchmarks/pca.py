@@ -10,13 +10,12 @@ falls short of the exact one. A ratio above 1 means that ours is quicker.
 """
 
 import argparse
-import time
-from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 from sklearn.decomposition import PCA as TheirPCA
 from sklearn.decomposition import IncrementalPCA
+from timing import gemm_peak, interleaved, seconds
 
 from latent_book.pca import PCA, moments
 
@@ -30,35 +29,6 @@ def images(N: int, D: int, rng: np.random.Generator) -> np.ndarray:
         + 0.02 * rng.normal(size=(N, D))
         + 0.5
     )
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def gemm_peak(rng: np.random.Generator) -> float:
-    """Floating-point operations a second in a large matrix product, the best of five."""
-    A = rng.normal(size=(3000, 3000))
-    return 2 * 3000**3 / min(seconds(lambda: A @ A) for _ in range(5))
-
-
-def interleaved(runs: dict[str, Callable], rounds: int, repeat: int) -> dict[str, np.ndarray]:
-    """Seconds of each run in each round; every round runs all.
-
-    Before each run the machine rests: the threads of a matrix library spin on for a while after their work, and would
-    charge one run with the other's.
-    """
-    for run in runs.values():
-        run()  # the first one pays for pages and threads
-    times: list[dict[str, float]] = []
-    for _ in range(rounds):
-        times.append({})
-        for name, run in runs.items():
-            time.sleep(0.3)
-            times[-1][name] = min(seconds(run) for _ in range(repeat))
-    return {name: np.array([t[name] for t in times]) for name in runs}
 
 
 def exact_variance(X: np.ndarray, L: int) -> float:

@@ -10,18 +10,11 @@ the two in each round, so that a slow moment of the machine hits both.
 import argparse
 import functools
 import statistics
-import time
-from collections.abc import Callable
 
 import torch
+from timing import seconds
 
 from latent_book.vision import SHAPES, Analyser, descend, render, sample_causes
-
-
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def told(times: list[float]) -> str:

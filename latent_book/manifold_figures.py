@@ -6,9 +6,10 @@
 __all__ = ['BottleneckFigure', 'FieldFigure', 'mulberry_normals', 'DenoiseFigure', 'WalkFigure', 'SurfaceFigure']
 
 # %% ../nbs/workshop/manifold_figures.ipynb #imports
-from collections.abc import Sequence
-from typing import Any
+#| export
+#| code-fold true
 
+<<<<<<< HEAD
 import numpy as np
 import traitlets as T
 from matplotlib.colors import LinearSegmentedColormap
@@ -408,3 +409,6 @@ class SurfaceFigure(LiveFigure):
         right.imshow(_balls(self.z).reshape(28, 28), cmap="gray", vmin=0, vmax=1)
         right.set_title("the picture at the point")
         right.set_axis_off()
+=======
+
+>>>>>>> expfam

@@ -1,0 +1,421 @@
+"""The engine of the mixtures: against scikit-learn, SciPy and extended precision, on all kinds of mixtures and of data."""
+
+import math
+import subprocess
+import sys
+import warnings
+
+import mpmath
+import numpy as np
+import pytest
+import sklearn.mixture
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import logsumexp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from latent_book import expfam as e
+from latent_book.expfam import BernoulliMixture, GaussianMixture
+
+GAUSSIAN = ["full", "tied", "diag", "spherical"]
+each_kind = pytest.mark.parametrize("kind", e.KINDS)
+each_gaussian = pytest.mark.parametrize("kind", GAUSSIAN)
+
+
+def clouds(N: int = 400, D: int = 3, K: int = 3, seed: int = 0, apart: float = 3.0) -> np.ndarray:
+    """Points of several Gaussians."""
+    rng = np.random.default_rng(seed)
+    centres = apart * rng.normal(size=(K, D))
+    return centres[rng.integers(K, size=N)] + rng.normal(size=(N, D)) @ rng.normal(size=(D, D))
+
+
+def pixels(N: int = 300, D: int = 12, K: int = 3, seed: int = 0) -> np.ndarray:
+    """Zeros and ones from a mixture."""
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(size=(N, D)) < rng.uniform(size=(K, D))[rng.integers(K, size=N)]).astype(
+        float
+    )
+
+
+def data(kind: str, seed: int = 0) -> np.ndarray:
+    """Something that this kind of mixture can be fitted to."""
+    return pixels(seed=seed) if kind == "bernoulli" else clouds(seed=seed)
+
+
+def start(kind: str, X: np.ndarray, K: int = 3, seed: int = 0) -> e.Parameters:
+    """Some parameters."""
+    rng = np.random.default_rng(seed)
+    D = X.shape[1]
+    pi, mu = rng.dirichlet(np.full(K, 5.0)), X[rng.choice(len(X), K, replace=False)]
+    if kind == "bernoulli":
+        return e.Parameters(pi, np.clip(0.6 * mu + 0.2, 0.1, 0.9), None)
+    A = rng.normal(size=(K, D, D))
+    full = A @ A.swapaxes(1, 2) + np.eye(D)
+    Sigma = {"full": full, "tied": full[0], "diag": rng.uniform(1, 4, (K, D)), "spherical": rng.uniform(1, 4, K)}  # fmt: skip
+    return e.Parameters(pi, mu + 0.1, Sigma[kind])
+
+
+def dense(kind: str, p: e.Parameters) -> list[np.ndarray]:
+    """The covariances written out."""
+    K, D = p.mu.shape
+    assert p.Sigma is not None
+    return [
+        {"full": lambda k: p.Sigma[k], "tied": lambda k: p.Sigma, "diag": lambda k: np.diag(p.Sigma[k]),
+         "spherical": lambda k: p.Sigma[k] * np.eye(D)}[kind](k)
+        for k in range(K)
+    ]  # fmt: skip
+
+
+def log_joint(kind: str, p: e.Parameters, X: np.ndarray) -> np.ndarray:
+    """log p(x, z=k) by SciPy, (N, K)."""
+    with np.errstate(divide="ignore"):
+        log_pi = np.log(p.pi)
+    if p.Sigma is None:
+        return log_pi + np.stack([stats.bernoulli(m).logpmf(X).sum(axis=1) for m in p.mu], axis=1)
+    parts = zip(p.mu, dense(kind, p), strict=True)
+    return log_pi + np.stack([stats.multivariate_normal(m, C).logpdf(X) for m, C in parts], axis=1)
+
+
+# --- one pass ----------------------------------------------------------------------------------------------------------
+
+
+@each_kind
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_pass_gives_the_likelihood_and_the_moments(kind, dtype):
+    X = data(kind).astype(dtype)
+    p = start(kind, X.astype(float))
+    engine = e.Engine(X, None, kind)
+    totals = engine.e_step(p)
+    G = log_joint(kind, p, X.astype(float))
+    R = np.exp(G - logsumexp(G, axis=1, keepdims=True))
+    rtol = 1e-10 if dtype == np.float64 else 1e-4
+    assert totals.log_prob == pytest.approx(logsumexp(G, axis=1).sum(), rel=rtol)
+    new = engine.m_step(totals, p)
+    N_k = R.sum(axis=0)
+    np.testing.assert_allclose(new.pi, N_k / len(X), rtol=rtol)
+    np.testing.assert_allclose(new.mu, R.T @ X / N_k[:, None], rtol=rtol, atol=rtol)
+    if new.Sigma is not None:
+        C = [((X - m).T * r) @ (X - m) / r.sum() for m, r in zip(new.mu, R.T, strict=True)]
+        wanted = {
+            "full": np.array(C), "tied": np.einsum("k,kij->ij", new.pi, C),
+            "diag": np.array([np.diag(c) for c in C]), "spherical": np.array([np.diag(c).mean() for c in C]),
+        }[kind]  # fmt: skip
+        floor = np.broadcast_to(np.eye(3) if kind in ("full", "tied") else 1.0, wanted.shape) * 1e-6
+        np.testing.assert_allclose(new.Sigma, wanted + floor, rtol=100 * rtol, atol=100 * rtol)
+
+
+@each_gaussian
+def test_the_long_way_agrees_with_the_short_one(kind, monkeypatch):
+    X = clouds()
+    p = start(kind, X)
+    w = np.random.default_rng(1).uniform(size=len(X))
+    engine = e.Engine(X, w, kind)
+    short = engine.e_step(p)
+    monkeypatch.setattr(e, "_is_safe", lambda *a: False)
+    long = engine.e_step(p)
+    assert long.whitened
+    assert not short.whitened
+    assert long.log_prob == pytest.approx(short.log_prob, rel=1e-12)
+    a, b = engine.m_step(short, p), engine.m_step(long, p)
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-9)
+    assert engine.elbo(long, p, b) == pytest.approx(engine.elbo(short, p, a), rel=1e-11)
+
+
+@each_kind
+def test_weights_count_as_repetitions_do(kind):
+    X = data(kind)[:60]
+    times = np.random.default_rng(0).integers(0, 4, len(X))
+    p = start(kind, X)
+    weighted, repeated = (
+        e.Engine(X, times.astype(float), kind),
+        e.Engine(np.repeat(X, times, axis=0), None, kind),
+    )
+    a, b = weighted.e_step(p), repeated.e_step(p)
+    assert a.log_prob == pytest.approx(b.log_prob, rel=1e-12)
+    for x, y in zip(weighted.m_step(a, p), repeated.m_step(b, p), strict=True):
+        if x is not None:
+            np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)
+
+
+@each_kind
+def test_blocks_and_a_memory_map_give_what_the_array_gives(kind, tmp_path):
+    X = np.concatenate([data(kind, seed) for seed in range(20)])
+    p = start(kind, X)
+    place = tmp_path / "X.npy"
+    np.save(place, X)
+    whole = e.Engine(X, None, kind)
+    wanted = whole.e_step(p)
+    for source in ([X[:700], X[700:701], X[701:]], np.load(place, mmap_mode="r")):
+        other = e.Engine(source, None, kind)
+        found = other.e_step(p)
+        assert found.log_prob == pytest.approx(wanted.log_prob, rel=1e-12)
+        for x, y in zip(other.m_step(found, p), whole.m_step(wanted, p), strict=True):
+            if x is not None:
+                np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)
+
+
+@given(kind=st.sampled_from(e.KINDS), K=st.integers(1, 5), seed=st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_both_half_steps_raise_the_bound(kind, K, seed):
+    """From any start: E to log p, M above it, the next E above that. Without a floor, which would change the M-step."""
+    X = data(kind, seed % 7)
+    engine = e.Engine(X, None, kind, 1e-12)
+    p, bounds = start(kind, X, K, seed), []
+    for _ in range(6):
+        totals = engine.e_step(p)
+        new = engine.m_step(totals, p)
+        bounds += [totals.log_prob, engine.elbo(totals, p, new)]
+        p = new
+    assert np.all(np.diff(bounds) >= -1e-8 * abs(bounds[0]))
+
+
+@each_kind
+def test_the_bound_after_the_m_step_is_the_sum_written_out(kind):
+    X = data(kind)
+    engine = e.Engine(X, None, kind)
+    p = start(kind, X)
+    totals = engine.e_step(p)
+    new = engine.m_step(totals, p)
+    G, H = log_joint(kind, p, X), log_joint(kind, new, X)
+    log_q = G - logsumexp(G, axis=1, keepdims=True)
+    wanted = np.sum(np.exp(log_q) * (H - log_q))
+    assert engine.elbo(totals, p, new) == pytest.approx(wanted, rel=1e-10)
+
+
+# --- accuracy ----------------------------------------------------------------------------------------------------------
+
+
+def test_far_from_zero_nothing_is_lost():
+    """A mean of a million and a spread of one."""
+    X = clouds(D=2)
+    near, far = (
+        GaussianMixture(3, means_init=X[:3] + shift, weights_init=np.ones(3) / 3, precisions_init=[np.eye(2)] * 3).fit(X + shift)
+        for shift in (0.0, 1e6)
+    )  # fmt: skip
+    np.testing.assert_allclose(far.covariances_, near.covariances_, rtol=1e-6)
+    assert far.lower_bound_ == pytest.approx(near.lower_bound_, abs=1e-8)
+
+
+def test_a_thousand_deviations_out_and_with_nearly_singular_covariances():
+    """Against fifty digits."""
+    mpmath.mp.dps = 50
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    Sigma = np.array([turn @ np.diag([1.0, 1e-4, 1e-8]) @ turn.T, np.eye(3)])
+    p = e.Parameters(np.array([0.4, 0.6]), np.array([[0.0, 0, 0], [1000.0, 0, 0]]), Sigma)
+    X = np.array([[0.0, 0, 0], [1000.0, 1, 0], [500.0, 0, 0], [0.1, 0.1, 0.1]])
+    found = e.log_joints(X, e.whitening("full", p))
+    for k in range(2):
+        S = mpmath.matrix(Sigma[k].tolist())
+        P, log_det = S**-1, mpmath.log(mpmath.det(S))
+        for n, x in enumerate(X):
+            d = mpmath.matrix((x - p.mu[k]).tolist())
+            exact = (
+                mpmath.log(p.pi[k])
+                - (log_det + 3 * mpmath.log(2 * mpmath.pi) + (d.T * P * d)[0]) / 2
+            )
+            assert found[n, k] == pytest.approx(float(exact), rel=1e-6)
+    R = np.exp(found - logsumexp(found, axis=1, keepdims=True))
+    assert np.isfinite(R).all()
+
+
+@each_gaussian
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_components_far_narrower_than_the_data_take_the_long_way(kind, dtype):
+    """Two needles, 10^5 of their widths apart: the plain products would lose all digits."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(200, 2)) * 1e-5, rng.normal(size=(200, 2)) * 1e-5 + 1])
+    m = GaussianMixture(2, covariance_type=kind, reg_covar=0.0, random_state=0).fit(X.astype(dtype))
+    engine = e.Engine(X.astype(dtype), None, kind)
+    assert not e._is_safe(kind, m._parameters(), engine.radius, engine.origin, dtype)
+    scale = float(
+        np.sqrt(np.mean(np.diagonal(np.array(dense(kind, m._parameters())), axis1=1, axis2=2)))
+    )
+    assert scale == pytest.approx(1e-5, rel=0.05 if dtype == np.float64 else 0.2)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_a_component_that_collapses_is_named(kind):
+    X = np.concatenate([clouds(D=2), [[50.0, 50.0]]])
+    unit = {"full": [np.eye(2)] * 2, "diag": np.ones((2, 2)), "spherical": np.ones(2)}[kind]
+    m = GaussianMixture(
+        2,
+        covariance_type=kind,
+        reg_covar=0.0,
+        weights_init=[0.5, 0.5],
+        means_init=[X[0], X[-1]],
+        precisions_init=unit,
+    )
+    with pytest.raises(e.CollapsedError, match=r"component 1 has .* increase reg_covar"):
+        m.fit(X)
+    m.set_params(reg_covar=1e-3, max_iter=500).fit(X)
+    assert np.isfinite(m.lower_bound_)
+
+
+def test_a_component_that_dies_leaves_numbers_behind():
+    X = clouds(D=2)
+    start_far = {"weights_init": [0.5, 0.5], "means_init": [X.mean(0), [1e4, 1e4]], "precisions_init": [np.eye(2)] * 2}  # fmt: skip
+    m = GaussianMixture(2, **start_far, max_iter=5, tol=0)
+    with pytest.warns(ConvergenceWarning):
+        m.fit(X)
+    assert np.isfinite(m.lower_bound_)
+    assert np.isfinite(m.means_).all()
+    assert m.weights_[1] < 1e-10
+
+
+# --- the estimators ----------------------------------------------------------------------------------------------------
+
+
+@parametrize_with_checks([GaussianMixture(max_iter=20), BernoulliMixture(binarize=0.0)])
+def test_scikit_learns_own_checks(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
+
+
+@each_gaussian
+@pytest.mark.parametrize(("N", "D", "K"), [(300, 1, 2), (500, 2, 4), (400, 5, 1), (800, 12, 3)])
+def test_the_same_fit_as_scikit_learns_from_the_same_seed(kind, N, D, K):
+    X = clouds(N, D, 3)
+    arguments = {"covariance_type": kind, "random_state": 0, "tol": 1e-6, "max_iter": 300}
+    theirs = sklearn.mixture.GaussianMixture(K, **arguments).fit(X)
+    ours = GaussianMixture(K, **arguments).fit(X)
+    assert (ours.n_iter_, ours.converged_) == (theirs.n_iter_, theirs.converged_)
+    for name in (
+        "weights_",
+        "means_",
+        "covariances_",
+        "precisions_",
+        "precisions_cholesky_",
+        "lower_bounds_",
+    ):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-6, atol=1e-8)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+    assert ours.n_features_in_ == theirs.n_features_in_
+
+
+@each_gaussian
+def test_the_same_numbers_at_the_same_parameters(kind):
+    X = clouds(500, 4)
+    theirs = sklearn.mixture.GaussianMixture(3, covariance_type=kind, random_state=1).fit(X)
+    ours = GaussianMixture(3, covariance_type=kind)
+    vars(ours).update({k: v for k, v in vars(theirs).items() if k.endswith("_")})
+    for name in ("predict_proba", "score_samples"):
+        np.testing.assert_allclose(
+            getattr(ours, name)(X), getattr(theirs, name)(X), rtol=1e-8, atol=1e-8
+        )
+    for name in ("bic", "aic", "score"):
+        assert getattr(ours, name)(X) == pytest.approx(getattr(theirs, name)(X), rel=1e-8)
+    ours.random_state = theirs.random_state = 3
+    for a, b in zip(ours.sample(20), theirs.sample(20), strict=True):
+        np.testing.assert_allclose(a, b)
+
+
+@pytest.mark.parametrize("how", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_every_start_of_scikit_learns(how):
+    X = clouds()
+    fits = [
+        kind(3, init_params=how, random_state=2, n_init=2, max_iter=200).fit(X)
+        for kind in (GaussianMixture, sklearn.mixture.GaussianMixture)
+    ]
+    assert fits[0].lower_bound_ == pytest.approx(fits[1].lower_bound_, rel=1e-8)
+
+
+def test_what_a_fit_remembers():
+    X = clouds()
+    m = GaussianMixture(3, random_state=0, tol=1e-5, max_iter=200).fit(X)
+    assert m.history_.shape == (m.n_iter_, 2)
+    assert m.history_[:, 0].tolist() == m.lower_bounds_
+    assert np.all(np.diff(m.history_.ravel()) >= -1e-5)  # reg_covar is a little off the best M-step
+    assert m.score(X) >= m.history_[-1, 0] - 1e-6
+    np.testing.assert_array_equal(m.encode(X), m.predict_proba(X))
+    np.testing.assert_array_equal(m.log_prob(X), m.score_samples(X))
+    np.testing.assert_allclose(m.decode(np.eye(3)), m.means_)
+    with pytest.raises(ValueError, match="decode wants 3"):
+        m.decode(np.eye(2))
+
+
+def test_warm_start_goes_on():
+    X = clouds(apart=1.0)
+    whole = GaussianMixture(3, random_state=0, max_iter=12, tol=0)
+    part = GaussianMixture(3, random_state=0, max_iter=6, tol=0, warm_start=True)
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
+        whole.fit(X)
+    with pytest.warns(ConvergenceWarning):
+        part.fit(X).fit(X)
+    np.testing.assert_allclose(part.means_, whole.means_, rtol=1e-9)
+
+
+def test_bad_input_is_an_error_that_names_the_cure():
+    X = clouds()
+    for m, arguments, cure in [
+        (GaussianMixture(3), (np.full((5, 2), np.nan),), "NaN"),
+        (GaussianMixture(9), (X[:5],), "n_samples >= n_components"),
+        (GaussianMixture(2), (iter([X]),), "pass a list of blocks"),
+        (GaussianMixture(2), ([X], None, np.ones(len(X))), "goes with an array"),
+        (GaussianMixture(2), (X, None, -np.ones(len(X))), "Negative values"),
+        (GaussianMixture(0), (X,), "n_components"),
+        (GaussianMixture(2, covariance_type="round"), (X,), "covariance_type"),
+        (GaussianMixture(2, weights_init=[1.0]), (X,), "weights"),
+        (BernoulliMixture(2), (X,), "between 0 and 1"),
+        (BernoulliMixture(2, reg_mean=0.7), (pixels(),), "reg_mean"),
+        (BernoulliMixture(2, means_init=np.ones((3, 3))), (pixels(),), "means_init should have"),
+    ]:
+        with pytest.raises(ValueError, match=cure):
+            m.fit(*arguments)
+
+
+def test_bernoulli_mixture_finds_what_made_the_pixels():
+    rng = np.random.default_rng(0)
+    mu = np.array([[0.9] * 10 + [0.1] * 10, [0.1] * 10 + [0.9] * 10])
+    z = rng.integers(2, size=3000)
+    X = (rng.uniform(size=(3000, 20)) < mu[z]).astype(float)
+    m = BernoulliMixture(2, random_state=0, tol=1e-6).fit(X)
+    order = np.argsort(-m.means_[:, 0])
+    np.testing.assert_allclose(m.means_[order], mu, atol=0.04)
+    assert np.mean(order[z] == m.predict(X)) > 0.99
+    p = m._parameters()
+    np.testing.assert_allclose(m.score_samples(X), logsumexp(log_joint("bernoulli", p, X), axis=1))
+    np.testing.assert_allclose(m.predict_proba(X).sum(axis=1), 1)
+    drawn, which = m.sample(2000)
+    np.testing.assert_allclose(drawn[which == 0].mean(0), m.means_[0], atol=0.06)
+    assert m.bic(X) - m.aic(X) == pytest.approx(41 * (math.log(3000) - 2))
+
+
+def test_large_data_start_from_a_sample_and_end_as_well():
+    X = clouds(30_000, 2, 4, apart=4.0)
+    theirs = sklearn.mixture.GaussianMixture(4, random_state=0, tol=1e-5, max_iter=500).fit(X)
+    ours = GaussianMixture(4, random_state=0, tol=1e-5, max_iter=500).fit([X[:10_000], X[10_000:]])
+    assert ours.lower_bound_ >= theirs.lower_bound_ - 1e-3
+    assert ours.predict(X[:5]).shape == (5,)
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from latent_book.expfam import GaussianMixture
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+X = np.memmap(sys.argv[1], dtype="float32", mode="r", shape=(2_000_000, 16))
+import warnings; warnings.simplefilter("ignore")
+m = GaussianMixture(4, covariance_type="diag", max_iter=2, random_state=0).fit(X)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, np.isfinite(m.lower_bound_))
+"""
+
+
+def test_a_file_larger_than_what_is_held(tmp_path):
+    """122 MiB on disk; a fit holds far less."""
+    place = tmp_path / "X.bin"
+    X = np.memmap(place, dtype="float32", mode="w+", shape=(2_000_000, 16))
+    rng = np.random.default_rng(0)
+    for i in range(0, len(X), 100_000):
+        X[i : i + 100_000] = rng.normal(size=(100_000, 16)) + rng.integers(4, size=(100_000, 1))
+    X.flush()
+    del X
+    out = subprocess.run([sys.executable, "-c", MEMORY, str(place)], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # fmt: skip
+    held, fine = out.split()
+    assert fine == "True"
+    assert int(held) < 90
