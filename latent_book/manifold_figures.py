@@ -6,10 +6,9 @@
 __all__ = ['BottleneckFigure', 'FieldFigure', 'mulberry_normals', 'DenoiseFigure', 'WalkFigure', 'SurfaceFigure']
 
 # %% ../nbs/workshop/manifold_figures.ipynb #imports
-#| export
-#| code-fold true
+from collections.abc import Sequence
+from typing import Any
 
-<<<<<<< HEAD
 import numpy as np
 import traitlets as T
 from matplotlib.colors import LinearSegmentedColormap
@@ -409,6 +408,3 @@ class SurfaceFigure(LiveFigure):
         right.imshow(_balls(self.z).reshape(28, 28), cmap="gray", vmin=0, vmax=1)
         right.set_title("the picture at the point")
         right.set_axis_off()
-=======
-
->>>>>>> expfam

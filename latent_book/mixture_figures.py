@@ -6,10 +6,9 @@
 __all__ = ['SplitFigure', 'JensenFigure', 'DirectionFigure', 'EMFigure']
 
 # %% ../nbs/workshop/mixture_figures.ipynb #imports
-#| export
-#| code-fold true
+from collections.abc import Sequence
+from typing import Any
 
-<<<<<<< HEAD
 import numpy as np
 import traitlets as T
 from matplotlib.figure import Figure
@@ -255,6 +254,3 @@ class EMFigure(LiveFigure):
         chart.plot(half, bound, ".-", color=COLOR["elbo"], label="bound")
         chart.set(xlabel="half steps", ylabel="nats per point", ylim=tuple(self.span))
         chart.legend(loc="lower right")
-=======
-
->>>>>>> expfam
