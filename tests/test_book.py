@@ -130,7 +130,17 @@ def imports(module: str) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
 
 
-MODELS = {"vision", "manifold", "pca", "autoencoder", "denoising", "mixture", "bound", "expfam", "em"}
+MODELS = {
+    "vision",
+    "manifold",
+    "pca",
+    "autoencoder",
+    "denoising",
+    "mixture",
+    "bound",
+    "expfam",
+    "em",
+}
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
