@@ -141,7 +141,7 @@ def test_bic_is_scikit_learns(K, D):
 
 
 def test_a_weight_of_zero_is_a_cause_that_is_never_at_work():
-    pi, mu, Sigma = parameters()
+    _pi, mu, Sigma = parameters()
     R = m.responsibilities(mu, np.array([0.5, 0.5, 0.0]), mu, Sigma)
     assert np.all(R[:, 2] == 0)
     assert np.isfinite(R).all()
