@@ -105,8 +105,12 @@ def _imports(source: str) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(
+            node, ast.ImportFrom
+        ):  # nbdev writes `from .training import` into the library
+            package = "latent_book" if node.level else ""
+            module = ".".join(filter(None, [package, node.module]))
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
     return [name.split(".")[1] for name in names if name.startswith("latent_book.")]
 
 

@@ -59,6 +59,17 @@ def test_a_figure_gets_its_caption_name_and_words():
     }
 
 
+def test_what_a_module_of_the_library_imports_counts_too():
+    direct, second_hand = (
+        {path.name for path in notebook.shown_files([f"from latent_book.{name} import x"])}
+        for name in ("widgets", "manifold_figures")
+    )
+    assert {"widgets.py", "plots.py", "kit.js"} <= direct
+    assert {"manifold_figures.py", "widgets.py", "plots.py", "kit.js"} <= second_hand
+    deep = {path.name for path in notebook.imported_files(["import latent_book.denoising"])}
+    assert {"denoising.py", "training.py"} <= deep
+
+
 def test_only_lines_at_the_head_are_directives():
     (cell,) = as_read("x = 1\n#| hide")
     assert "tags" not in cell.metadata

@@ -33,7 +33,7 @@ function dab(drawing, u, v, side) {
 function render({ model, el }) {
   const fig = kit.figure(model, el), net = network(model.get("layers"), kit.floats(model.get("weights"))), names = model.get("names");
   const D = model.get("layers")[0].inputs, side = Math.round(Math.sqrt(D)), grey = kit.bytes(model.get("images")), own = names.length;
-  const row = kit.el("div", { style: "display:grid;gap:12px;width:100%;justify-content:center;align-items:end;grid-template-columns:repeat(auto-fit,minmax(min(140px,100%),168px))" });
+  const row = kit.el("div", { style: "display:grid;gap:12px;width:100%;max-width:560px;margin:0 auto;align-items:end;grid-template-columns:repeat(auto-fit,minmax(min(130px,100%),1fr))" });
   fig.stage.append(row);
   const pixels = { width: side, height: side, scale: 12, into: row };
   const original = fig.pixels({ ...pixels, title: "draw here", label: "the original; draw on it with the pointer" });
