@@ -59,7 +59,7 @@ function render({ model, el }) {
       set: (x, y) => { const mu = [...model.get("mu")]; mu[2 * k] = x; mu[2 * k + 1] = y; fig.set({ mu }); } });
   });
   fig.handle(plot, { label: "probe", name: "latent", radius: 8, surface: false, get: () => model.get("probe"), set: (x, y) => fig.set({ probe: [x, y] }) });
-  fig.slider({ key: "weight", label: "weight of the blue one", min: 0.02, max: 0.98, step: 0.02 });
+  fig.slider({ key: "weight", label: "weight of blue", min: 0.02, max: 0.98, step: 0.02 });
   fig.button({ label: "draw again", act: () => fig.set({ draw: (model.get("draw") + 1) % 8 }) });
   const turn = kit.linspace(0, 2 * Math.PI, 61);
 
