@@ -44,11 +44,8 @@ def mlp(widths: Sequence[int], last: nn.Module | None = None) -> nn.Sequential:
     widths : how many numbers go in, how many leave each layer; at least two, each at least 1.
     last : what follows the last linear layer, such as `nn.Sigmoid()`.
     """
-    whole = all(isinstance(width, Integral) and not isinstance(width, bool) for width in widths)
-    if len(widths) < 2 or not whole or min(widths) < 1:
-        raise ValueError(
-            f"widths = {tuple(widths)}; a network needs two widths or more, whole numbers, each >= 1"
-        )
+    if len(widths) < 2 or any(width < 1 for width in widths):
+        raise ValueError(f"widths = {tuple(widths)}; a network needs two widths or more, each >= 1")
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -90,10 +87,6 @@ class AutoencoderNetwork(nn.Module):
         super().__init__()
         if output not in ("sigmoid", "linear"):
             raise ValueError(f"output={output!r} is unknown; use 'sigmoid' or 'linear'")
-        if not isinstance(hidden, Sequence):
-            raise ValueError(
-                f"hidden={hidden!r} must be a tuple of widths, such as (128, 64), or () for none"
-            )
         self.n_features, self.n_components = n_features, n_components
         self.hidden, self.output = tuple(hidden), output
         widths = (n_features, *self.hidden, n_components)
@@ -228,10 +221,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _check_settings(self) -> None:
         """Whole numbers where things are counted, and a step length that is a number."""
+
+        def whole(value: Any) -> bool:
+            return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
         for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
+            if not whole(getattr(self, name)):
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} must be a whole number, at least 1"
+                )
+        if not isinstance(self.hidden, Sequence) or not all(map(whole, self.hidden)):
+            raise ValueError(
+                f"hidden={self.hidden!r} must be a tuple of widths, such as (128, 64), whole numbers "
+                "and each >= 1, or () for none"
+            )
         if isinstance(self.lr, bool) or not isinstance(self.lr, Real) or not 0 < self.lr < math.inf:
             raise ValueError(f"lr={self.lr!r} must be a number, a positive length such as 5e-3")
 
