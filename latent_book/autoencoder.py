@@ -235,7 +235,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 f"hidden={self.hidden!r} must be a tuple of widths, such as (128, 64), whole numbers "
                 "and each >= 1, or () for none"
             )
-        if isinstance(self.lr, bool) or not isinstance(self.lr, Real) or not 0 < self.lr < math.inf:
+        if (
+            isinstance(self.lr, bool)
+            or not isinstance(self.lr, Real)
+            or not 0 < float(self.lr) < math.inf
+        ):
             raise ValueError(f"lr={self.lr!r} must be a number, a positive length such as 5e-3")
 
     def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
