@@ -9,8 +9,9 @@ __all__ = ['squared_error', 'mlp', 'AutoencoderNetwork', 'linear_autoencoder_err
 # %% ../nbs/autoencoder.ipynb #imports
 import copy
 import itertools
+import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ def squared_error(
 
 # %% ../nbs/autoencoder.ipynb #mlp
 def mlp(widths: Sequence[int], last: nn.Module | None = None) -> nn.Sequential:
-    """A chain of linear layers with rectifiers between them, and `last` at the end; weights drawn as He et al. (2015) do.
+    """A chain of linear layers with rectifiers between them, and `last` at the end; weights drawn as He et al. (2015) do, the last
+    layer's with variance 1/m.
 
     Parameters
     ----------
@@ -140,13 +142,23 @@ def axes_from_decoder(
     Parameters
     ----------
     A : the decoder at the minimum of eq-autoencoder-decay with one gamma for all codes.
-    gamma : that strength, above 0; below all variances that are asked for.
+    gamma : that strength, above 0; below all variances that are asked for. (A direction with less variance is dropped:
+        its singular value is 0, and gamma is returned in place of its variance.)
+
+    Raises ValueError if gamma is not above 0, or A has a singular value that no such minimum has.
     """
-    if gamma <= 0:
+    if not gamma > 0:
         raise ValueError(
             f"gamma={gamma}; without weight decay the axes cannot be told: use gamma > 0"
         )
+    if not A.isfinite().all():
+        raise ValueError("A has a NaN or an infinity; pass the trained decoder")
     U, s, _ = torch.linalg.svd(A, full_matrices=False)
+    if s[0] >= 1:
+        raise ValueError(
+            f"a singular value of A is {s[0]:.4g}, and at the minimum all are below 1: pass a decoder "
+            "that was trained to the end, with this weight decay"
+        )
     return gamma / (1 - s.square()), U
 
 # %% ../nbs/autoencoder.ipynb #estimator
@@ -190,11 +202,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """Train on the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
         X = self._rows(X, reset=True)
         L, D = self.n_components, X.shape[1]
-        if not isinstance(L, Integral) or not 1 <= int(L) <= D:
+        if isinstance(L, bool) or not isinstance(L, Integral) or not 1 <= int(L) <= D:
             raise ValueError(
                 f"n_components={L!r} must be a whole number from 1 to the width of the data, "
                 f"n_features={D}: below there is no code, above nothing is compressed"
             )
+        self._check_settings()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         rows = torch.tensor(X, dtype=torch.float32)
         with seeded(seed):
@@ -206,16 +219,47 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.network_, self.n_components_ = network.cpu(), int(L)
         return self
 
+    def _check_settings(self) -> None:
+        """Whole numbers where things are counted, and a step length that is a number."""
+
+        def whole(value: Any) -> bool:
+            return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+        for name in ("epochs", "batch_size"):
+            if not whole(getattr(self, name)):
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} must be a whole number, at least 1"
+                )
+        if not isinstance(self.hidden, Sequence) or not all(map(whole, self.hidden)):
+            raise ValueError(
+                f"hidden={self.hidden!r} must be a tuple of widths, such as (128, 64), whole numbers "
+                "and each >= 1, or () for none"
+            )
+        if (
+            isinstance(self.lr, bool)
+            or not isinstance(self.lr, Real)
+            or not 0 < float(self.lr) < math.inf
+        ):
+            raise ValueError(f"lr={self.lr!r} must be a number, a positive length such as 5e-3")
+
     def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
         """The rows of X as floats, looked at."""
         if not reset:
             check_is_fitted(self)
         if isinstance(X, Tensor):
             X = X.detach().cpu().numpy()
-        if getattr(X, "ndim", 2) == 1 and getattr(X, "dtype", np.dtype(float)).kind in "iub":
+        listed = isinstance(X, list | tuple) and all(isinstance(label, Integral) for label in X)
+        if (listed and len(X)) or (
+            getattr(X, "ndim", 2) == 1 and getattr(X, "dtype", np.dtype(float)).kind in "iub"
+        ):
             raise ValueError(
                 "X has one dimension and whole numbers: these look like labels; pass the images, one "
                 "row of pixels each. (Reshape your data if they are no labels.)"
+            )
+        if getattr(X, "ndim", 2) > 2:
+            raise ValueError(
+                f"X has shape {X.shape}; it wants one row of numbers an example: flatten each image, "
+                "X.reshape(len(X), -1)"
             )
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
         if self.output == "sigmoid":
@@ -295,16 +339,25 @@ def whiten_codes(
 ) -> tuple[nn.Sequential, Float[Tensor, "N L"]]:
     """The same decoder in other coordinates, in which the codes Z have mean 0 and covariance I; and the codes.
 
+    `decoder` is the decoder chain, `network.decoder`; add mean and scale for linear outputs.
     Each new code decodes to the image that the old one decoded to: eq-autoencoder-gauge, for a network.
-    Raises ValueError if the codes do not vary in all directions.
+    Raises ValueError if the codes are not finite, not as wide as the decoder wants, or do not vary in all directions.
     """
+    first: Any = decoder[0]
+    if Z.ndim != 2 or Z.shape[1] != first.in_features:
+        raise ValueError(
+            f"Z has shape {tuple(Z.shape)}, but this decoder takes {first.in_features} numbers; pass "
+            "the codes from its own encoder, one row each"
+        )
+    if not Z.isfinite().all():
+        raise ValueError("Z has a NaN or an infinity; drop such rows")
     mean = Z.mean(dim=0)
     lam, U = torch.linalg.eigh((Z - mean).T @ (Z - mean) / len(Z))
     if lam[0] <= 1e-6 * lam[-1]:
         raise ValueError("the codes fill fewer dimensions than they have; lower n_components")
     lam, U = lam.flip(0), U.flip(1)
     white = copy.deepcopy(decoder)
-    first: Any = white[0]
+    first = white[0]
     with torch.no_grad():
         first.bias += first.weight @ mean.to(first.weight)
         first.weight.copy_(first.weight @ (U * lam.sqrt()).to(first.weight))

@@ -259,8 +259,34 @@ def test_one_weight_decay_shrinks_each_axis_and_hides_the_axes_in_the_singular_v
     variances, axes = a.axes_from_decoder(torch.from_numpy(A), gamma)
     assert np.allclose(variances, lam[:3], rtol=1e-3)
     assert np.allclose(np.abs(np.sum(axes.numpy() * U[:, :3], axis=0)), 1, atol=1e-4)
-    with pytest.raises(ValueError, match="gamma > 0"):
-        a.axes_from_decoder(torch.from_numpy(A), 0.0)
+    for bad in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="gamma > 0"):
+            a.axes_from_decoder(torch.from_numpy(A), bad)
+    with pytest.raises(ValueError, match="all are below 1"):
+        a.axes_from_decoder(torch.from_numpy(2 * A), gamma)
+    with pytest.raises(ValueError, match="a NaN or an infinity"):
+        a.axes_from_decoder(torch.from_numpy(A * np.nan), gamma)
+
+
+def test_weight_decay_keeps_all_within_the_space_that_the_data_fill():
+    _, lam, U = covariance(5)
+    lam[3:] = 0  # ties among the unused ones, and a singular covariance
+    A, B, value = least(torch.from_numpy((U * lam) @ U.T), 2, np.array([0.3, 0.8]))
+    assert np.allclose(A.T @ U[:, 3:], 0, atol=1e-4)
+    assert np.allclose(B @ U[:, 3:], 0, atol=1e-4)
+    lengths = np.linalg.norm(A, axis=0)
+    assert np.allclose(lengths**2, 1 - np.array([0.3, 0.8]) / lam[:2], atol=1e-3)
+    assert np.allclose(np.abs(np.sum(A / lengths * U[:, :2], axis=0)), 1, atol=1e-3)
+    assert value == pytest.approx(lam[2] + 2 * 1.1 - 0.09 / lam[0] - 0.64 / lam[1])
+
+
+def test_rectifiers_with_large_offsets_pass_numbers_as_they_are():
+    X = cloud(100, 6, mean=2.0)
+    mu, W, _ = pca(X, 3)
+    offset = 1 + np.abs((X - mu) @ W).max()
+    passed = np.maximum(0, (X - mu) @ W + offset) - offset
+    by_hand = np.mean(np.sum((X - mu - passed @ W.T) ** 2, axis=1))
+    assert by_hand == pytest.approx(reconstruction_error(X, mu, W))
 
 
 def test_different_weight_decays_make_the_columns_the_axes_in_order():
@@ -392,12 +418,24 @@ BAD = [
     (Autoencoder(), np.arange(10), ValueError, "pass the images"),
     (Autoencoder(), torch.arange(10), ValueError, "pass the images"),
     (Autoencoder(), np.ones(16), ValueError, "Reshape your data"),
-    (Autoencoder(), np.ones((2, 4, 4)), ValueError, "dim 3"),
+    (Autoencoder(), np.ones((2, 4, 4)), ValueError, "flatten each image"),
+    (Autoencoder(), torch.ones(2, 4, 4), ValueError, "flatten each image"),
+    (Autoencoder(), [3, 1, 4, 1], ValueError, "look like labels"),
+    (Autoencoder(True), images(), ValueError, "whole number"),
     (Autoencoder(), np.where(images() > 0.9, np.nan, images()), ValueError, "NaN"),
     (Autoencoder(), np.ones((0, 16)), ValueError, "0 sample"),
     (Autoencoder(output="softmax"), images(), ValueError, "'sigmoid' or 'linear'"),
     (Autoencoder(hidden=(0,)), images(), ValueError, "each >= 1"),
+    (Autoencoder(hidden=(4.5,)), images(), ValueError, "whole numbers"),
+    (Autoencoder(hidden=(True,)), images(), ValueError, "whole numbers"),
+    (Autoencoder(hidden=4), images(), ValueError, "a tuple of widths"),
+    (Autoencoder(hidden=None), images(), ValueError, "a tuple of widths"),
     (Autoencoder(epochs=0), images(), ValueError, "at least 1"),
+    (Autoencoder(epochs=1.5), images(), ValueError, "whole number, at least 1"),
+    (Autoencoder(epochs=True), images(), ValueError, "whole number, at least 1"),
+    (Autoencoder(batch_size=2.5), images(), ValueError, "whole number, at least 1"),
+    (Autoencoder(lr="a"), images(), ValueError, "positive length"),
+    (Autoencoder(lr=math.nan), images(), ValueError, "positive length"),
     (Autoencoder(lr=-1.0), images(), ValueError, "positive length"),
 ]
 
@@ -429,6 +467,10 @@ def test_white_codes_decode_to_the_same_pictures(fitted):
     assert np.allclose(pictures, fitted.decode(Z.numpy()), atol=1e-5)
     with pytest.raises(ValueError, match="lower n_components"):
         a.whiten_codes(fitted.network_.decoder, Z[:, :1].repeat(1, 2))
+    with pytest.raises(ValueError, match="takes 2 numbers"):
+        a.whiten_codes(fitted.network_.decoder, Z[:, :1])
+    with pytest.raises(ValueError, match="drop such rows"):
+        a.whiten_codes(fitted.network_.decoder, Z * math.nan)
 
 
 def test_the_exercises_count_and_the_blur_of_the_mean():
