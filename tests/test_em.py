@@ -177,8 +177,8 @@ def test_em_never_goes_downhill_and_is_tight_after_each_e_step(seed, D, K):
     X, theta, _ = problem(seed, 40, D, K)
     try:
         _, history = e.em_gaussian(X, *theta, steps=10, prior=0.0 if K == 1 else 1e-12)
-    except ValueError:  # a component collapsed, as some do without a prior; another test is about that
-        assume(False)
+    except ValueError:  # a component collapsed, as some do without a prior
+        assume(False)  # another test is about that
     log_p, bound = np.array([(h.log_p, h.elbo) for h in history]).T
     assert [h.half for h in history[:4]] == ["E", "M", "E", "M"]
     assert np.allclose(log_p[::2], bound[::2], atol=1e-10)
