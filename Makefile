@@ -15,13 +15,12 @@ book: $(READY)
 # Two workers of one thread each: parallel notebooks and tests would otherwise fight over the cores.
 test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
-test: export TQDM_DISABLE = 1
 test: $(READY)
 	$(BIN)/python scripts/check_notebooks.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/nbdev_test --n_workers 2 --timing
+	TQDM_DISABLE=1 $(BIN)/nbdev_test --n_workers 2 --timing
 	$(BIN)/pytest -n 2 --ignore tests/browser
 	$(BIN)/python scripts/build_book.py --strict
 	$(BIN)/python scripts/ensure_chromium.py
