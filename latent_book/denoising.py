@@ -77,10 +77,11 @@ def relative_error(X: Float[np.ndarray, "N D"], X_hat: Float[np.ndarray, "N D"])
 
     Above 1 it is worse than that. Raises ValueError where all rows of X are equal, for then there is nothing to explain.
     """
-    total = np.sum((X - X.mean(axis=0)) ** 2)
-    if total == 0:
+    if (X[:1] == X).all():
         raise ValueError("all rows of X are equal; give rows that differ")
-    return float(np.sum((X_hat - X) ** 2) / total)
+    if X_hat.shape != X.shape:
+        raise ValueError(f"X_hat has shape {X_hat.shape}, X {X.shape}; give one row for each")
+    return float(np.sum((X_hat - X) ** 2) / np.sum((X - X.mean(axis=0)) ** 2))
 
 # %% ../nbs/denoising.ipynb #top-k
 class TopK(nn.Module):
@@ -225,6 +226,7 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
     ----------
     network_ : a `torch.nn.Sequential`: linear, ReLU, linear.
     history_ : what `train` saw; the cost eq-denoising-loss for each epoch.
+    sigma_ : the noise that it was trained with.
     """
 
     def __init__(
@@ -240,10 +242,12 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         """Learn to clean the rows of X, images with values in [0, 1]; raises an error that names the cure on anything else."""
-        if not self.sigma > 0:
+        if not (isinstance(self.sigma, (int, float, np.number)) and 0 < self.sigma < math.inf):
             raise ValueError(
-                f"sigma={self.sigma}: without noise the network learns to copy; give sigma > 0"
+                f"sigma={self.sigma!r}: without noise the network learns to copy; give sigma > 0"
             )
+        if not (isinstance(self.n_components, (int, np.integer)) and self.n_components >= 1):
+            raise ValueError(f"n_components={self.n_components!r}; give a whole number from 1")
         X = check_images(X).float()
         with seeded(self.random_state):
             self.network_ = overcomplete(X.shape[1], self.n_components)
@@ -252,7 +256,7 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
             lr=self.lr, random_state=self.random_state, device=self.device, progress=False,
         )  # fmt: skip
         self.network_.cpu()
-        self.n_features_in_ = X.shape[1]
+        self.n_features_in_, self.sigma_ = X.shape[1], float(self.sigma)
         return self
 
     def _run(self, part: nn.Module, X, width: int, what: str) -> np.ndarray:
@@ -270,7 +274,7 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
     def decode(self, Z):
         """The image that belongs to each row of hidden values."""
         check_is_fitted(self)
-        return self._run(self.network_[2:], Z, self.n_components, "Z")
+        return self._run(self.network_[2:], Z, next(self.network_[2].parameters()).shape[1], "Z")
 
     def denoise(self, X):
         """Each row without its noise. The rows may leave [0, 1], as noise does, and so may what comes back."""
@@ -279,7 +283,7 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
 
     def grad_log_prob(self, X):
         """Estimate of the slope of log p_sigma at each row, eq-denoising-tweedie; to be trusted near noisy data only."""
-        return score_from_denoiser(np.asarray(X, dtype=float), self.denoise(X), float(self.sigma))
+        return score_from_denoiser(np.asarray(X, dtype=float), self.denoise(X), self.sigma_)
 
     transform = encode
     inverse_transform = decode
