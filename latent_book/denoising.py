@@ -250,7 +250,7 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
             raise ValueError(f"n_components={self.n_components!r}; give a whole number from 1")
         X = check_images(X).float()
         with seeded(self.random_state):
-            self.network_ = overcomplete(X.shape[1], self.n_components)
+            self.network_ = overcomplete(X.shape[1], int(self.n_components))
         self.history_ = train(
             self.network_, partial(denoising_loss, sigma=float(self.sigma)), X, epochs=self.epochs, batch_size=self.batch_size,
             lr=self.lr, random_state=self.random_state, device=self.device, progress=False,

@@ -461,7 +461,7 @@ def test_bad_images_get_an_error_that_names_the_cure(fitted, digits):
         fitted.denoise(np.ones((2, 9)))
     with pytest.raises(ValueError, match="wants 40"):
         fitted.decode(np.ones((2, 16)))
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="whole number from 1"):
         DenoisingAutoencoder(n_components=0).fit(digits)
     with pytest.raises(ValueError, match="0 or more"):
         d.denoising_loss(net(), torch.zeros(1, 5).double(), torch.Generator(), -1.0)
