@@ -147,7 +147,7 @@ LAYERS = [
     {"manifold", "denoising", "expfam"},
     {"em"},
     {"widgets"},
-    {"manifold_figures", "mixture_figures"},
+    {"manifold_figures", "mixture_figures", "generative_figures"},
 ]  # a module imports from layers below its own
 
 
