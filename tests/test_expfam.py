@@ -1,12 +1,17 @@
 """The engine of the mixtures: against scikit-learn, SciPy and extended precision, on all kinds of mixtures and of data."""
 
 import math
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 import warnings
 
 import mpmath
 import numpy as np
+import psutil
 import pytest
 import sklearn.mixture
 from conftest import ROOT
@@ -14,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import logsumexp
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -419,3 +425,138 @@ def test_a_file_larger_than_what_is_held(tmp_path):
     held, fine = out.split()
     assert fine == "True"
     assert int(held) < 90
+
+
+# --- Dask ------------------------------------------------------------------------------------------------------------
+
+
+@each_kind
+def test_a_dask_array_gives_what_the_array_gives(kind):
+    da = pytest.importorskip("dask.array")
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(3000, 4)) + 3 * rng.integers(2, size=(3000, 1)) * (kind != "bernoulli")
+    model = (
+        BernoulliMixture(2, max_iter=20, tol=0, random_state=0)
+        if kind == "bernoulli"
+        else GaussianMixture(2, covariance_type=kind, max_iter=20, tol=0, random_state=0)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        here = clone(model).fit(X)
+        with_dask = clone(model).fit(da.from_array(X, chunks=(700, 2)))
+    assert np.allclose(here.lower_bounds_, with_dask.lower_bounds_, rtol=0, atol=1e-11)
+    assert np.allclose(here.means_, with_dask.means_, rtol=0, atol=1e-9)
+    assert with_dask.n_features_in_ == 4
+
+
+def test_a_fit_survives_the_loss_of_a_worker(tmp_path):
+    """Two processes, one of them killed in the middle of the fit: the same numbers as in memory."""
+    distributed = pytest.importorskip("distributed")
+    da = pytest.importorskip("dask.array")
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(40_000, 5)) + 4 * rng.integers(3, size=(40_000, 1))
+    model = GaussianMixture(3, max_iter=12, tol=0, random_state=0)
+    killed = []
+    with warnings.catch_warnings(), distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+        local_directory=str(tmp_path), silence_logs=50,
+    ) as cluster, distributed.Client(cluster) as client:  # fmt: skip
+        warnings.simplefilter("ignore")
+        here = clone(model).fit(X)
+        data = da.from_array(X, chunks=(5000, 5)).persist()
+        distributed.wait(data)
+        pids = list(client.run(os.getpid).values())
+        step = e.Engine.e_step
+
+        def fatal(self, p):
+            if len(killed) == 5:  # in the sixth pass
+                threading.Timer(0.02, os.kill, (pids[0], signal.SIGKILL)).start()
+            killed.append(1)
+            return step(self, p)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(e.Engine, "e_step", fatal)
+            fitted = clone(model).fit(data)
+        deadline = time.monotonic() + 30
+        while psutil.pid_exists(pids[0]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not psutil.pid_exists(pids[0])
+    assert fitted.n_iter_ == 12
+    assert np.allclose(here.lower_bounds_, fitted.lower_bounds_, rtol=0, atol=1e-11)
+    assert np.allclose(here.means_, fitted.means_, rtol=0, atol=1e-9)
+
+
+def test_a_dask_array_of_unknown_length_or_with_weights_is_refused():
+    da = pytest.importorskip("dask.array")
+    X = da.from_array(np.random.default_rng(0).normal(size=(50, 2)), chunks=(20, 2))
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        GaussianMixture(2).fit(X[X[:, 0] > 0])
+    with pytest.raises(ValueError, match="sample_weight goes with an array in memory"):
+        GaussianMixture(2).fit(X, sample_weight=np.ones(50))
+    with pytest.raises(ValueError, match="NaN"):
+        GaussianMixture(2).fit(da.where(X > 2, np.nan, X) if (X > 2).any() else X * np.nan)
+
+
+# --- against fifty digits --------------------------------------------------------------------------------------------
+
+
+@each_gaussian
+@pytest.mark.parametrize(("far", "squeeze"), [(0.0, 1.0), (1e6, 1.0), (1e6, 1e-3), (0.0, 1e-5)])
+def test_a_step_of_em_against_fifty_digits(kind, far, squeeze):
+    """Far from zero, or nearly flat: bound, means and covariances of one step, beside exact arithmetic."""
+    rng, K, D = np.random.default_rng(4), 2, 2
+    X = (
+        far
+        + rng.normal(size=(30, D)) * [1, squeeze]
+        + 2 * rng.integers(2, size=(30, 1)) * [1, squeeze]
+    )
+    centre, spread = X.mean(axis=0), X.var(axis=0)
+    mu = centre + np.array([[-1, -0.5], [1, 0.8]]) * np.sqrt(spread)
+    Sigma = {
+        "full": np.array([np.diag(spread), 0.5 * np.diag(spread)]), "tied": np.diag(spread),
+        "diag": np.array([spread, 0.5 * spread]), "spherical": np.array([spread.mean(), 0.5 * spread.mean()]),
+    }[kind]  # fmt: skip
+    p = e.Parameters(np.array([0.4, 0.6]), mu, Sigma)
+    engine = e.Engine(X, None, kind, 0.0)
+    totals = engine.e_step(p)
+    new = engine.m_step(totals, p)
+
+    mp = mpmath.MPContext()
+    mp.dps = 50
+    full = {
+        "full": lambda k: Sigma[k], "tied": lambda k: Sigma, "diag": lambda k: np.diag(Sigma[k]),
+        "spherical": lambda k: Sigma[k] * np.eye(D),
+    }[kind]  # fmt: skip
+    rows, log_p, R = [mp.matrix(x.tolist()) for x in X], mp.mpf(0), []
+    for x in rows:
+        joint = []
+        for k in range(K):
+            S = mp.matrix(full(k).tolist())
+            d = x - mp.matrix(mu[k].tolist())
+            quadratic = (d.T * mp.inverse(S) * d)[0]
+            density = mp.exp(-quadratic / 2) / mp.sqrt((2 * mp.pi) ** D * mp.det(S))
+            joint.append(mp.mpf(float(p.pi[k])) * density)
+        log_p += mp.log(mp.fsum(joint))
+        R.append([j / mp.fsum(joint) for j in joint])
+    N_k = [mp.fsum(r[k] for r in R) for k in range(K)]
+    means = [
+        sum((r[k] * x for r, x in zip(R, rows, strict=True)), mp.zeros(D, 1)) / N_k[k]
+        for k in range(K)
+    ]
+    outer = [
+        sum(
+            (r[k] * (x - means[k]) * (x - means[k]).T for r, x in zip(R, rows, strict=True)),
+            mp.zeros(D, D),
+        )
+        for k in range(K)
+    ]
+    one = [np.array((outer[k] / N_k[k]).tolist(), float) for k in range(K)]
+    exact = {
+        "full": lambda: np.array(one), "tied": lambda: np.array(((outer[0] + outer[1]) / len(X)).tolist(), float),
+        "diag": lambda: np.array([np.diag(S) for S in one]), "spherical": lambda: np.array([np.trace(S) / D for S in one]),
+    }[kind]()  # fmt: skip
+    exact_means = np.array([[float(v) for v in m] for m in means])
+    assert abs(totals.log_prob - float(log_p)) < 1e-8 * abs(float(log_p))
+    assert (np.abs(new.mu - exact_means) < 1e-8 * np.sqrt(spread) + 4e-16 * far).all()
+    unit = np.sqrt(np.outer(spread, spread)) if kind in ("full", "tied") else spread if kind == "diag" else spread.mean()  # fmt: skip
+    assert (np.abs(new.Sigma - exact) < 1e-7 * unit).all()
