@@ -11,6 +11,7 @@ __all__ = ['KINDS', 'BLOCK', 'Work', 'statistic_size', 'fill_statistic', 'Parame
 import inspect
 import itertools
 import math
+import mmap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -359,6 +360,13 @@ def is_dask(X: Any) -> bool:
     return hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed") and hasattr(X, "rechunk")
 
 
+def _let_go(X: np.memmap) -> None:
+    """Tell the system that the pages of a map that is only read need not stay in memory."""
+    mapped = getattr(X, "_mmap", None)
+    if X.mode == "r" and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
 class Rows:
     """Rows of data that can be passed over again and again.
 
@@ -405,6 +413,7 @@ class Rows:
             for first in range(0, len(self.X), 65536):
                 rows = slice(first, first + 65536)
                 yield np.asarray(self.X[rows]), None if self.weights is None else self.weights[rows]
+                _let_go(self.X)
         else:
             yield self.X, self.weights
 
@@ -702,12 +711,18 @@ class _ByEngine:
                 )
             self.n_features_in_ = Rows(X).D
             return X, None
-        checked = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        mapped = isinstance(X, np.memmap) and X.dtype in (np.float64, np.float32)
+        checked = validate_data(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_min_samples=2,
+            ensure_all_finite=not mapped,
+        )  # the engine finds a NaN in a file without holding all of it
         if weights is not None:
             weights = _check_sample_weight(
                 weights, checked, dtype=np.float64, ensure_non_negative=True
             )
-        mapped = isinstance(X, np.memmap) and X.dtype == checked.dtype
         return (X if mapped else checked), weights
 
     def _sample(self, engine: Engine, chance) -> np.ndarray:

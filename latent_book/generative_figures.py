@@ -6,9 +6,6 @@
 __all__ = []
 
 # %% ../nbs/workshop/generative_figures.ipynb #imports
-import numpy as np
-import traitlets as T
-from matplotlib.figure import Figure
+#| export
+#| code-fold true
 
-from .plots import COLOR
-from .widgets import LiveFigure, pack, script
