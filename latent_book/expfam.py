@@ -602,7 +602,8 @@ def climb(
     bounds: list[float] = []
     halves: list[tuple[float, float]] = []
     converged, bound = False, before
-    with tqdm(total=max_iter, desc="EM", unit="step", disable=not verbose) as bar:
+    bar = tqdm(total=max_iter, desc="EM", unit="step", disable=not verbose)
+    with one_thread_blas(), bar:  # for all of it: the library's threads spin on after their work
         while len(bounds) < max_iter and not converged:
             totals = engine.e_step(p)
             new = engine.m_step(totals, p)
