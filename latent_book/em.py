@@ -43,7 +43,8 @@ def _check(X: Float[np.ndarray, "N D"], q: Float[np.ndarray, "N K"]) -> None:
 
 
 def _check_alive(N_k: Float[np.ndarray, " K"]) -> None:
-    if (k := int(np.argmin(N_k))) is not None and N_k[k] < 1e-10 * N_k.sum():
+    k = int(np.argmin(N_k))
+    if N_k[k] < 1e-10 * N_k.sum():
         raise ValueError(
             f"component {k} has lost all its points (N_k = {N_k[k]:.1g}); start it elsewhere, "
             "e.g. at `spread_means`, or lower K"
@@ -207,10 +208,13 @@ def incremental_em_gaussian(
 ) -> tuple[tuple, list[HalfStep]]:
     """Neal and Hinton's incremental EM: renew q for `block` points, then an M-step at once. One HalfStep after each pass.
 
-    The first pass is one of plain EM. The bound over all points never falls.
+    The first pass is one of plain EM; later ones take the points in a new random order. The bound over all points never
+    falls. Raises ValueError where a component has lost its points or has collapsed.
     """
     if block < 1 or passes < 1:
         raise ValueError(f"block={block} and passes={passes} must both be 1 or more")
+    origin = X.mean(axis=0)  # count from the middle of the data: the sums lose no digits
+    X, mu = X - origin, mu - origin
     q = posterior(log_joint(X, pi, mu, Sigma))
     sums = moments(X, q)
     theta = gaussian_from_moments(*sums)
@@ -226,8 +230,10 @@ def incremental_em_gaussian(
                 theta = gaussian_from_moments(*sums)
         G = log_joint(X, *theta)
         log_p = float(logsumexp(G, axis=1).mean())
-        history.append(HalfStep("M", theta, log_p, float(elbo(G, q).mean())))
-    return theta, history
+        pi, mu, Sigma = theta
+        here = (pi, mu + origin, Sigma)
+        history.append(HalfStep("M", here, log_p, float(elbo(G, q).mean())))
+    return here, history
 
 # %% ../nbs/em.ipynb #spread-means
 def spread_means(
@@ -236,6 +242,8 @@ def spread_means(
     """K of the points, drawn to lie far apart: each next one with probability proportional to its squared distance from the nearest so far."""
     if not 1 <= K <= len(X):
         raise ValueError(f"K={K} must lie between 1 and the number of points, {len(X)}")
+    if not np.isfinite(X).all():
+        raise ValueError("X has NaN or infinity; drop such rows, or fill them in")
     chosen = [X[rng.integers(len(X))]]
     for _ in range(K - 1):
         away = np.min([np.sum((X - m) ** 2, axis=1) for m in chosen], axis=0)
