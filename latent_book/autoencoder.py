@@ -184,6 +184,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     n_components_, n_features_in_, feature_names_in_ : what was fitted.
     """
 
+    network_: Any
+
     def __init__(
         self, n_components=2, *, hidden=(128, 64), output="sigmoid", epochs=10, batch_size=128,
         lr=5e-3, random_state=0, device="auto", verbose=False,
@@ -285,8 +287,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
         if Z.shape[1] != self.n_components_:
             raise ValueError(
-                f"Z has {Z.shape[1]} columns, but this Autoencoder has codes of {self.n_components_} "
-                "numbers; pass Z from encode"
+                f"Z has {Z.shape[1]} columns, but this {type(self).__name__} has codes of {self.n_components_} "
+                "numbers; pass Z from transform"
             )
         return self._run("decode", Z, X)
 
