@@ -146,12 +146,13 @@ class FieldFigure(LiveFigure):
 
     def draw_poster(self, fig: Figure) -> None:
         """Density, arrows and walk."""
-        from latent_book.denoising import mixture_log_density
+        from latent_book.denoising import blur
+        from latent_book.mixture import mixture_log_prob
 
         ax, fine = fig.subplots(), np.linspace(-self.reach, self.reach, 80)
         mesh = np.stack(np.meshgrid(fine, fine), axis=-1).reshape(-1, 2)
         pi, mu, Sigma = np.array(self.pi), np.array(self.mu), np.array(self.Sigma)
-        log_p = mixture_log_density(mesh, pi, mu, Sigma, self.sigma).reshape(80, 80)
+        log_p = mixture_log_prob(mesh, *blur(pi, mu, Sigma, self.sigma)).reshape(80, 80)
         shades = LinearSegmentedColormap.from_list("heaps", [COLOR["paper"], COLOR["data"]])
         limits = low, high = -self.reach, self.reach
         ax.imshow(
