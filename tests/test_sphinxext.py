@@ -10,7 +10,7 @@ import pytest
 
 from latent_book.plots import COLOR
 from latent_book.widgets import Frames
-from sphinxext import figures, harden, live, notebook
+from sphinxext import equations, figures, harden, live, notebook
 
 
 def as_read(*sources: str) -> list[nbformat.NotebookNode]:
@@ -338,3 +338,16 @@ def test_dialogs_have_names(name):
 )
 def test_third_parties_are_found(tag, third):
     assert bool(harden.THIRD_PARTY.search(tag)) == third
+
+
+# --- equations.py --------------------------------------------------------------------------------------------------
+
+
+def test_the_index_knows_the_tests_of_an_equation(tmp_path):
+    (tmp_path / "test_a.py").write_text(
+        '@pytest.mark.equation("eq-a", "eq-b")\ndef test_one():\n    pass\n\n'
+        '@slow\n@pytest.mark.equation("eq-b")\ndef test_two():\n    pass\n\n'
+        '@pytest.mark.equation("eq-c")\ndef no_test():\n    pass\n'
+    )
+    one, two = equations.Held("test_a.py", 2, "test_one"), equations.Held("test_a.py", 7, "test_two")  # fmt: skip
+    assert equations.verifiers(tmp_path) == {"eq-a": [one], "eq-b": [one, two]}
