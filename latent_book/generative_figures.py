@@ -79,7 +79,13 @@ class DrawFigure(LiveFigure):
             )
         for k in (2, 1):
             plane.add_patch(
-                Ellipse(mu, *(2 * k * sigma), fc=COLOR["latent"], alpha=0.4, ec=COLOR["latent"])
+                Ellipse(
+                    (mu[0], mu[1]),
+                    *(2 * k * sigma),
+                    fc=COLOR["latent"],
+                    alpha=0.4,
+                    ec=COLOR["latent"],
+                )
             )
         limits = (-self.reach, self.reach)
         plane.set(

@@ -115,9 +115,9 @@ def test_the_draws_have_the_distribution_that_they_should():
     z = v.reparameterise(
         mu, log_var, torch.randn(20_000, 1, 2, generator=torch.Generator().manual_seed(0))
     )
-    for l in range(2):
-        law = stats.norm(mu[0, l].item(), math.exp(log_var[0, l].item() / 2))
-        assert stats.kstest(z[:, 0, l].numpy(), law.cdf).pvalue > 0.01
+    for k in range(2):
+        law = stats.norm(mu[0, k].item(), math.exp(log_var[0, k].item() / 2))
+        assert stats.kstest(z[:, 0, k].numpy(), law.cdf).pvalue > 0.01
 
 
 @pytest.mark.equation("eq-vae-pathwise")
@@ -153,7 +153,8 @@ def test_more_weights_give_more_on_average_over_all_choices():
         choices = torch.cartesian_prod(*[torch.arange(4)] * k).reshape(-1, k)
         chance = torch.from_numpy(q)[choices].prod(dim=1)
         bounds.append(float(chance @ v.iwae_bound(log_w[choices].T)))
-    assert np.all(np.diff(bounds) > 0) and bounds[-1] < np.log(joint.sum())
+    assert np.all(np.diff(bounds) > 0)
+    assert bounds[-1] < np.log(joint.sum())
 
 
 # --- the live figures ----------------------------------------------------------------------------------------------
@@ -186,7 +187,8 @@ def test_the_browsers_encoder_says_what_torchs_says():
     assert np.allclose(said["sigma"], (0.5 * log_var[0]).exp(), atol=1e-5)
     assert np.allclose(figure.guess(), [said["mu"], said["sigma"]], atol=1e-6)
     (drawn,) = maths(str(figure._esm), ("inked", [0] * 36, 6, [2.5, 5.5]))
-    assert np.reshape(drawn, (6, 6))[0, 2] == 1 and sum(drawn) < 5
+    assert np.reshape(drawn, (6, 6))[0, 2] == 1
+    assert sum(drawn) < 5
 
 
 def test_the_browser_lays_out_the_pictures_as_python_does():
