@@ -137,6 +137,8 @@ def bic(
     mu: Float[np.ndarray, "K D"],
     Sigma: Float[np.ndarray, "K D D"],
 ) -> float:
-    """Schwarz's criterion of a mixture that was fitted to X; the lower the better. eq-mixture-bic."""
+    """Schwarz's criterion of a mixture that was fitted to X, in 2 nats; the lower the better. eq-mixture-bic."""
+    if not len(X):
+        raise ValueError("X has no rows; pass the points that the mixture was fitted to")
     cost = parameter_count(*mu.shape) * math.log(len(X))
     return float(-2 * mixture_log_prob(X, pi, mu, Sigma).sum() + cost)
