@@ -71,7 +71,7 @@ class MixtureFigure(LiveFigure):
         G = log_joint(np.column_stack([g.ravel() for g in grid]), *theta)
         odds = (G[:, 0] - G[:, 1]).reshape(grid[0].shape)
         if odds.min() < 0 < odds.max():  # there is a border to draw
-            left.contour(*grid, odds, [0.0], colors=COLOR["ink"], linestyles="--", linewidths=1)
+            left.contour(*grid, odds, [0.0], colors=COLOR["ink"], linewidths=1)
         turn = np.linspace(0, 2 * np.pi, 100)
         for k, name in enumerate(("data", "recon")):
             ring = np.linalg.cholesky(theta[2][k]) @ np.stack([np.cos(turn), np.sin(turn)])

@@ -46,12 +46,12 @@ function points(noise, m) {
 function render({ model, el }) {
   const fig = kit.figure(model, el), all = kit.floats(model.get("noise")), each = 600, names = ["data", "recon"];
   const now = () => Object.fromEntries(["mu", "long", "short", "angle", "weight"].map((key) => [key, model.get(key)]));
-  const plot = fig.plot({ width: 400, height: 320, x: [-4, 4], y: [-3, 3], xlabel: "x\u2081", ylabel: "x\u2082", label: "points, two components and a probe" });
+  const plot = fig.plot({ width: 340, height: 276, x: [-4, 4], y: [-3, 3], xlabel: "x\u2081", ylabel: "x\u2082", label: "points, two components and a probe" });
   const dots = Array.from({ length: each / 3 }, () => plot.inside.appendChild(kit.svg("circle", { r: 2.6 })));
-  const edge = plot.line("ink", { thickness: 1.5, dash: "5 4" });
+  const edge = plot.line("ink", { thickness: 1.2 });
   const rings = names.map((name) => plot.line(name, { thickness: 2 }));
   const column = fig.column();
-  const bars = fig.plot({ width: 150, height: 220, x: [0, 2], y: [0, 1], axes: false, left: 6, bottom: 26, label: "responsibilities of the probe", into: column });
+  const bars = fig.plot({ width: 150, height: 150, x: [0, 2], y: [0, 1], axes: false, left: 6, bottom: 26, label: "responsibilities of the probe", into: column });
   bars.svg.style.maxWidth = "170px";
   const share = names.map((name, k) => bars.bar(name, k + 0.15, k + 0.85)), said = names.map((name) => bars.text(name, { anchor: "middle", size: 13, weight: 600 }));
   const out = fig.readout("latent", column), dense = fig.readout("logp", column);
