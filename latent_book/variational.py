@@ -149,7 +149,9 @@ def restrict(q: Float[np.ndarray, "N K"], c: float) -> Float[np.ndarray, "N K"]:
         If c lies outside [0, 1], or a row of q is no distribution over two causes or more.
     """
     if not 0 <= c <= 1:
-        raise ValueError(f"c={c} is a probability; choose it from 0 (any guess) to 1 (all or nothing)")
+        raise ValueError(
+            f"c={c} is a probability; choose it from 0 (any guess) to 1 (all or nothing)"
+        )
     bound.entropy(q)  # refuses what is no distribution
     if q.shape[1] < 2:
         raise ValueError("q has one cause only, which is always sure; pass two columns or more")
@@ -194,8 +196,9 @@ class BeliefNetwork(nn.Module):
     def start_at(self, X: Float[Tensor, "N D"]) -> "BeliefNetwork":
         """Let a decoder that ends in a linear layer begin at the mean of these images."""
         last = self.decoder[-1] if isinstance(self.decoder, nn.Sequential) else self.decoder
-        if isinstance(last, nn.Linear) and last.bias is not None:
-            last.bias.data = torch.logit(X.mean(dim=0).clamp(0.01, 0.99)).to(last.bias)
+        start = torch.logit(X.mean(dim=0).clamp(0.01, 0.99))
+        if isinstance(last, nn.Linear) and last.bias is not None and len(last.bias) == len(start):
+            last.bias.data = start.to(last.bias)
         return self
 
     def log_joint(
@@ -243,9 +246,7 @@ def binarise(X: Float[np.ndarray, "N D"], rng: np.random.Generator) -> Float[np.
     return (rng.random(X.shape) < X).astype(X.dtype)
 
 
-def log_joint_states(
-    network: BeliefNetwork, x: Float[Tensor, "B D"]
-) -> Float[Tensor, "B S"]:
+def log_joint_states(network: BeliefNetwork, x: Float[Tensor, "B D"]) -> Float[Tensor, "B S"]:
     """log p(x, z) in nats for each image and every state of its causes; columns as in `all_states`.
 
     The sum of its exponentials over a row is p(x), exactly. Raises ValueError above 16 causes.
