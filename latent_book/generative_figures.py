@@ -187,10 +187,10 @@ class GapsFigure(LiveFigure):
     layers: T.List = T.List().tag(sync=True)  # of each encoder
     weights = T.Bytes().tag(sync=True)
     names: T.List = T.List(T.Unicode()).tag(sync=True)
-    probe = T.List(T.Float(), default_value=[0.2, 0.9]).tag(sync=True)
-    sure = T.Float(0.8).tag(sync=True)  # c: how sure a guess must be
+    probe = T.List(T.Float(), default_value=[-0.25, 0.5]).tag(sync=True)
+    sure = T.Float(0.9).tag(sync=True)  # c: how sure a guess must be
     encoder = T.Int(0).tag(sync=True)
-    depth = T.Float(1.6).tag(sync=True)  # of the bars' axis, nats
+    depth = T.Float(1.2).tag(sync=True)  # of the bars' axis, nats
     poster_size = (6.4, 3.0)
 
     def __init__(

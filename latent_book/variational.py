@@ -245,7 +245,7 @@ def binarise(X: Float[np.ndarray, "N D"], rng: np.random.Generator) -> Float[np.
     check_images(X)
     return (rng.random(X.shape) < X).astype(X.dtype)
 
-
+# %% ../nbs/variational.ipynb #exact
 def log_joint_states(network: BeliefNetwork, x: Float[Tensor, "B D"]) -> Float[Tensor, "B S"]:
     """log p(x, z) in nats for each image and every state of its causes; columns as in `all_states`.
 

@@ -340,15 +340,18 @@ def test_both_gradients_by_quadrature(L, mu, sigma):
 def test_the_estimators_speak_their_verbs(Model, tmp_path):
     X = toys()
     model = clone(Model(4, epochs=25, lr=5e-2)).fit(X)
-    assert model.encode(X).shape == (200, 4) and model.decode(np.eye(4)).shape == (4, 12)
+    assert model.encode(X).shape == (200, 4)
+    assert model.decode(np.eye(4)).shape == (4, 12)
     assert set(np.unique(model.sample(9, 0))) <= {0.0, 1.0}
     assert model.sample(9, 0).shape == (9, 12)
     alone = stats.bernoulli.logpmf(X, X.mean(0)).sum(1).mean()
     assert model.log_prob(X).mean() > alone + 0.3  # better than pixels one by one
     assert model.elbo(X, draws=20).mean() < model.log_prob(X).mean()
-    assert len(model.history_.loss) == 25 and model.get_params()["lr"] == 5e-2
+    assert len(model.history_.loss) == 25
+    assert model.get_params()["lr"] == 5e-2
     tensor = model.log_prob(torch.tensor(X))
-    assert isinstance(tensor, torch.Tensor) and np.allclose(tensor, model.log_prob(X))
+    assert isinstance(tensor, torch.Tensor)
+    assert np.allclose(tensor, model.log_prob(X))
     save(model, tmp_path / "model.safetensors")
     again = load(Model, tmp_path / "model.safetensors")
     assert np.array_equal(again.log_prob(X), model.log_prob(X))
@@ -374,7 +377,8 @@ def test_any_modules_serve():
 
     own = {"encoder": Twice(12, 3), "decoder": Twice(3, 12), "baseline": Twice(12, 1)}
     model = NVIL(3, epochs=2, **own).fit(toys())
-    assert isinstance(model.network_.encoder, Twice) and isinstance(model.network_.baseline, Twice)
+    assert isinstance(model.network_.encoder, Twice)
+    assert isinstance(model.network_.baseline, Twice)
     assert model.network_.encoder is not own["encoder"]  # a copy was trained
 
 
@@ -417,7 +421,8 @@ def test_functions_refuse_what_makes_no_sense():
 def test_binarised_pixels_have_the_grey_values_as_means():
     X = np.tile(np.linspace(0, 1, 11), (20000, 1))
     B = v.binarise(X, np.random.default_rng(0))
-    assert set(np.unique(B)) == {0.0, 1.0} and B.dtype == X.dtype
+    assert set(np.unique(B)) == {0.0, 1.0}
+    assert B.dtype == X.dtype
     assert np.abs(B.mean(0) - X[0]).max() < 0.02
 
 
