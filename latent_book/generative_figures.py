@@ -14,9 +14,9 @@ import traitlets as T
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
+from .bound import posterior
 from .plots import COLOR
 from .widgets import LiveFigure, pack, pack_network, run_network, script
-from .bound import posterior
 
 # %% ../nbs/workshop/generative_figures.ipynb #vae-draw
 class DrawFigure(LiveFigure):
