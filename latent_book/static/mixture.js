@@ -50,9 +50,8 @@ function render({ model, el }) {
   const dots = Array.from({ length: each / 3 }, () => plot.inside.appendChild(kit.svg("circle", { r: 2.6 })));
   const edge = plot.line("ink", { thickness: 1.2 });
   const rings = names.map((name) => plot.line(name, { thickness: 2 }));
-  const column = fig.column();
-  const bars = fig.plot({ width: 150, height: 150, x: [0, 2], y: [0, 1], axes: false, left: 6, bottom: 26, label: "responsibilities of the probe", into: column });
-  Object.assign(bars.svg.style, { width: "150px", height: "150px", flex: "none" });
+  const chart = kit.el("div", { style: "width:150px" }), column = fig.column(chart); // a plot grows in a column, not in a box
+  const bars = fig.plot({ width: 150, height: 150, x: [0, 2], y: [0, 1], axes: false, left: 6, bottom: 26, label: "responsibilities of the probe", into: chart });
   const share = names.map((name, k) => bars.bar(name, k + 0.15, k + 0.85)), said = names.map((name) => bars.text(name, { anchor: "middle", size: 13, weight: 600 }));
   const out = fig.readout("latent", column), dense = fig.readout("logp", column);
   const axis = (k, which) => [Math.cos(model.get("angle")[k] + (which ? Math.PI / 2 : 0)), Math.sin(model.get("angle")[k] + (which ? Math.PI / 2 : 0))];
