@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['game_value', 'optimal_logits', 'jensen_shannon', 'generator_loss', 'pack', 'gradient_penalty', 'play_round',
-           'ManyMLPs', 'count_modes', 'heaps']
+           'ManyMLPs', 'count_modes', 'heaps', 'GANHistory', 'GANNetwork', 'GAN']
 
 # %% ../nbs/gan.ipynb #imports
 import copy
@@ -214,3 +214,263 @@ def heaps(
     """Points of a mixture of equally likely round Gaussians, as many as `shape` says."""
     which = torch.randint(len(centres), tuple(shape), generator=generator)
     return centres[which] + sigma * torch.randn(*shape, centres.shape[1], generator=generator)
+
+# %% ../nbs/gan.ipynb #history
+@dataclass
+class GANHistory:
+    """What the two players lost, in nats: means over the rounds of each epoch.
+
+    Attributes
+    ----------
+    discriminator, generator : one number an epoch. log 4 = 1.386 and log 2 = 0.693 is a draw (non-saturating loss).
+    stopped : "finished" or "interrupted" (Ctrl-C).
+    """
+
+    discriminator: list[float] = field(default_factory=list)
+    generator: list[float] = field(default_factory=list)
+    stopped: str = "finished"
+
+
+class GANNetwork(nn.Module):
+    """The two players, as one module with one set of weights to save."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+
+    def forward(self, z: Float[Tensor, "B L"]) -> Float[Tensor, "B D"]:
+        """The generator's images."""
+        return self.generator(z)
+
+# %% ../nbs/gan.ipynb #referee
+_WON = 0.02  # nats: a discriminator that loses less than this over an epoch is almost never wrong
+
+
+def _referee(history: GANHistory, warned: bool) -> bool:
+    """Is it still a game? An error for a NaN, one warning for a discriminator that has won; True once warned."""
+    lost_d, lost_g = history.discriminator[-1], history.generator[-1]
+    epoch = len(history.generator) - 1
+    if not (math.isfinite(lost_d) and math.isfinite(lost_g)):
+        raise DivergedError(
+            f"in epoch {epoch} the discriminator's loss is {lost_d} and the generator's {lost_g}; lower lr "
+            "and lr_discriminator, or raise penalty"
+        )
+    if lost_d < _WON and not warned:
+        warnings.warn(
+            f"the discriminator wins outright (its loss in epoch {epoch} is {lost_d:.2g} nats, a draw is 1.39), and the "
+            "generator hears nothing of use; raise penalty, lower lr_discriminator, or make the discriminator smaller. "
+            "(With loss='saturating', take loss='non-saturating' first.)",
+            stacklevel=4,
+        )
+        return True
+    return warned
+
+# %% ../nbs/gan.ipynb #play
+def _rounds(
+    network: GANNetwork, rows: Tensor, model: Any, seed: int, device: torch.device
+) -> Iterator[tuple[float, float]]:
+    """Play epoch after epoch; yields both losses of each."""
+    chance, order = torch.Generator(device).manual_seed(seed + 1), torch.Generator().manual_seed(seed)
+    lr_d = model.lr if model.lr_discriminator is None else model.lr_discriminator
+    adams = [
+        torch.optim.Adam(part.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
+        for part, lr in ((network.generator, model.lr), (network.discriminator, lr_d))
+    ]
+    size = min(model.batch_size, len(rows) // model.pack * model.pack)
+    step, total = 0, model.epochs * (len(rows) // size)
+    for _ in range(model.epochs):
+        lost: list[Tensor] = []
+        for real in shuffled_batches(rows, size, order):
+            if len(real) < size:
+                continue  # the last rows of this epoch's order; the next order is another one
+            share = 0.5 * (1 + math.cos(math.pi * step / total))
+            adams[0].param_groups[0]["lr"], adams[1].param_groups[0]["lr"] = share * model.lr, share * lr_d
+            z = torch.randn(2, size, model.n_components, generator=chance, device=device)
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=model.bfloat16):
+                lost.append(torch.stack(play_round(
+                    network.generator, network.discriminator, *adams, real, z, loss=model.loss,
+                    packed=model.pack, penalty=model.penalty,
+                )))  # fmt: skip
+            step += 1
+        mean = torch.stack(lost).mean(dim=0).tolist()
+        yield mean[0], mean[1]
+
+# %% ../nbs/gan.ipynb #estimator
+class GAN(BaseEstimator):
+    """A generative adversarial network: images by a learned generator, and nothing else. No encode, no log_prob.
+
+    Takes numpy arrays or torch tensors; `decode` answers in kind. The networks are trained in single precision.
+
+    Parameters
+    ----------
+    n_components : number L of causes, independent standard normals.
+    hidden : widths of the layers between; the discriminator has them in reverse.
+    output : "sigmoid" for images with grey values in [0, 1], "linear" for any real data.
+    loss : of the generator, "non-saturating" or "saturating"; see `generator_loss`.
+    pack : how many examples of a kind the discriminator judges together; a cure for missing modes, eq-gan-packed.
+    penalty : weight of the discriminator's squared slope; a cure for one that wins, eq-gan-penalty.
+    generator, discriminator : modules in place of the chains, from (B, L) to (B, D) and from (B, pack D) to logits (B, 1);
+        `fit` trains copies of them.
+    epochs, batch_size, lr : length of the training, real rows a round, and Adam's first step length (it falls to 0 as a cosine).
+    lr_discriminator : the discriminator's step length, if not the same.
+    random_state : seed of the first weights, of the order of the rows and of the causes.
+    device, bfloat16 : see `training.train`; the trained networks are on the CPU.
+    verbose : print both losses of each epoch.
+
+    Attributes
+    ----------
+    network_ : the `GANNetwork`, with `generator` and `discriminator`.
+    history_ : the `GANHistory`.
+    n_components_, n_features_in_ : what was fitted.
+    """
+
+    def __init__(
+        self, n_components=32, *, hidden=(128, 128), output="sigmoid", loss="non-saturating", pack=1,
+        penalty=0.0, generator=None, discriminator=None, epochs=30, batch_size=64, lr=1e-3,
+        lr_discriminator=None, random_state=0, device="auto", bfloat16=False, verbose=False,
+    ):  # fmt: skip
+        self.n_components = n_components
+        self.hidden = hidden
+        self.output = output
+        self.loss = loss
+        self.pack = pack
+        self.penalty = penalty
+        self.generator = generator
+        self.discriminator = discriminator
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.lr_discriminator = lr_discriminator
+        self.random_state = random_state
+        self.device = device
+        self.bfloat16 = bfloat16
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Let the two play on the rows of X; raises ValueError or TypeError on bad data, saying what to do.
+
+        Warns where the discriminator wins outright; raises `training.DivergedError` on a NaN.
+        """
+        self._check_settings()
+        rows = self._rows(X)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 2))
+        device = choose_device(self.device)
+        with seeded(seed):
+            network = self._new_network(rows.shape[1])
+        _check_players(network, rows, self)
+        network.to(device)
+        self.history_, warned = GANHistory(), False
+        with seeded(seed):  # dropout and its like draw from torch's global generator
+            try:
+                for lost in _rounds(network, rows.to(device), self, seed, device):
+                    self.history_.discriminator.append(lost[0])
+                    self.history_.generator.append(lost[1])
+                    warned = _referee(self.history_, warned)
+                    if self.verbose:
+                        epoch = len(self.history_.generator)
+                        print(f"epoch {epoch}: discriminator {lost[0]:.3f}, generator {lost[1]:.3f}")
+            except KeyboardInterrupt:
+                self.history_.stopped = "interrupted"
+                warnings.warn("interrupted; what was learned is kept", stacklevel=2)
+        self.network_, self.n_components_ = network.cpu().eval(), int(self.n_components)
+        return self
+
+    def decode(self, Z):
+        """The images f(z) of the causes Z, shape (N, D)."""
+        check_is_fitted(self)
+        causes = check_array(Z.detach().cpu().numpy() if isinstance(Z, Tensor) else Z, dtype=[np.float64, np.float32], input_name="Z")  # fmt: skip
+        if causes.shape[1] != self.n_components_:
+            raise ValueError(
+                f"Z has {causes.shape[1]} columns, but this GAN has n_components={self.n_components_}; draw Z "
+                "from a standard normal of that width. (There is no encode that would give the Z of an image.)"
+            )
+        with torch.no_grad():
+            made = self.network_(torch.tensor(causes, dtype=torch.float32))
+        return made.to(Z.device, Z.dtype) if isinstance(Z, Tensor) else made.numpy().astype(causes.dtype)
+
+    def sample(self, n, rng):
+        """n images, shape (n, D): causes from the prior, through the generator. There is no noise to add."""
+        check_is_fitted(self)
+        if isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1:
+            raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
+        rng = np.random.default_rng(rng)
+        return self.decode(rng.normal(size=(int(n), self.n_components_)).astype(np.float32))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The trained weights of both networks and the width of the data, for `training.save`."""
+        check_is_fitted(self)
+        return {**self.network_.state_dict(), "n_features": torch.tensor(self.n_features_in_)}
+
+    def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
+        """Take trained weights, for `training.load`."""
+        D = int(weights["n_features"])
+        network = self._new_network(D)
+        network.load_state_dict({k: v for k, v in weights.items() if k != "n_features"})
+        self.network_, self.n_components_, self.n_features_in_ = network.eval(), self.n_components, D
+
+    def _new_network(self, D: int) -> GANNetwork:
+        last = nn.Sigmoid() if self.output == "sigmoid" else None
+        made, judged = (copy.deepcopy(part) for part in (self.generator, self.discriminator))
+        widths = (int(self.n_components), *self.hidden, D)
+        return GANNetwork(
+            mlp(widths, last) if made is None else made,
+            mlp((self.pack * D, *self.hidden[::-1], 1)) if judged is None else judged,
+        )
+
+    def _rows(self, X: Any) -> Tensor:
+        """The rows of X in single precision, looked at."""
+        X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        if getattr(X, "ndim", 2) == 1 and getattr(X, "dtype", np.dtype(float)).kind in "iub":
+            raise ValueError(
+                "X has one dimension and whole numbers: these look like labels; pass the images, one row of pixels each"
+            )
+        if getattr(X, "ndim", 2) > 2:
+            raise ValueError(f"X has shape {X.shape}; flatten each image: X.reshape(len(X), -1)")
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        rows = torch.tensor(X, dtype=torch.float32)
+        return check_images(rows) if self.output == "sigmoid" else rows
+
+    def _check_settings(self) -> None:
+        for name in ("n_components", "epochs", "batch_size", "pack"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
+                raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
+        if self.batch_size % self.pack:
+            raise ValueError(
+                f"batch_size={self.batch_size} rows make no groups of pack={self.pack}; take a multiple"
+            )
+        hidden = self.hidden
+        if not isinstance(hidden, Sequence) or not all(isinstance(w, Integral) and w >= 1 for w in hidden):
+            raise ValueError(f"hidden={hidden!r} must be a tuple of widths >= 1, such as (128, 128)")
+        for name, least in (("lr", 0), ("lr_discriminator", 0), ("penalty", -1)):
+            value = getattr(self, name)
+            if name == "lr_discriminator" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real) or not least < float(value) < math.inf:
+                raise ValueError(f"{name}={value!r} must be a number, such as 1e-3")
+        if self.penalty < 0:
+            raise ValueError(f"penalty={self.penalty!r} must be 0 or above")
+        for name, words in (("output", ("sigmoid", "linear")), ("loss", ("non-saturating", "saturating"))):
+            if getattr(self, name) not in words:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; use {words[0]!r} or {words[1]!r}")
+
+
+@torch.no_grad()
+def _check_players(network: GANNetwork, rows: Tensor, model: GAN) -> None:
+    """Do both networks take and give as many numbers as they should?"""
+    n, m, D = 2, model.pack, rows.shape[1]
+    if len(rows) < m:
+        raise ValueError(f"{len(rows)} rows make no group of pack={m}; pass more rows")
+    for name, part, inputs, wanted in (
+        ("generator", network.generator, torch.zeros(n, model.n_components), D),
+        ("discriminator", network.discriminator, rows[:1].repeat(n, m), 1),
+    ):
+        try:
+            given = tuple(copy.deepcopy(part).eval()(inputs).shape)
+        except RuntimeError as error:
+            raise ValueError(f"the {name} does not take {tuple(inputs.shape)}: {error}") from error
+        if given != (n, wanted):
+            raise ValueError(
+                f"the {name} makes {given} of {tuple(inputs.shape)}; with n_components={model.n_components}, "
+                f"pack={m} and {D} pixels it should make {(n, wanted)}"
+            )
