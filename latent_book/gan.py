@@ -326,7 +326,7 @@ class GAN(BaseEstimator):
 
     def __init__(
         self, n_components=32, *, hidden=(128, 128), output="sigmoid", loss="non-saturating", pack=1,
-        penalty=0.0, generator=None, discriminator=None, epochs=30, batch_size=64, lr=1e-3,
+        penalty=0.3, generator=None, discriminator=None, epochs=30, batch_size=64, lr=2e-3,
         lr_discriminator=None, random_state=0, device="auto", bfloat16=False, verbose=False,
     ):  # fmt: skip
         self.n_components = n_components
