@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['game_value', 'optimal_logits', 'jensen_shannon', 'generator_loss', 'pack', 'gradient_penalty', 'play_round',
-           'ManyMLPs', 'count_modes', 'heaps', 'GANHistory', 'GANNetwork', 'GAN']
+           'ManyMLPs', 'count_modes', 'heaps', 'play_many', 'GANHistory', 'GANNetwork', 'GAN']
 
 # %% ../nbs/gan.ipynb #imports
 import copy
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
@@ -214,6 +214,45 @@ def heaps(
     """Points of a mixture of equally likely round Gaussians, as many as `shape` says."""
     which = torch.randint(len(centres), tuple(shape), generator=generator)
     return centres[which] + sigma * torch.randn(*shape, centres.shape[1], generator=generator)
+
+# %% ../nbs/gan.ipynb #play-many
+def play_many(
+    centres: Float[Tensor, "K 2"],
+    sigma: float,
+    *,
+    n_games: int = 10,
+    steps: int = 1000,
+    batch_size: int = 64,
+    hidden: int = 64,
+    lr: float = 5e-3,
+    lr_discriminator: float = 5e-3,
+    packed: int = 1,
+    penalty: float = 0.0,
+    random_state: int = 0,
+    watch: Callable[[int, ManyMLPs, ManyMLPs], None] | None = None,
+) -> Float[Tensor, "S 2500 2"]:
+    """Independent games about heaps in the plane, all at once; returns 2500 generated points of each.
+
+    Two causes, two hidden layers in each network, Adam with a first moment of 0.5 and step lengths that fall to 0 as a cosine.
+    `watch(step, generators, discriminators)` is called before each round; the other parameters are those of `play_round` and `GAN`.
+    """
+    chance = torch.Generator().manual_seed(random_state)
+    with seeded(random_state):
+        G = ManyMLPs(n_games, (2, hidden, hidden, 2))
+        D = ManyMLPs(n_games, (2 * packed, hidden, hidden, 1))
+    adam_g = torch.optim.Adam(G.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
+    adam_d = torch.optim.Adam(D.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
+    for step in range(steps):
+        if watch is not None:
+            watch(step, G, D)
+        share = 0.5 * (1 + math.cos(math.pi * step / steps))
+        adam_g.param_groups[0]["lr"] = share * lr
+        adam_d.param_groups[0]["lr"] = share * lr_discriminator
+        real = heaps((n_games, batch_size), centres, sigma, chance)
+        z = torch.randn(2, n_games, batch_size, 2, generator=chance)
+        play_round(G, D, adam_g, adam_d, real, z, packed=packed, penalty=penalty)
+    with torch.no_grad():
+        return G(torch.randn(n_games, 2500, 2, generator=chance))
 
 # %% ../nbs/gan.ipynb #history
 @dataclass
