@@ -55,9 +55,7 @@ def optimal_logits(
     return torch.where(nowhere, 0.0, log_p_data - log_p_model)
 
 # %% ../nbs/gan.ipynb #js
-def jensen_shannon(
-    p: Float[np.ndarray, " K"], q: Float[np.ndarray, " K"]
-) -> float:
+def jensen_shannon(p: Float[np.ndarray, " K"], q: Float[np.ndarray, " K"]) -> float:
     """The Jensen-Shannon divergence of two tables of probabilities, in nats: from 0 to log 2; eq-gan-js.
 
     For densities on a grid pass density times width of the cell: that is quadrature.
@@ -309,7 +307,10 @@ def _rounds(
     network: GANNetwork, rows: Tensor, model: Any, seed: int, device: torch.device
 ) -> Iterator[tuple[float, float]]:
     """Play epoch after epoch; yields both losses of each."""
-    chance, order = torch.Generator(device).manual_seed(seed + 1), torch.Generator().manual_seed(seed)
+    chance, order = (
+        torch.Generator(device).manual_seed(seed + 1),
+        torch.Generator().manual_seed(seed),
+    )
     lr_d = model.lr if model.lr_discriminator is None else model.lr_discriminator
     adams = [
         torch.optim.Adam(part.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
@@ -323,7 +324,10 @@ def _rounds(
             if len(real) < size:
                 continue  # the last rows of this epoch's order; the next order is another one
             share = 0.5 * (1 + math.cos(math.pi * step / total))
-            adams[0].param_groups[0]["lr"], adams[1].param_groups[0]["lr"] = share * model.lr, share * lr_d
+            adams[0].param_groups[0]["lr"], adams[1].param_groups[0]["lr"] = (
+                share * model.lr,
+                share * lr_d,
+            )
             z = torch.randn(2, size, model.n_components, generator=chance, device=device)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=model.bfloat16):
                 lost.append(torch.stack(play_round(
@@ -407,7 +411,9 @@ class GAN(BaseEstimator):
                     warned = _referee(self.history_, warned)
                     if self.verbose:
                         epoch = len(self.history_.generator)
-                        print(f"epoch {epoch}: discriminator {lost[0]:.3f}, generator {lost[1]:.3f}")
+                        print(
+                            f"epoch {epoch}: discriminator {lost[0]:.3f}, generator {lost[1]:.3f}"
+                        )
             except KeyboardInterrupt:
                 self.history_.stopped = "interrupted"
                 warnings.warn("interrupted; what was learned is kept", stacklevel=2)
@@ -425,7 +431,11 @@ class GAN(BaseEstimator):
             )
         with torch.no_grad():
             made = self.network_(torch.tensor(causes, dtype=torch.float32))
-        return made.to(Z.device, Z.dtype) if isinstance(Z, Tensor) else made.numpy().astype(causes.dtype)
+        return (
+            made.to(Z.device, Z.dtype)
+            if isinstance(Z, Tensor)
+            else made.numpy().astype(causes.dtype)
+        )
 
     def sample(self, n, rng):
         """n images, shape (n, D): causes from the prior, through the generator. There is no noise to add."""
@@ -445,7 +455,11 @@ class GAN(BaseEstimator):
         D = int(weights["n_features"])
         network = self._new_network(D)
         network.load_state_dict({k: v for k, v in weights.items() if k != "n_features"})
-        self.network_, self.n_components_, self.n_features_in_ = network.eval(), self.n_components, D
+        self.network_, self.n_components_, self.n_features_in_ = (
+            network.eval(),
+            self.n_components,
+            D,
+        )
 
     def _new_network(self, D: int) -> GANNetwork:
         last = nn.Sigmoid() if self.output == "sigmoid" else None
@@ -479,19 +493,32 @@ class GAN(BaseEstimator):
                 f"batch_size={self.batch_size} rows make no groups of pack={self.pack}; take a multiple"
             )
         hidden = self.hidden
-        if not isinstance(hidden, Sequence) or not all(isinstance(w, Integral) and w >= 1 for w in hidden):
-            raise ValueError(f"hidden={hidden!r} must be a tuple of widths >= 1, such as (128, 128)")
+        if not isinstance(hidden, Sequence) or not all(
+            isinstance(w, Integral) and w >= 1 for w in hidden
+        ):
+            raise ValueError(
+                f"hidden={hidden!r} must be a tuple of widths >= 1, such as (128, 128)"
+            )
         for name, least in (("lr", 0), ("lr_discriminator", 0), ("penalty", -1)):
             value = getattr(self, name)
             if name == "lr_discriminator" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, Real) or not least < float(value) < math.inf:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, Real)
+                or not least < float(value) < math.inf
+            ):
                 raise ValueError(f"{name}={value!r} must be a number, such as 1e-3")
         if self.penalty < 0:
             raise ValueError(f"penalty={self.penalty!r} must be 0 or above")
-        for name, words in (("output", ("sigmoid", "linear")), ("loss", ("non-saturating", "saturating"))):
+        for name, words in (
+            ("output", ("sigmoid", "linear")),
+            ("loss", ("non-saturating", "saturating")),
+        ):
             if getattr(self, name) not in words:
-                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; use {words[0]!r} or {words[1]!r}")
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is unknown; use {words[0]!r} or {words[1]!r}"
+                )
 
 
 @torch.no_grad()

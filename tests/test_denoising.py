@@ -240,9 +240,9 @@ def test_blur_is_a_convolution():
     rng = np.random.default_rng(0)
     noisy = sample_mixture(400_000, *THREE, rng)[1] + 0.7 * rng.normal(size=(400_000, 2))
     box = np.all(np.abs(noisy - [0.3, 0.2]) < 0.2, axis=1).mean() / 0.16
-    assert np.exp(mixture_log_prob(np.array([[0.3, 0.2]]), *d.blur(*THREE, 0.7)))[0] == pytest.approx(
-        box, rel=0.1
-    )
+    assert np.exp(mixture_log_prob(np.array([[0.3, 0.2]]), *d.blur(*THREE, 0.7)))[
+        0
+    ] == pytest.approx(box, rel=0.1)
 
 
 @pytest.mark.equation("eq-denoising-mixture-mean")

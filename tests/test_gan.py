@@ -37,7 +37,9 @@ def toys(N: int = 96, D: int = 6, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.equation("eq-gan-value")
 def test_the_score_is_the_log_probability_of_the_right_answers():
-    real, fake = torch.randn(2, 3, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    real, fake = torch.randn(
+        2, 3, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     right = td.Bernoulli(logits=real).log_prob(torch.ones(3, 50).double()).mean(1)
     right = right + td.Bernoulli(logits=fake).log_prob(torch.zeros(3, 50).double()).mean(1)
     assert torch.allclose(g.game_value(real, fake), right)
@@ -87,7 +89,9 @@ def test_the_divergence_is_that_of_scipy_and_keeps_its_bounds(p, q):
 
 
 def test_the_divergence_of_strangers_is_log_2_and_bad_tables_are_refused():
-    assert g.jensen_shannon(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(math.log(2))
+    assert g.jensen_shannon(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(
+        math.log(2)
+    )
     with pytest.raises(ValueError, match="density times width"):
         g.jensen_shannon(np.array([1.0, 1.0]), np.array([0.5, 0.5]))
 
@@ -186,7 +190,9 @@ def test_the_smallest_gan_turns_or_rests_as_its_eigenvalues_say(gamma):
     assert torch.allclose(rows, torch.tensor([[-gamma, -0.5], [0.5, 0.0]], dtype=torch.float64))
     found = np.sort_complex(np.linalg.eigvals(rows.numpy()))
     root = np.emath.sqrt(gamma**2 - 1)
-    assert np.allclose(found, np.sort_complex(np.array([-gamma - root, -gamma + root]) / 2), atol=1e-6)
+    assert np.allclose(
+        found, np.sort_complex(np.array([-gamma - root, -gamma + root]) / 2), atol=1e-6
+    )
 
 
 # --- rounds --------------------------------------------------------------------------------------------------------
@@ -240,7 +246,9 @@ def test_modes_and_good_points_are_counted():
     assert modes.tolist() == [2.0] and good.tolist() == [0.75]
     drawn = g.heaps((4, 5000), centres, 0.1, torch.Generator().manual_seed(0))
     assert g.count_modes(drawn, centres, 0.1)[0].tolist() == [3.0] * 4
-    assert g.count_modes(drawn, centres, 0.1)[1].numpy() == pytest.approx(1 - math.exp(-4.5), abs=0.01)
+    assert g.count_modes(drawn, centres, 0.1)[1].numpy() == pytest.approx(
+        1 - math.exp(-4.5), abs=0.01
+    )
 
 
 # --- the estimator -------------------------------------------------------------------------------------------------
@@ -312,9 +320,13 @@ def test_a_wrong_code_is_told_that_there_is_no_encoder():
 def test_the_referee_names_the_cure_for_a_win_and_for_a_nan():
     X = np.full((64, 6), 0.9, dtype=np.float32)
     with pytest.warns(UserWarning, match="raise penalty, lower lr_discriminator"):
-        GAN(2, hidden=(16,), penalty=0.0, epochs=60, lr=1e-9, lr_discriminator=3e-2).fit(X)
+        GAN(
+            2, hidden=(16,), penalty=0.0, epochs=60, batch_size=8, lr=1e-9, lr_discriminator=3e-2
+        ).fit(X)
     with pytest.raises(DivergedError, match="lower lr"):
-        GAN(2, hidden=(8,), output="linear", epochs=3, lr=1e30, lr_discriminator=1e30).fit(1e3 * toys())
+        GAN(2, hidden=(8,), output="linear", epochs=3, lr=1e30, lr_discriminator=1e30).fit(
+            1e3 * toys()
+        )
 
 
 def test_bfloat16_trains_too():
@@ -389,7 +401,9 @@ def test_the_browser_generates_what_torch_does(t):
     (image,) = maths(str(figure._esm), ("make", figure.layers, floats(figure.weights), z))
     with torch.no_grad():
         expected = net(torch.tensor(z, dtype=torch.float32))
-    assert np.allclose(image, expected, atol=1e-5) and np.allclose(figure.image(), expected, atol=1e-5)
+    assert np.allclose(image, expected, atol=1e-5) and np.allclose(
+        figure.image(), expected, atol=1e-5
+    )
     if t == 4.0:
         assert np.allclose(z, np.array(stations[4]) + [0.5, -1.0] @ np.array(directions))
     assert figure.poster().startswith(b"\x89PNG")
