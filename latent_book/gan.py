@@ -312,10 +312,10 @@ def _rounds(
         torch.Generator().manual_seed(seed),
     )
     lr_d = model.lr if model.lr_discriminator is None else model.lr_discriminator
-    adams = [
+    adam_g, adam_d = (
         torch.optim.Adam(part.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
         for part, lr in ((network.generator, model.lr), (network.discriminator, lr_d))
-    ]
+    )
     size = min(model.batch_size, len(rows) // model.pack * model.pack)
     step, total = 0, model.epochs * (len(rows) // size)
     for _ in range(model.epochs):
@@ -324,14 +324,12 @@ def _rounds(
             if len(real) < size:
                 continue  # the last rows of this epoch's order; the next order is another one
             share = 0.5 * (1 + math.cos(math.pi * step / total))
-            adams[0].param_groups[0]["lr"], adams[1].param_groups[0]["lr"] = (
-                share * model.lr,
-                share * lr_d,
-            )
+            adam_g.param_groups[0]["lr"] = share * model.lr
+            adam_d.param_groups[0]["lr"] = share * lr_d
             z = torch.randn(2, size, model.n_components, generator=chance, device=device)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=model.bfloat16):
                 lost.append(torch.stack(play_round(
-                    network.generator, network.discriminator, *adams, real, z, loss=model.loss,
+                    network.generator, network.discriminator, adam_g, adam_d, real, z, loss=model.loss,
                     packed=model.pack, penalty=model.penalty,
                 )))  # fmt: skip
             step += 1
@@ -494,7 +492,7 @@ class GAN(BaseEstimator):
             )
         hidden = self.hidden
         if not isinstance(hidden, Sequence) or not all(
-            isinstance(w, Integral) and w >= 1 for w in hidden
+            isinstance(w, Integral) and int(w) >= 1 for w in hidden
         ):
             raise ValueError(
                 f"hidden={hidden!r} must be a tuple of widths >= 1, such as (128, 128)"

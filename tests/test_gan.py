@@ -243,7 +243,8 @@ def test_modes_and_good_points_are_counted():
     centres = torch.tensor([[0.0, 0.0], [1.0, 0.0], [5.0, 5.0]])
     x = torch.tensor([[[0.1, 0.0], [1.0, 0.2], [0.5, 0.0], [1.0, 0.0]]])
     modes, good = g.count_modes(x, centres, 0.1)
-    assert modes.tolist() == [2.0] and good.tolist() == [0.75]
+    assert modes.tolist() == [2.0]
+    assert good.tolist() == [0.75]
     drawn = g.heaps((4, 5000), centres, 0.1, torch.Generator().manual_seed(0))
     assert g.count_modes(drawn, centres, 0.1)[0].tolist() == [3.0] * 4
     assert g.count_modes(drawn, centres, 0.1)[1].numpy() == pytest.approx(
@@ -260,10 +261,12 @@ def test_the_estimator_speaks_its_verbs_and_has_no_others(options):
     model = clone(GAN(3, hidden=(8,), epochs=2, batch_size=20, **options)).fit(X)
     assert len(model.history_.discriminator) == len(model.history_.generator) == 2
     made = model.sample(5, 0)
-    assert made.shape == (5, 6) and 0 <= made.min() <= made.max() <= 1
+    assert made.shape == (5, 6)
+    assert 0 <= made.min() <= made.max() <= 1
     assert np.array_equal(made, model.sample(5, np.random.default_rng(0)))
     Z = torch.randn(4, 3, dtype=torch.float64)
-    assert isinstance(model.decode(Z), torch.Tensor) and model.decode(Z).dtype == torch.float64
+    assert isinstance(model.decode(Z), torch.Tensor)
+    assert model.decode(Z).dtype == torch.float64
     assert np.allclose(model.decode(Z.numpy()), model.decode(Z))
     for verb in ("encode", "log_prob", "transform", "score"):
         assert not hasattr(model, verb)
@@ -277,7 +280,8 @@ def test_any_modules_will_do_and_stay_as_they_were():
     before = G[0].weight.clone()
     model = GAN(2, output="linear", generator=G, discriminator=D, pack=2, epochs=1, batch_size=8)
     model.fit(toys(), None)
-    assert torch.equal(before, G[0].weight) and not torch.equal(before, model.network_.generator[0].weight)  # fmt: skip
+    assert torch.equal(before, G[0].weight)
+    assert not torch.equal(before, model.network_.generator[0].weight)
 
 
 def test_a_saved_gan_comes_back(tmp_path):
@@ -401,9 +405,8 @@ def test_the_browser_generates_what_torch_does(t):
     (image,) = maths(str(figure._esm), ("make", figure.layers, floats(figure.weights), z))
     with torch.no_grad():
         expected = net(torch.tensor(z, dtype=torch.float32))
-    assert np.allclose(image, expected, atol=1e-5) and np.allclose(
-        figure.image(), expected, atol=1e-5
-    )
+    assert np.allclose(image, expected, atol=1e-5)
+    assert np.allclose(figure.image(), expected, atol=1e-5)
     if t == 4.0:
         assert np.allclose(z, np.array(stations[4]) + [0.5, -1.0] @ np.array(directions))
     assert figure.poster().startswith(b"\x89PNG")
