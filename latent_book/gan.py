@@ -119,7 +119,7 @@ def play_round(
     adam_g: torch.optim.Optimizer,
     adam_d: torch.optim.Optimizer,
     real: Float[Tensor, "*runs B D"],
-    z: Float[Tensor, "2 *runs B L"],
+    z: Float[Tensor, "*runs B L"],
     *,
     loss: str = "non-saturating",
     packed: int = 1,
@@ -130,13 +130,12 @@ def play_round(
     Parameters
     ----------
     generator, discriminator : from causes to examples, and from `packed` examples side by side to one logit, as `(..., 1)`.
-    z : causes for the discriminator's turn, and others for the generator's.
+    z : causes, one row for each real example.
     loss : see `generator_loss`.
     penalty : weight of `gradient_penalty`, on real and on generated examples.
     """
-    with torch.no_grad():
-        made = generator(z[0]).to(real.dtype)
-    both = torch.cat([pack(real, packed), pack(made, packed)], dim=-2)
+    made = pack(generator(z).to(real.dtype), packed)
+    both = torch.cat([pack(real, packed), made.detach()], dim=-2)
     if penalty:
         both.requires_grad_()
     logits = discriminator(both).squeeze(-1).float()
@@ -148,7 +147,7 @@ def play_round(
     adam_d.step()
 
     discriminator.requires_grad_(False)
-    fake = discriminator(pack(generator(z[1]), packed)).squeeze(-1).float()
+    fake = discriminator(made).squeeze(-1).float()
     loss_g = generator_loss(fake, loss)
     adam_g.zero_grad()
     loss_g.sum().backward()
@@ -247,7 +246,7 @@ def play_many(
         adam_g.param_groups[0]["lr"] = share * lr
         adam_d.param_groups[0]["lr"] = share * lr_discriminator
         real = heaps((n_games, batch_size), centres, sigma, chance)
-        z = torch.randn(2, n_games, batch_size, 2, generator=chance)
+        z = torch.randn(n_games, batch_size, 2, generator=chance)
         play_round(G, D, adam_g, adam_d, real, z, packed=packed, penalty=penalty)
     with torch.no_grad():
         return G(torch.randn(n_games, 2500, 2, generator=chance))
@@ -326,7 +325,7 @@ def _rounds(
             share = 0.5 * (1 + math.cos(math.pi * step / total))
             adam_g.param_groups[0]["lr"] = share * model.lr
             adam_d.param_groups[0]["lr"] = share * lr_d
-            z = torch.randn(2, size, model.n_components, generator=chance, device=device)
+            z = torch.randn(size, model.n_components, generator=chance, device=device)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=model.bfloat16):
                 lost.append(torch.stack(play_round(
                     network.generator, network.discriminator, adam_g, adam_d, real, z, loss=model.loss,
