@@ -24,6 +24,7 @@ CLAIMS = {  # what each chapter settles, by the number of the slide
     "variational": ["S10.1", "S10.2", "S10.3"],
     "vae": ["S11.1"],
     "collapse": ["S11.2"],
+    "gan": ["S11.3"],
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
@@ -146,11 +147,12 @@ MODELS = {
     "vae",
     "variational",
     "collapse",
+    "gan",
 }
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
-    {"manifold", "denoising", "expfam", "vae", "variational"},
+    {"manifold", "denoising", "expfam", "vae", "variational", "gan"},
     {"em", "collapse"},
     {"widgets"},
     {"manifold_figures", "mixture_figures", "generative_figures"},
