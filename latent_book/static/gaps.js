@@ -51,7 +51,7 @@ function render({ model, el }) {
   const rings = model.get("rings"), turn = kit.linspace(0, 2 * Math.PI, 61);
   rings.forEach(([a, b, d], k) => plane.line("ink", { thickness: 1.3 }).set(
     Array.from(turn, (t) => mu[2 * k] + a * Math.cos(t)), Array.from(turn, (t) => mu[2 * k + 1] + b * Math.cos(t) + d * Math.sin(t))));
-  const bars = fig.plot({ width: 320, height: 262, x: [0, 4], y: [low, 0], ylabel: "nats below log p", bottom: 26, top: 24, label: "the bound and both gaps, at the point and on average" });
+  const bars = fig.plot({ width: 320, height: 262, x: [0, 4], y: [low, 0], ylabel: "nats below log p", bottom: 26, top: 24, left: 56, label: "the bound and both gaps, at the point and on average" });
   bars.svg.querySelectorAll('.lb-axes text[text-anchor="middle"]:not(.lb-label)').forEach((t) => t.remove());
   const stacks = [0, 2].map((x) => names.map((name) => bars.bar(name, x + 0.25, x + 1.05)));
   const said = [0, 2].map(() => ["recon", "kl"].map((name) => bars.text(name, { weight: 600 })));
