@@ -83,6 +83,8 @@ class ContextNetwork(VAENetwork):
     p(x | z) is then a product over pixels given those before them, so it can tell strokes without any code.
     """
 
+    before: Tensor
+
     def __init__(
         self, n_features: int = 784, n_components: int = 2, hidden: tuple[int, ...] = (400,)
     ) -> None:

@@ -571,3 +571,53 @@ def test_the_figure_holds_what_the_browser_needs():
     assert figure.poster().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="3 components and at most 140"):
         EMFigure(np.zeros((141, 2)), *theta)
+
+
+@pytest.mark.equation("eq-em-missing")
+@pytest.mark.parametrize("apart", [1.5, 2.5, 4.0])
+def test_the_rates_are_those_of_the_map_itself_by_differences(apart):
+    """Two bells of width one and half the weight, two unknown means: a map from the plane to the plane."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=400) + apart * rng.integers(0, 2, size=400)
+
+    def shares(theta: np.ndarray) -> np.ndarray:
+        heights = stats.norm.pdf(x[:, None], theta)
+        return heights / heights.sum(axis=1, keepdims=True)
+
+    def step(theta: np.ndarray) -> np.ndarray:
+        q = shares(theta)
+        return q.T @ x / q.sum(axis=0)
+
+    theta = np.array([-0.5, apart + 0.5])
+    for _ in range(5000):
+        theta = step(theta)
+    moves = 1e-5 * np.eye(2)
+    jacobian = np.stack([(step(theta + m) - step(theta - m)) / 2e-5 for m in moves], axis=1)
+    at = torch.tensor(theta)
+    log_p = lambda t: torch.logsumexp(-0.5 * (torch.tensor(x)[:, None] - t) ** 2, dim=1).sum()  # noqa: E731
+    observed = -torch.autograd.functional.hessian(log_p, at).numpy()
+    root = np.diag(shares(theta).sum(axis=0) ** -0.5)  # complete: N_k over a variance of one
+    rates = np.linalg.eigvalsh(np.eye(2) - root @ observed @ root)
+    assert np.allclose(np.sort(np.linalg.eigvals(jacobian).real), rates, atol=1e-6)
+    assert rates.min() >= 0
+    assert rates.max() < 1
+
+
+@pytest.mark.equation("eq-em-remaining")
+@given(st.floats(0.1, 0.99), st.floats(0.01, 10))
+def test_what_is_still_to_come_is_the_sum_of_the_gains_to_come(rho, gain):
+    gains = gain * rho ** (2 * np.arange(1, 5000))
+    assert np.isclose(gains.sum(), rho**2 / (1 - rho**2) * gain)
+
+
+@pytest.mark.equation("eq-em-age")
+@pytest.mark.parametrize("B", [1, 2, 3, 10])
+def test_the_mean_age_by_keeping_a_diary(B):
+    rng = np.random.default_rng(0)
+    renewed, ages, now = np.zeros(B), [], 0
+    for _ in range(4000):
+        for block in rng.permutation(B):
+            now += 1
+            renewed[block] = now
+            ages.append(np.mean(now - renewed + 1) / B)
+    assert np.mean(ages[10 * B :]) == pytest.approx((B + 1) * (7 * B - 1) / (12 * B**2), rel=0.01)
