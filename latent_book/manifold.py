@@ -242,8 +242,8 @@ def neighbor_distances(X: Shaped[np.ndarray, "..."], k: int) -> Float[np.ndarray
 def mle_dimension(T: Shaped[np.ndarray, "..."]) -> float:
     """The dimension that makes these neighbour distances most probable. `eq-manifold-mle`.
 
-    `T` is from `neighbor_distances`; `T[:, :k]` asks about k neighbours. Biased low when the
-    true dimension is high for the number of points.
+    `T` is from `neighbor_distances`; `T[:, :k]` asks about k neighbours. Usually too low when
+    the true dimension is high for the number of points.
     """
     if T.ndim != 2 or T.shape[1] < 2 or not len(T):
         raise ValueError(

@@ -16,6 +16,10 @@ from scipy.special import logsumexp
 # %% ../nbs/mixture.ipynb #check
 def _check(pi: np.ndarray, mu: np.ndarray, Sigma: np.ndarray) -> np.ndarray:
     """The Cholesky roots of the covariances; or an error that says which component is wrong, and what to do."""
+    if mu.ndim != 2 or not mu.size:
+        raise ValueError(
+            f"mu has shape {mu.shape}; pass one row a component, one column a feature, at least one of each"
+        )
     K, D = mu.shape
     if pi.shape != (K,) or Sigma.shape != (K, D, D):
         raise ValueError(
@@ -56,11 +60,13 @@ def sample_mixture(
     Sigma: Float[np.ndarray, "K D D"],
     rng: np.random.Generator,
 ) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n D"]]:
-    """Draw causes z and points X from the story; eq-mixture-story."""
+    """Draw causes z (0 to K - 1) and points X from the story; eq-mixture-story, eq-mixture-draw."""
     L = _check(pi, mu, Sigma)
     z = rng.choice(len(pi), size=n, p=pi)
-    eps = rng.normal(size=(n, mu.shape[1]))
-    return z, mu[z] + np.einsum("nij,nj->ni", L[z], eps)
+    X = rng.normal(size=(n, mu.shape[1]))  # the noise, row by row
+    for k in range(len(pi)):
+        X[z == k] = mu[k] + X[z == k] @ L[k].T
+    return z, X
 
 # %% ../nbs/mixture.ipynb #log-gaussian
 def log_gaussian(
@@ -131,6 +137,8 @@ def bic(
     mu: Float[np.ndarray, "K D"],
     Sigma: Float[np.ndarray, "K D D"],
 ) -> float:
-    """Schwarz's criterion of a mixture that was fitted to X; the lower the better. eq-mixture-bic."""
+    """Schwarz's criterion of a mixture that was fitted to X, in 2 nats; the lower the better. eq-mixture-bic."""
+    if not len(X):
+        raise ValueError("X has no rows; pass the points that the mixture was fitted to")
     cost = parameter_count(*mu.shape) * math.log(len(X))
     return float(-2 * mixture_log_prob(X, pi, mu, Sigma).sum() + cost)

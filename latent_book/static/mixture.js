@@ -1,4 +1,5 @@
-/* mixture.js - two Gaussian components to drag: their samples follow, and Bayes' rule colours them. */
+/* mixture.js - two Gaussian components to drag: their samples follow, Bayes' rule colours them, and the
+   border between the two is drawn. */
 /** log pi_k + log N(x | k) for both components; `m` holds mu, long, short, angle and weight. */
 function logJoint(x, m) {
   return [0, 1].map((k) => {
@@ -15,6 +16,21 @@ function responsibilities(x, m) {
   const log_p = logProb(x, m);
   return logJoint(x, m).map((g) => Math.exp(g - log_p));
 }
+/** Where both are equally responsible: short strokes, x0, y0, x1, y1 each, from the cells of a grid that the border crosses. */
+function border(m, [x0, x1], [y0, y1], nx = 64, ny = 48) {
+  const odds = [], X = (i) => x0 + ((x1 - x0) * i) / nx, Y = (j) => y0 + ((y1 - y0) * j) / ny, out = [];
+  for (let j = 0; j <= ny; j++) for (let i = 0; i <= nx; i++) { const g = logJoint([X(i), Y(j)], m); odds.push(g[0] - g[1]); }
+  const at = (i, j) => odds[j * (nx + 1) + i];
+  for (let j = 0; j < ny; j++) for (let i = 0; i < nx; i++) {
+    const corners = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]], crossed = [];
+    corners.forEach(([a, b], c) => { // each side of the cell, with a sign at either end
+      const [d, e] = corners[(c + 1) % 4], from = at(a, b), to = at(d, e);
+      if (from < 0 !== to < 0) { const t = from / (from - to); crossed.push([X(a + t * (d - a)), Y(b + t * (e - b))]); }
+    });
+    for (let c = 0; c + 1 < crossed.length; c += 2) out.push([...crossed[c], ...crossed[c + 1]]);
+  }
+  return out;
+}
 /** The points that stored draws (u, e1, e2, u, e1, e2, ...) become under these parameters: x0, y0, x1, y1, ... */
 function points(noise, m) {
   const out = new Float64Array((2 * noise.length) / 3);
@@ -30,12 +46,13 @@ function points(noise, m) {
 function render({ model, el }) {
   const fig = kit.figure(model, el), all = kit.floats(model.get("noise")), each = 600, names = ["data", "recon"];
   const now = () => Object.fromEntries(["mu", "long", "short", "angle", "weight"].map((key) => [key, model.get(key)]));
-  const plot = fig.plot({ width: 400, height: 320, x: [-4, 4], y: [-3, 3], xlabel: "x\u2081", ylabel: "x\u2082", label: "points, two components and a probe" });
+  const plot = fig.plot({ width: 340, height: 276, x: [-4, 4], y: [-3, 3], xlabel: "x\u2081", ylabel: "x\u2082", label: "points, two components and a probe" });
   const dots = Array.from({ length: each / 3 }, () => plot.inside.appendChild(kit.svg("circle", { r: 2.6 })));
+  const edge = plot.line("ink", { thickness: 1.2 });
   const rings = names.map((name) => plot.line(name, { thickness: 2 }));
   const column = fig.column();
-  const bars = fig.plot({ width: 150, height: 220, x: [0, 2], y: [0, 1], axes: false, left: 6, bottom: 26, label: "responsibilities of the probe", into: column });
-  bars.svg.style.maxWidth = "170px";
+  const bars = fig.plot({ width: 150, height: 150, x: [0, 2], y: [0, 1], axes: false, left: 6, bottom: 26, label: "responsibilities of the probe", into: column });
+  Object.assign(bars.svg.style, { width: "150px", height: "150px", flex: "none" });
   const share = names.map((name, k) => bars.bar(name, k + 0.15, k + 0.85)), said = names.map((name) => bars.text(name, { anchor: "middle", size: 13, weight: 600 }));
   const out = fig.readout("latent", column), dense = fig.readout("logp", column);
   const axis = (k, which) => [Math.cos(model.get("angle")[k] + (which ? Math.PI / 2 : 0)), Math.sin(model.get("angle")[k] + (which ? Math.PI / 2 : 0))];
@@ -71,6 +88,7 @@ function render({ model, el }) {
       dot.setAttribute("cy", plot.py(x[1]).toFixed(1));
       dot.setAttribute("fill", `color-mix(in srgb, var(--lb-data) ${(100 * responsibilities(x, m)[0]).toFixed(0)}%, var(--lb-recon))`);
     });
+    edge.node.setAttribute("d", border(m, plot.x, plot.y).map((s) => `M${plot.px(s[0]).toFixed(1)} ${plot.py(s[1]).toFixed(1)}L${plot.px(s[2]).toFixed(1)} ${plot.py(s[3]).toFixed(1)}`).join(""));
     rings.forEach((ring, k) => {
       const [cx, cy] = axis(k, 0), [sx, sy] = axis(k, 1);
       const wave = (i, p, q) => m.mu[2 * k + i] + 2 * (m.long[k] * p + m.short[k] * q);
@@ -85,5 +103,5 @@ function render({ model, el }) {
   });
   return fig.close;
 }
-render.maths = { logProb, responsibilities, points: (noise, m) => Array.from(points(noise, m)) };
+render.maths = { border, logProb, responsibilities, points: (noise, m) => Array.from(points(noise, m)) };
 export default { render };
