@@ -128,8 +128,11 @@ class KLMonitor:
     def __init__(self, loss: Callable[..., Tensor], x: Float[Tensor, "N D"], every: int) -> None:
         if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
             raise ValueError(f"every={every!r}; pass a whole number of steps, at least 1")
-        self.loss, self.x, self.every = loss, x, every
-        self.steps, self.kl = 0, list[Tensor]()
+        self.loss: Callable[..., Tensor] = loss
+        self.x: Tensor = x
+        self.every: int = every
+        self.steps: int = 0
+        self.kl: list[Tensor] = []
 
     def __call__(
         self, network: VAENetwork, x: Tensor, generator: torch.Generator | None = None
