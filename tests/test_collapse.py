@@ -11,11 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from torch import distributions as td
 
 from latent_book import collapse as c
 from latent_book.generative_figures import CollapseFigure
-from latent_book.vae import VAENetwork, elbo
+from latent_book.training import seeded, train
+from latent_book.vae import VAENetwork, elbo, neg_elbo
 
 SEEDS = st.integers(0, 10_000)
 
@@ -141,6 +143,120 @@ def test_the_context_decoder_is_a_distribution_over_all_images():
 def test_a_noise_that_is_none_is_refused(sigma2):
     with pytest.raises(ValueError, match="positive number"):
         c.predicted_kl(np.ones(2), sigma2)
+
+
+@pytest.mark.equation("eq-collapse-spectrum")
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.floats(0.05, 2.0))
+def test_no_decoder_has_more_likelihood_than_its_spectrum_allows(seed, sigma2):
+    """By SciPy's density of a sample, for decoders in any directions; then the highest value by the noise's floor."""
+    chance = np.random.default_rng(seed)
+    X = chance.normal(size=(30, 5)) @ chance.normal(size=(5, 5))
+    X -= X.mean(axis=0)
+    lam = np.linalg.eigvalsh(X.T @ X / 30)[::-1]
+    W = chance.normal(size=(5, 2))
+    Sigma = W @ W.T + sigma2 * np.eye(5)
+    v = np.linalg.eigvalsh(Sigma)[::-1]
+    log_p = stats.multivariate_normal(np.zeros(5), Sigma).logpdf(X).mean()
+    terms = [stats.norm(0, np.sqrt(u)).logpdf(np.sqrt(k)) for u, k in zip(v, lam, strict=True)]
+    assert log_p <= sum(terms) + 1e-9
+    assert v.min() > sigma2 - 1e-9
+    best = [
+        stats.norm(0, math.sqrt(max(k, sigma2) if i < 2 else sigma2)).logpdf(math.sqrt(k))
+        for i, k in enumerate(lam)
+    ]
+    assert log_p <= sum(best) + 1e-9
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS)
+def test_a_silence_at_the_noise_itself_is_no_worse_than_anything(seed):
+    """The theorem's edge: the unused eigenvalue equals the noise, and kicks may be large."""
+    C = torch.diag(torch.tensor([3.0, 0.5, 0.5, 0.1], dtype=torch.float64))
+    W = torch.zeros(4, 2, dtype=torch.float64)
+    W[0, 0] = 2.5**0.5
+    best = (W, *c.best_linear_encoder(W, 0.5))
+    top = c.linear_bound(*best, C, 0.5)
+    chance = torch.Generator().manual_seed(seed)
+    for size in (1e-2, 0.3, 2.0):
+        for _ in range(20):
+            kicked = [p + size * torch.randn(p.shape, generator=chance).double() for p in best]
+            assert c.linear_bound(*kicked, C, 0.5) <= top + 1e-12
+
+
+@pytest.mark.equation("eq-collapse-noise")
+@pytest.mark.parametrize("K", [1, 2, 3])
+def test_the_noise_that_is_stationary_is_the_mean_of_what_is_left_out(K):
+    lam = torch.tensor([4.0, 2.5, 1.2, 0.5, 0.3, 0.1], dtype=torch.float64)
+    sigma2 = lam[K:].mean().clone().requires_grad_()
+    W = torch.zeros(6, 4, dtype=torch.float64)
+    for k in range(K):
+        W[k, k] = (lam[k] - sigma2.detach()).sqrt()
+    V, log_d = c.best_linear_encoder(W, sigma2.item())
+    W.requires_grad_()
+    (by_noise, by_W) = torch.autograd.grad(
+        c.linear_bound(W, V, log_d, torch.diag(lam), sigma2), (sigma2, W)
+    )
+    assert by_noise.abs() < 1e-9
+    assert by_W.abs().max() < 1e-9
+    assert lam[K] > sigma2  # so by the theorem a silent column is on a saddle
+
+
+@pytest.mark.equation("eq-collapse-ceiling")
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_no_model_has_more_likelihood_than_the_frequencies(seed):
+    """By enumeration of all images of three pixels, with the code added up on a fine grid."""
+    chance = torch.Generator().manual_seed(seed)
+    every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 3)
+    p_hat = torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(8)))
+    network = VAENetwork(3, 1, (4,)).double()
+    with torch.no_grad():
+        for part in network.parameters():
+            part.copy_(torch.randn(part.shape, generator=chance))
+        z = torch.linspace(-8, 8, 801).double()[:, None, None].expand(801, 8, 1)
+        prior = td.Normal(0.0, 1.0).log_prob(z[..., 0])
+        log_p = torch.logsumexp(network.log_lik(every, z) + prior, dim=0) + math.log(16 / 800)
+        eps = torch.randn(2000, 8, 1, generator=chance).double()
+        mean_bound = (p_hat * elbo(network, every, eps).mean(dim=0)).sum()
+    assert log_p.exp().sum().item() == pytest.approx(1.0, abs=1e-6)
+    assert mean_bound <= (p_hat * log_p).sum() + 0.1  # the bound is by draws
+    assert (p_hat * log_p).sum() <= -td.Categorical(p_hat).entropy() + 1e-9
+
+
+def test_the_price_of_each_dimension_is_that_of_torch_distributions():
+    network = VAENetwork(6, 3, (4,))
+    x = torch.rand(20, 6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        mu, log_var = network.encode(x)
+        q = td.Normal(mu, (0.5 * log_var).exp())
+        by_torch = td.kl_divergence(q, td.Normal(0.0, 1.0)).mean(dim=0)
+    found = c.kl_per_dimension(network, x)
+    assert torch.allclose(found, by_torch, atol=1e-6)
+    assert not found.requires_grad
+    with pytest.raises(ValueError, match="at least one image"):
+        c.kl_per_dimension(network, x[:0])
+
+
+def test_a_monitor_watches_and_changes_nothing():
+    x = torch.rand(40, 6, generator=torch.Generator().manual_seed(0)).round()
+    losses = []
+    for watch in (False, True):
+        with seeded(0):
+            network = VAENetwork(6, 2, (4,))
+        loss = c.KLMonitor(neg_elbo, x[:7], every=3) if watch else neg_elbo
+        history = train(network, loss, x, epochs=4, batch_size=20, progress=False, device="cpu")
+        losses.append(history.steps)
+    assert losses[0] == losses[1]
+    assert loss.steps == 8
+    assert len(loss.kl) == 3
+    assert loss.kl[0].shape == (2,)
+
+
+@pytest.mark.parametrize("every", [0, -1, True])
+def test_a_monitor_that_never_looks_is_refused(every):
+    with pytest.raises(ValueError, match="every"):
+        c.KLMonitor(neg_elbo, torch.zeros(2, 6), every)
 
 
 # --- the live figure -----------------------------------------------------------------------------------------------
