@@ -22,6 +22,7 @@ CLAIMS = {  # what each chapter settles, by the number of the slide
     "bound": ["S8.2", "S8.4", "S8.5", "S8.6"],
     "em": ["S8.1", "S8.3", "S8.6", "S8.7", "S9.1", "S9.2", "S9.3"],
     "vae": ["S11.1"],
+    "critique": ["S12.1", "S12.2", "S12.3"],
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
@@ -142,14 +143,15 @@ MODELS = {
     "expfam",
     "em",
     "vae",
+    "critique",
 }
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
     {"manifold", "denoising", "expfam", "vae"},
-    {"em"},
+    {"em", "critique"},
     {"widgets"},
-    {"manifold_figures", "mixture_figures", "generative_figures"},
+    {"manifold_figures", "mixture_figures", "generative_figures", "verdict_figures"},
 ]  # a module imports from layers below its own
 
 
