@@ -25,6 +25,7 @@ CLAIMS = {  # what each chapter settles, by the number of the slide
     "vae": ["S11.1"],
     "collapse": ["S11.2"],
     "gan": ["S11.3"],
+    "critique": ["S12.1", "S12.2", "S12.3"],
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
@@ -148,14 +149,15 @@ MODELS = {
     "variational",
     "collapse",
     "gan",
+    "critique",
 }
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
     {"manifold", "denoising", "expfam", "vae", "variational", "gan"},
-    {"em", "collapse"},
+    {"em", "collapse", "critique"},
     {"widgets"},
-    {"manifold_figures", "mixture_figures", "generative_figures"},
+    {"manifold_figures", "mixture_figures", "generative_figures", "verdict_figures"},
 ]  # a module imports from layers below its own
 
 

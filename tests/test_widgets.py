@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from latent_book import generative_figures, manifold_figures, mixture_figures
+from latent_book import generative_figures, manifold_figures, mixture_figures, verdict_figures
 from latent_book import widgets as w
 from latent_book.plots import COLOR
 
@@ -47,7 +47,7 @@ def frames() -> w.Frames:
 
 
 FIGURES = [
-    f for module in (w, manifold_figures, mixture_figures, generative_figures) for f in vars(module).values()
+    f for module in (w, manifold_figures, mixture_figures, generative_figures, verdict_figures) for f in vars(module).values()
     if isinstance(f, type) and issubclass(f, w.LiveFigure) and f.__module__ == module.__name__ and f is not w.LiveFigure
 ]  # fmt: skip
 

@@ -1,0 +1,61 @@
+/* clutter.js - a digit over a photograph, its round trips through several codes, where each code errs, and what a probe makes of it. */
+/** Ink m over a photograph b of strength c, greys from 0 to 1. */
+function layOver(m, b, c) {
+  return Float64Array.from(m, (ink, d) => ink + (1 - ink) * c * b[d]);
+}
+/** `count` greys from 0 to 1 out of bytes. */
+function greys(bytes, start, count) {
+  return Float64Array.from({ length: count }, (_, d) => bytes[start + d] / 255);
+}
+
+function render({ model, el }) {
+  const fig = kit.figure(model, el), levels = model.get("levels"), names = model.get("names"), rows = model.get("rows");
+  const side = model.get("side"), D = side * side, scores = model.get("scores"), n = rows.length;
+  const [digits, photos, trips, maps] = ["digits", "photos", "trips", "maps"].map((name) => kit.bytes(model.get(name)));
+  const I = digits.length / D, J = photos.length / D, size = { width: side, height: side, scale: 5 };
+  const whole = fig.column(), picture = fig.pixels({ ...size, title: "picture", label: "the cluttered digit", into: whole });
+  const ink = fig.pixels({ ...size, title: "its digit", label: "the digit alone", into: whole });
+  const pairs = names.map((name) => {
+    const column = fig.column();
+    return { trip: fig.pixels({ ...size, title: name, label: `round trip by ${name}`, into: column }), map: fig.pixels({ ...size, title: "unexplained", label: `unexplained by ${name}`, into: column }) };
+  });
+  const plot = fig.plot({ width: 330, height: 24 * n + 44, x: [0, 100], y: [0, n], axes: false, left: 92, bottom: 32, right: 34, label: "probe accuracy of each code" });
+  const at = (k) => n - k - 0.5, thick = 0.6 * Math.abs(plot.py(1) - plot.py(0));
+  const bars = rows.map((name, k) => {
+    const bar = kit.svg("rect", { x: plot.px(0), y: plot.py(at(k)) - thick / 2, height: thick, fill: kit.color(names.includes(name) ? "recon" : name === "transfer" ? "latent" : "muted") });
+    const whisker = kit.svg("path", { stroke: kit.color("ink"), "stroke-width": 1.5, fill: "none" });
+    plot.inside.append(bar, whisker);
+    plot.text("ink", { anchor: "end", size: 12 }).set(0, at(k), name, -6, 4);
+    return { bar, whisker, value: plot.text("ink", { size: 12 }) };
+  });
+  const chance = plot.line("kl", { dash: "4 3", thickness: 1.5 });
+  chance.set([20, 20], [0, n]);
+  plot.text("kl", { anchor: "middle", size: 12 }).set(20, 0, "chance", 0, 14);
+  plot.text("ink", { anchor: "middle", size: 12 }).set(65, 0, "probe accuracy in %", 0, 28);
+  fig.slider({ key: "k", label: "clutter", min: 0, max: levels.length - 1, step: 1, format: (k) => kit.number(levels[k], 2) });
+  fig.slider({ key: "i", label: "digit", min: 0, max: I - 1, step: 1, format: (i) => String(i + 1) });
+  fig.slider({ key: "j", label: "photograph", min: 0, max: J - 1, step: 1, format: (j) => String(j + 1) });
+  fig.choice({ key: "labels", label: "labels for the probe", options: ["few", "many"] });
+
+  fig.draw(() => {
+    const [k, i, j, labels] = ["k", "i", "j", "labels"].map((key) => model.get(key));
+    const m = greys(digits, i * D, D), x = layOver(m, greys(photos, j * D, D), levels[k]);
+    picture.paint(x);
+    ink.paint(m);
+    pairs.forEach(({ trip, map }, a) => {
+      const back = greys(trips, (((k * names.length + a) * I + i) * J + j) * D, D);
+      trip.paint(back);
+      map.heat(greys(maps, (k * names.length + a) * D, D), "kl");
+    });
+    bars.forEach(({ bar, whisker, value }, r) => {
+      const mean = 100 * scores[r][0][k][labels], half = 100 * scores[r][1][k][labels], y = plot.py(at(r));
+      bar.setAttribute("width", Math.max(0, plot.px(mean) - plot.px(0)));
+      whisker.setAttribute("d", `M${plot.px(mean - half)} ${y}H${plot.px(mean + half)}M${plot.px(mean - half)} ${y - 4}v8M${plot.px(mean + half)} ${y - 4}v8`);
+      value.set(mean + half, at(r), kit.number(mean, 0), 5, 4);
+    });
+    fig.say(`clutter ${kit.number(levels[k], 2)}: ` + rows.map((name, r) => `${name} ${kit.number(100 * scores[r][0][k][labels], 0)}`).join(", ") + " percent");
+  });
+  return fig.close;
+}
+render.maths = { layOver: (m, b, c) => Array.from(layOver(m, b, c)), greys: (bytes, start, count) => Array.from(greys(bytes, start, count)) };
+export default { render };
