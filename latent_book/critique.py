@@ -114,7 +114,9 @@ class Coders(nn.Module):
         with seeded(random_state):
             self.encoder = many_mlp(runs, (D, hidden, (1 + uncertain) * n_components))
             self.head = many_mlp(runs, (n_components, hidden, outputs))
-        self.log_sigma2 = nn.Parameter(torch.full((runs, 1), -3.0))  # a VAE's noise; others ignore it
+        self.log_sigma2 = nn.Parameter(
+            torch.full((runs, 1), -3.0)
+        )  # a VAE's noise; others ignore it
 
     def encode(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B L"]:
         """The code of each image; of an uncertain one the mean."""

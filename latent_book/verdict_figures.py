@@ -110,6 +110,8 @@ class ClutterFigure(LiveFigure):
         for ax in axs.flat:
             ax.set_axis_off()
         ax, scores = below.subplots(), 100 * np.array(self.scores)[:, :, self.k, self.labels]
-        ax.bar(self.rows, scores[:, 0], yerr=scores[:, 1], color=COLOR["recon"], ecolor=COLOR["ink"])
+        ax.bar(
+            self.rows, scores[:, 0], yerr=scores[:, 1], color=COLOR["recon"], ecolor=COLOR["ink"]
+        )
         ax.tick_params(axis="x", labelsize=7)
         ax.set(ylabel="probe accuracy in %", ylim=(0, 100))
