@@ -44,7 +44,7 @@ function render({ model, el }) {
   const encoders = guessing.encoders(model.get("layers"), kit.floats(model.get("weights"))), names = ["elbo", "recon", "kl"];
   const reach = [[-4, 4], [-3, 3]], low = -model.get("depth");
   const plane = fig.plot({ width: 320, height: 262, x: reach[0], y: reach[1], xlabel: "x\u2081", ylabel: "x\u2082", label: "points, three Gaussians, and where the guess is poor" });
-  const cells = [40, 30], heat = plane.backdrop(fig.pixels({ width: cells[0], height: cells[1], label: "the sum of both gaps, over the plane", into: null }));
+  const cells = [32, 24], heat = plane.backdrop(fig.pixels({ width: cells[0], height: cells[1], label: "the sum of both gaps, over the plane", into: null }));
   const xs = [], ys = [];
   for (let n = 0; n < points.length; n += 2) { xs.push(points[n]); ys.push(points[n + 1]); }
   plane.dots("data", { radius: 1.3, opacity: 0.65 }).set(xs, ys);
@@ -75,18 +75,18 @@ function render({ model, el }) {
       const x = [xs[n], ys[n]], part = guessing.split(x, encoders[e](x), mu, forms, c);
       for (const key in value) value[key] += part[key] / N;
     }
-    Object.assign(mean, { of: `${c} ${e}`, value });
-    return value;
-  };
-  fig.draw(() => {
-    const c = model.get("sure"), e = model.get("encoder"), x = model.get("probe");
     const picture = new Float32Array(cells[0] * cells[1]);
     for (let j = 0, i = 0; j < cells[1]; j++) for (let k = 0; k < cells[0]; k++, i++) {
       const at = [reach[0][0] + ((k + 0.5) / cells[0]) * 8, reach[1][1] - ((j + 0.5) / cells[1]) * 6], part = guessing.split(at, encoders[e](at), mu, forms, c);
       picture[i] = 0.75 * Math.min(1, part.amortisation + part.approximation);
     }
-    heat.heat(picture, "kl");
+    Object.assign(mean, { of: `${c} ${e}`, value, picture });
+    return value;
+  };
+  fig.draw(() => {
+    const c = model.get("sure"), e = model.get("encoder"), x = model.get("probe");
     const here = guessing.split(x, encoders[e](x), mu, forms, c), all = average(c, e);
+    heat.heat(mean.picture, "kl"); // in the colours of the page as it is now
     [here, all].forEach(({ amortisation, approximation }, i) => {
       const [green, orange, red] = stacks[i], first = Math.max(low, -amortisation - approximation), second = Math.max(low, -approximation);
       green.set(first, low); orange.set(second, first); red.set(0, second);

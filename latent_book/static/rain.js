@@ -56,11 +56,10 @@ function render({ model, el }) {
     const now = Object.fromEntries(["draws", "causes", "mu", "sigma", "baseline", "tau2"].map((key) => [key, model.get(key)]));
     const { slope } = raining.truth(now), both = raining.estimates(noise, most, now), spread = {};
     kinds.forEach(([key], i) => {
-      const dots = both[key].length;
       rain[i].set(both[key].map((_, n) => i + 0.1 + (0.8 * ((n * 0.618034) % 1))), both[key].map((v) => kit.clamp(v, -reach, reach)));
       const beyond = both[key].filter((v) => Math.abs(v) > reach).length;
       spread[key] = raining.deviation(both[key]);
-      heads[i].set(i + 0.5, reach, `spread ${kit.number(spread[key], 2)}${beyond ? `, ${beyond} of ${dots} beyond` : ""}`, 0, -8);
+      heads[i].set(i + 0.5, reach, `spread ${kit.number(spread[key], 2)}${beyond ? ` (${beyond} beyond)` : ""}`, 0, -8);
     });
     line.set([0, 2], [slope, slope]);
     const ratio = (spread.score / Math.max(spread.path, 1e-12)) ** 2, text = `true slope ${kit.number(slope, 2)}; the variance on the left is ${kit.number(ratio, ratio < 10 ? 2 : 0)} times that on the right`;
