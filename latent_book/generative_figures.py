@@ -433,7 +433,7 @@ class DuelFigure(LiveFigure):
         }  # fmt: skip
         super().__init__(**{"alt": alt, **shipped, **numbers, **traits})
 
-    def state(self, cells: int = 40) -> tuple[np.ndarray, np.ndarray, int]:
+    def state(self, cells: int = 32) -> tuple[np.ndarray, np.ndarray, int]:
         """The generated points, the discriminator's probability on a grid (top row first), and the heaps that have a point."""
         sizes = [
             4 * sum((p["inputs"] + 1) * p["outputs"] for p in layers)
@@ -454,7 +454,7 @@ class DuelFigure(LiveFigure):
         x, D, found = self.state()
         ax, reach = fig.subplots(), self.reach
         shades = LinearSegmentedColormap.from_list("duel", [COLOR["recon"], COLOR["paper"], COLOR["data"]])  # fmt: skip
-        ax.imshow(D, extent=(-reach, reach, -reach, reach), cmap=shades, vmin=-0.3, vmax=1.3)
+        ax.imshow(D, extent=(-reach, reach, -reach, reach), cmap=shades, vmin=0.1, vmax=0.9)
         ax.plot(*np.frombuffer(self.data, "<f4").reshape(-1, 2).T, ".", color=COLOR["data"], ms=3)
         ax.plot(*x.T, ".", color=COLOR["recon"], ms=3)
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")

@@ -1,5 +1,5 @@
 /* duel.js - a game of generator and discriminator, round by round: what one makes, and what the other thinks of each place. Needs network.js. */
-const CELLS = 40; // places along each side at which the discriminator is asked
+const CELLS = 32; // places along each side at which the discriminator is asked
 const duel = (() => {
   /** How many numbers a chain of layers has. */
   const size = (layers) => layers.reduce((n, { inputs, outputs }) => n + (inputs + 1) * outputs, 0);
@@ -52,7 +52,7 @@ function render({ model, el }) {
     const { make, judge } = duel.players(model.get("layers_g"), model.get("layers_d"), weights, game * steps.length + k);
     const x = duel.points(make, z), found = duel.modes(x, centres, model.get("radius"));
     made.set(axis(x, 0), axis(x, 1));
-    shade.signed(duel.landscape(judge, reach, CELLS).map((p) => p - 0.5), 0.8);
+    shade.signed(duel.landscape(judge, reach, CELLS).map((p) => p - 0.5), 0.4);
     round.set(`round ${steps[k]}`);
     count.set(`points in ${found} of ${centres.length / 2} heaps`);
     fig.say(`${names[game]}, round ${steps[k]}: generated points in ${found} of ${centres.length / 2} heaps`);
