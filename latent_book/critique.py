@@ -7,6 +7,7 @@ __all__ = ['lay_over', 'variance_parts', 'ManyLinear', 'many_mlp', 'Coders', 'co
            'unexplained', 'code_shares', 'linear_probe', 'swirl', 'contrastive_loss', 'shifted']
 
 # %% ../nbs/critique.ipynb #imports
+import itertools
 import math
 from collections.abc import Callable
 
@@ -79,7 +80,7 @@ class ManyLinear(nn.Module):
 def many_mlp(runs: int, widths: tuple[int, ...]) -> nn.Sequential:
     """R chains of linear layers with rectifiers between them; `autoencoder.mlp`, R times."""
     layers: list[nn.Module] = []
-    for k, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for k, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         last = k == len(widths) - 2
         layers += [ManyLinear(runs, inputs, outputs, 1.0 if last else 2.0)]
         layers += [] if last else [nn.ReLU()]

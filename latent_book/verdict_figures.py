@@ -88,13 +88,14 @@ class ClutterFigure(LiveFigure):
 
     def trip(self, a: int) -> np.ndarray:
         """The chosen picture's round trip by model `a`, (D,)."""
-        D, I, J = self.side**2, len(self.digits) // self.side**2, len(self.photos) // self.side**2
-        every = np.frombuffer(self.trips, "u1").reshape(len(self.levels), len(self.names), I, J, D)
+        D = self.side**2
+        n, p = len(self.digits) // D, len(self.photos) // D
+        every = np.frombuffer(self.trips, "u1").reshape(len(self.levels), len(self.names), n, p, D)
         return every[self.k, a, self.i, self.j] / 255
 
     def draw_poster(self, fig: Figure) -> None:
         """Pictures above, bars below."""
-        above, below = fig.subfigures(2, 1, height_ratios=[1.35, 1])
+        above, below = np.ravel(fig.subfigures(2, 1, height_ratios=[1.35, 1]))
         axs = above.subplots(2, 1 + len(self.names))
         shape, D = (self.side, self.side), self.side**2
         maps = np.frombuffer(self.maps, "u1").reshape(len(self.levels), len(self.names), D) / 255
