@@ -95,7 +95,8 @@ class ClutterFigure(LiveFigure):
 
     def draw_poster(self, fig: Figure) -> None:
         """Pictures above, bars below."""
-        above, below = np.ravel(fig.subfigures(2, 1, height_ratios=[1.35, 1]))
+        places = fig.add_gridspec(2, 1, height_ratios=[1.35, 1])
+        above, below = fig.add_subfigure(places[0]), fig.add_subfigure(places[1])
         axs = above.subplots(2, 1 + len(self.names))
         shape, D = (self.side, self.side), self.side**2
         maps = np.frombuffer(self.maps, "u1").reshape(len(self.levels), len(self.names), D) / 255
