@@ -7,6 +7,7 @@ __all__ = ['lay_over', 'variance_parts', 'ManyLinear', 'many_mlp', 'Coders', 'co
            'unexplained', 'code_shares', 'linear_probe', 'swirl', 'contrastive_loss', 'shifted']
 
 # %% ../nbs/critique.ipynb #imports
+import itertools
 import math
 from collections.abc import Callable
 
@@ -79,7 +80,7 @@ class ManyLinear(nn.Module):
 def many_mlp(runs: int, widths: tuple[int, ...]) -> nn.Sequential:
     """R chains of linear layers with rectifiers between them; `autoencoder.mlp`, R times."""
     layers: list[nn.Module] = []
-    for k, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for k, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         last = k == len(widths) - 2
         layers += [ManyLinear(runs, inputs, outputs, 1.0 if last else 2.0)]
         layers += [] if last else [nn.ReLU()]
@@ -114,7 +115,9 @@ class Coders(nn.Module):
         with seeded(random_state):
             self.encoder = many_mlp(runs, (D, hidden, (1 + uncertain) * n_components))
             self.head = many_mlp(runs, (n_components, hidden, outputs))
-        self.log_sigma2 = nn.Parameter(torch.full((runs, 1), -3.0))  # a VAE's noise; others ignore it
+        self.log_sigma2 = nn.Parameter(
+            torch.full((runs, 1), -3.0)
+        )  # a VAE's noise; others ignore it
 
     def encode(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B L"]:
         """The code of each image; of an uncertain one the mean."""

@@ -88,13 +88,15 @@ class ClutterFigure(LiveFigure):
 
     def trip(self, a: int) -> np.ndarray:
         """The chosen picture's round trip by model `a`, (D,)."""
-        D, I, J = self.side**2, len(self.digits) // self.side**2, len(self.photos) // self.side**2
-        every = np.frombuffer(self.trips, "u1").reshape(len(self.levels), len(self.names), I, J, D)
+        D = self.side**2
+        shape = (len(self.levels), len(self.names), len(self.digits) // D, -1, D)
+        every = np.frombuffer(self.trips, "u1").reshape(shape)
         return every[self.k, a, self.i, self.j] / 255
 
     def draw_poster(self, fig: Figure) -> None:
         """Pictures above, bars below."""
-        above, below = fig.subfigures(2, 1, height_ratios=[1.35, 1])
+        halves: Any = fig.subfigures(2, 1, height_ratios=[1.35, 1])
+        above, below = halves
         axs = above.subplots(2, 1 + len(self.names))
         shape, D = (self.side, self.side), self.side**2
         maps = np.frombuffer(self.maps, "u1").reshape(len(self.levels), len(self.names), D) / 255
@@ -110,6 +112,8 @@ class ClutterFigure(LiveFigure):
         for ax in axs.flat:
             ax.set_axis_off()
         ax, scores = below.subplots(), 100 * np.array(self.scores)[:, :, self.k, self.labels]
-        ax.bar(self.rows, scores[:, 0], yerr=scores[:, 1], color=COLOR["recon"], ecolor=COLOR["ink"])
+        ax.bar(
+            self.rows, scores[:, 0], yerr=scores[:, 1], color=COLOR["recon"], ecolor=COLOR["ink"]
+        )
         ax.tick_params(axis="x", labelsize=7)
         ax.set(ylabel="probe accuracy in %", ylim=(0, 100))

@@ -55,7 +55,8 @@ def test_the_shares_add_up_and_do_not_mind_a_mixing():
     rng = np.random.default_rng(0)
     Z = rng.normal(size=(9, 8, 3)) + 2 * rng.normal(size=(9, 1, 3)) + rng.normal(size=(1, 8, 3))
     shares = cr.code_shares(Z)
-    assert np.isclose(shares.sum(), 1) and np.all(shares > 0)
+    assert np.isclose(shares.sum(), 1)
+    assert np.all(shares > 0)
     assert np.allclose(cr.code_shares(Z @ rng.normal(size=(3, 3)) + 5), shares)
     # with white codes, the digit's share is the mean R^2 of predicting each number by the digit
     flat = Z.reshape(-1, 3) - Z.mean((0, 1))
@@ -77,7 +78,9 @@ def test_a_swirl_keeps_areas_lengths_and_every_evidence():
     assert torch.allclose(turned.norm(dim=1), z.norm(dim=1))
     assert torch.allclose(cr.swirl(turned, -2.5), z)
 
-    def evidence(undo):  # of x = 0.7 under N(x; tanh(z_1) + z_2 / 2, 0.5^2), by quadrature in the plane
+    def evidence(
+        undo,
+    ):  # of x = 0.7 under N(x; tanh(z_1) + z_2 / 2, 0.5^2), by quadrature in the plane
         def joint(b, a):
             u = undo(torch.tensor([a, b], dtype=torch.float64)).numpy()
             lik = stats.norm.pdf(0.7, np.tanh(u[0]) + u[1] / 2, 0.5)
@@ -134,8 +137,10 @@ def test_a_shift_moves_by_at_most_so_much():
     x = torch.zeros(2, 30, 49)
     x[:, :, 24] = 1.0  # the middle of 7 x 7
     moved = cr.shifted(x, torch.Generator().manual_seed(0)).reshape(2, 30, 7, 7)
-    assert torch.equal(moved[0], moved[1]) and moved.sum() == 60
-    assert moved[:, :, 2:5, 2:5].sum() == 60 and (moved[0].sum(0) > 0).sum() > 4
+    assert torch.equal(moved[0], moved[1])
+    assert moved.sum() == 60
+    assert moved[:, :, 2:5, 2:5].sum() == 60
+    assert (moved[0].sum(0) > 0).sum() > 4
     with pytest.raises(ValueError, match="square"):
         cr.shifted(torch.zeros(1, 2, 5), torch.Generator())
 
