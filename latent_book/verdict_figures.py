@@ -89,14 +89,14 @@ class ClutterFigure(LiveFigure):
     def trip(self, a: int) -> np.ndarray:
         """The chosen picture's round trip by model `a`, (D,)."""
         D = self.side**2
-        n, p = len(self.digits) // D, len(self.photos) // D
-        every = np.frombuffer(self.trips, "u1").reshape(len(self.levels), len(self.names), n, p, D)
+        shape = (len(self.levels), len(self.names), len(self.digits) // D, -1, D)
+        every = np.frombuffer(self.trips, "u1").reshape(shape)
         return every[self.k, a, self.i, self.j] / 255
 
     def draw_poster(self, fig: Figure) -> None:
         """Pictures above, bars below."""
-        places = fig.add_gridspec(2, 1, height_ratios=[1.35, 1])
-        above, below = fig.add_subfigure(places[0]), fig.add_subfigure(places[1])
+        halves: Any = fig.subfigures(2, 1, height_ratios=[1.35, 1])
+        above, below = halves
         axs = above.subplots(2, 1 + len(self.names))
         shape, D = (self.side, self.side), self.side**2
         maps = np.frombuffer(self.maps, "u1").reshape(len(self.levels), len(self.names), D) / 255
