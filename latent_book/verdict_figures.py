@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import traitlets as T
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from .plots import COLOR
@@ -99,6 +100,7 @@ class ClutterFigure(LiveFigure):
         above, below = halves
         axs = above.subplots(2, 1 + len(self.names))
         shape, D = (self.side, self.side), self.side**2
+        shades = LinearSegmentedColormap.from_list("lost", [COLOR["paper"], COLOR["kl"]])
         maps = np.frombuffer(self.maps, "u1").reshape(len(self.levels), len(self.names), D) / 255
         grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
         axs[0, 0].imshow(self.picture().reshape(shape), **grey)
@@ -107,7 +109,7 @@ class ClutterFigure(LiveFigure):
             axs[0, a + 1].imshow(self.trip(a).reshape(shape), **grey)
             axs[0, a + 1].set_title(name)
             axs[1, a + 1].imshow(np.zeros((*shape, 3)) + 1, alpha=0)
-            axs[1, a + 1].imshow(maps[self.k, a].reshape(shape), cmap="Reds", vmin=0, vmax=1)
+            axs[1, a + 1].imshow(maps[self.k, a].reshape(shape), cmap=shades, vmin=0, vmax=1)
             axs[1, a + 1].set_title("unexplained", fontsize=8)
         for ax in axs.flat:
             ax.set_axis_off()
