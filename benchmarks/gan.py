@@ -3,8 +3,8 @@
     python benchmarks/gan.py [--rounds 5] [--epochs 2] [--threads 2]
 
 The same networks from the same weights, the same number of updates of both players, batches of 64. Two pairs: multilayer
-perceptrons (the usual loop against the library's rounds), and small convolutional networks (the usual loop and the library's
-rounds, both in single precision, against the library's in bfloat16 with channels last). Every round runs all loops, so that a slow moment
+perceptrons (the usual loop against the library's rounds in single precision and in bfloat16), and small convolutional networks
+(the library's bfloat16 with channels last). Every round runs all loops, so that a slow moment
 of the machine hits all alike. Printed: milliseconds an update of both players, and the ratio of the usual loop's time to each with
 its range over the rounds; above 1 means quicker than the usual. The last column is the discriminator's mean loss in the last epoch: the
 games are games. (They differ: the library's steps shrink as a cosine.)
@@ -123,6 +123,7 @@ def main() -> None:
         "perceptrons": {
             "usual": lambda: usual(X, perceptrons(), options.epochs),
             "ours": lambda: ours(X, perceptrons(), options.epochs),
+            "ours, bfloat16": lambda: ours(X, perceptrons(), options.epochs, True),
         },
         "convolutions": {
             "usual": lambda: usual(X, convolutions(), options.epochs),
