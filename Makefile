@@ -1,12 +1,13 @@
 # make book   export, execute and render; prints the page to open        make test   everything that CI checks
-# make lab    the chapters in JupyterLab, with live widgets              make clean  remove what the others made
+# make lab    the chapters in JupyterLab, with live widgets              make bench  the library against its peers, anew
+#                                                                        make clean  remove what the others made
 #
 # Each target sets itself up in .venv, and again only when the pins or the requirements have changed.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book test lab export format clean
+.PHONY: book test bench lab export format clean
 .NOTPARALLEL:
 
 book: $(READY)
@@ -25,6 +26,11 @@ test: $(READY)
 	$(BIN)/python scripts/build_book.py --strict
 	$(BIN)/python scripts/ensure_chromium.py
 	$(BIN)/pytest -n 2 tests/browser
+
+# Half an hour of an idle machine; then rebuild the page on speed, which is made from benchmarks/results.json.
+bench: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/python benchmarks/everything.py
 
 lab: $(READY)
 	$(BIN)/python scripts/build_book.py --export-only

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import sklearn.mixture
 from sklearn.exceptions import ConvergenceWarning
-from timing import gemm_peak, interleaved, seconds
+from timing import gemm_peak, interleaved, report, seconds
 
 from latent_book.expfam import GaussianMixture, statistic_size
 
@@ -79,31 +79,28 @@ def steps(
     runs = {f"{name} {n}": lambda m=m, n=n: fit(m, n) for name, m in models.items() for n in (6, 1)}
     times = interleaved(runs, rounds, 1)
     step = {name: (times[f"{name} 6"] - times[f"{name} 1"]) / 5 for name in models}
-    ratio = step["theirs"] / step["ours"]
     apart = abs(fit(models["ours"], 6).lower_bound_ - fit(models["theirs"], 6).lower_bound_)
     held = {name: peak_memory(lambda m=m: fit(m, 2)) for name, m in models.items()}
     flops = 4 * N * statistic_size(kind, D) * K
     share = flops / peak / np.median(step["ours"])
-    print(
-        f"  {N:>9,} x {D:2} K {K:2}  {1e3 * np.median(step['ours']):8.1f} ms against {1e3 * np.median(step['theirs']):8.1f}"
-        f"  ratio {np.median(ratio):5.1f} ({ratio.min():.1f} to {ratio.max():.1f})  bounds {apart:.0e} apart"
-        f"  memory {held['ours']:5.0f} against {held['theirs']:5.0f} MB  {100 * share:3.0f}% of the product peak"
-    )
+    report(
+        f"mixture, {kind}", f"a step, {N:,} x {D}, K = {K}", "scikit-learn", 1e3 * step["ours"], 1e3 * step["theirs"],
+        quality=f"bounds {apart:.0e} apart", memory=(held["ours"], held["theirs"]), limit=share,
+    )  # fmt: skip
 
 
 def whole_fits(kind: str, rng: np.random.Generator) -> None:
     """Fits as they come, over ten seeds."""
     X = clouds(*SIZES[0], rng)
-    ratios, better = [], []
+    times, better = [], []
     for seed in range(10):
         models = [m(SIZES[0][2], covariance_type=kind, random_state=seed) for m in (GaussianMixture, sklearn.mixture.GaussianMixture)]  # fmt: skip
-        ours, theirs = (seconds(lambda m=m: m.fit(X)) for m in models)
-        ratios.append(theirs / ours)
+        times.append([1e3 * seconds(lambda m=m: m.fit(X)) for m in models])
         better.append(models[0].lower_bound_ - models[1].lower_bound_)
-    print(
-        f"  {kind:10} whole fit: ratio {np.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f});  "
-        f"bound {np.mean(better):+.4f} nats a point ({min(better):+.4f} to {max(better):+.4f})"
-    )
+    report(
+        f"mixture, {kind}", "whole fits of ten seeds, {:,} x {}, K = {}".format(*SIZES[0]), "scikit-learn", *np.transpose(times),
+        quality=f"bound {np.mean(better):+.3f} nats a point ({min(better):+.3f} to {max(better):+.3f})",
+    )  # fmt: skip
 
 
 ON_DISK = """
@@ -160,11 +157,10 @@ def pomegranate_steps(rounds: int, rng: np.random.Generator) -> None:
             step = {
                 name: (times[f"{name} 6"] - times[f"{name} 1"]) / 5 for name in ("ours", "theirs")
             }
-            ratio = step["theirs"] / step["ours"]
-            print(
-                f"  {kind:5} {N:>9,} x {D:2} K {K:2}  {1e3 * np.median(step['ours']):8.1f} ms against "
-                f"{1e3 * np.median(step['theirs']):8.1f}  ratio {np.median(ratio):5.1f} ({ratio.min():.1f} to {ratio.max():.1f})"
-            )
+            report(
+                f"mixture, {kind}", f"a step in single precision, {N:,} x {D}, K = {K}", "pomegranate",
+                1e3 * step["ours"], 1e3 * step["theirs"], quality="from the same start",
+            )  # fmt: skip
 
 
 def main() -> None:
@@ -184,7 +180,6 @@ def main() -> None:
     peak = gemm_peak(rng)
     print(f"matrix-product peak of this machine: {peak / 1e9:.0f} GFlop/s in double precision")
     for kind in [k for k in KINDS if k.startswith(options.only)]:
-        print(kind)
         if options.fits:
             whole_fits(kind, rng)
         else:

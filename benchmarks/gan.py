@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from timing import interleaved
+from timing import interleaved, report
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -145,13 +145,11 @@ def main() -> None:
             return run
 
         times = interleaved({k: noting(k, loop) for k, loop in loops.items()}, options.rounds, 1)
-        print(name)
-        for label, took in times.items():
-            ratio = times["usual"] / took
-            print(
-                f"  {label:30} {1e3 * np.median(took) / updates:6.2f} ms an update   ratio {np.median(ratio):.2f} "
-                f"({ratio.min():.2f} to {ratio.max():.2f})   discriminator's loss {lost[label]:.2f}"
-            )
+        for label in list(loops)[1:]:
+            report(
+                "GAN" + label.removeprefix("ours"), f"an update of both, {name}", "the usual loop", 1e3 * times[label] / updates,
+                1e3 * times["usual"] / updates, quality=f"discriminator's loss {lost[label]:.2f}, theirs {lost['usual']:.2f}",
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""How the benchmarks take their times: interleaved, with a rest before each run."""
+"""How the benchmarks take their times (interleaved, with a rest before each run), and how they tell them."""
 
+import json
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -33,3 +37,43 @@ def interleaved(runs: dict[str, Callable], rounds: int, repeat: int) -> dict[str
             time.sleep(0.3)
             times[-1][name] = min(seconds(run) for _ in range(repeat))
     return {name: np.array([t[name] for t in times]) for name in runs}
+
+
+def report(
+    what: str,
+    task: str,
+    peer: str,
+    ours: ArrayLike,
+    theirs: ArrayLike,
+    *,
+    quality: str,
+    memory: tuple[float, float] | None = None,
+    limit: float | None = None,
+) -> None:
+    """Print one comparison, and `note` it.
+
+    `ours` and `theirs`: milliseconds of each round. `quality`: how the results differ. `memory`: megabytes held beyond the data by
+    ours and theirs. `limit`: the share of the machine's matrix-product peak that ours reaches.
+    """
+    ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
+    ratio = theirs / ours
+    row = {
+        "what": what, "task": task, "peer": peer, "ours": float(np.median(ours)), "theirs": float(np.median(theirs)),
+        "ratio": float(np.median(ratio)), "low": float(ratio.min()), "high": float(ratio.max()), "rounds": len(ratio),
+        "quality": quality, "memory": memory, "limit": limit,
+    }  # fmt: skip
+    held = "" if memory is None else f"  memory {memory[0]:.0f} against {memory[1]:.0f} MB"
+    share = "" if limit is None else f"  {limit:.0%} of the product peak"
+    print(
+        f"{what}, {task}: {row['ours']:.2f} ms against {row['theirs']:.2f} of {peer}, ratio {row['ratio']:.2f} "
+        f"({row['low']:.2f} to {row['high']:.2f});  {quality}{held}{share}",
+        flush=True,
+    )
+    note(row)
+
+
+def note(row: dict) -> None:
+    """Add a row to the file that RECORD names, if it names one, as one line of JSON."""
+    if "RECORD" in os.environ:
+        with Path(os.environ["RECORD"]).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from timing import report
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -77,7 +78,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     X, X_val = (torch.from_numpy(mnist(part, np.float32).X) for part in ("train", "test"))
     print(f"{len(X)} digits, batches of 128, {options.epochs} epochs, {options.threads} threads\n")
-    for name, widths in NETWORKS.items():
+    for widths in NETWORKS.values():
         times = np.zeros((options.rounds + 1, len(LOOPS)))
         losses = times.copy()
         for seed in range(len(times)):  # the first round pays for pages and threads
@@ -89,15 +90,12 @@ def main() -> None:
                 losses[seed, k] = held_out_loss(net, squared_error, X_val)
         times = times[1:]
         updates = options.epochs * -(-len(X) // 128)
-        print(f"{name}: {' - '.join(map(str, widths))}")
-        for k, label in enumerate(LOOPS):
-            ratio = times[:, 0] / times[:, k]
-            took = 1e3 * np.median(times[:, k]) / updates
-            print(
-                f"  {label:15} {took:6.2f} ms a step   ratio {np.median(ratio):.2f} "
-                f"({ratio.min():.2f} to {ratio.max():.2f})   "
-                f"held-out loss {losses[:, k].mean():.2f} +- {losses[:, k].std(ddof=1):.2f}"
-            )
+        took, ends = 1e3 * times / updates, losses.mean(axis=0)
+        for k, label in list(enumerate(LOOPS))[1:]:
+            report(
+                "training loop" + label.removeprefix("ours"), f"a step, {' - '.join(map(str, widths))}", "DataLoader loop",
+                took[:, k], took[:, 0], quality=f"held-out loss {ends[k]:.2f}, theirs {ends[0]:.2f}, spread {losses[:, 0].std(ddof=1):.2f}",
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

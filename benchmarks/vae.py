@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from timing import report
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -34,6 +35,7 @@ from latent_book.training import seeded, train
 from latent_book.vae import VAE, VAENetwork, iwae_bound, log_weights, neg_elbo, neg_iwae
 
 HIDDEN, CODE = 400, 20
+PEERS = {"usual": "the usual loop", "pythae": "pythae"}
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 Decode = Callable[[Tensor], Tensor]
 
@@ -171,12 +173,14 @@ def speed(X: Tensor, X_test: Tensor, rounds: int, epochs: int) -> None:
             times[seed, k] = time.perf_counter() - start
             bounds[seed, k] = held_out_bound(model, X_test)
     times, updates = times[1:], epochs * -(-len(X) // 128)
-    for k, name in enumerate(loops):
-        row = f"{name:15} {1e3 * np.median(times[:, k]) / updates:6.2f} ms a step"
-        for against, peer in enumerate(p for p in loops if not p.startswith("ours")):
-            ratio = times[:, against] / times[:, k]
-            row += f"   {np.median(ratio):.2f} x {peer} ({ratio.min():.2f} to {ratio.max():.2f})"
-        print(f"{row}   bound {bounds[:, k].mean():.2f} +- {bounds[:, k].std(ddof=1):.2f}")
+    took, reached = 1e3 * times / updates, dict(zip(loops, bounds.mean(axis=0), strict=True))
+    names = list(loops)
+    for name in (n for n in names if n.startswith("ours")):
+        for peer in (n for n in names if not n.startswith("ours")):
+            report(
+                "VAE" + name.removeprefix("ours"), "a step, 784-400-20, batches of 128", PEERS[peer], took[:, names.index(name)],
+                took[:, names.index(peer)], quality=f"held-out bound {reached[name]:.2f}, theirs {reached[peer]:.2f}",
+            )  # fmt: skip
 
 
 def budget(X: Tensor, X_test: Tensor, rounds: int, seconds: float) -> None:

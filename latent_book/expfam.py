@@ -187,8 +187,8 @@ def _radius_in_deviations(kind: str, p: Parameters, radius: float, origin: np.nd
 
 
 def _is_safe(kind: str, p: Parameters, radius: float, origin: np.ndarray, dtype: Any) -> bool:
-    """May the products be trusted to eight digits (two, in single precision)?"""
-    allowed = 1e-8 if dtype == np.float64 else 1e-2
+    """May the products be trusted to six digits at worst (two, in single precision)?"""
+    allowed = 1e-6 if dtype == np.float64 else 1e-2
     return bool(np.finfo(dtype).eps * _radius_in_deviations(kind, p, radius, origin) < allowed)
 
 # %% ../nbs/workshop/expfam.ipynb #pass
