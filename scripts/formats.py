@@ -138,7 +138,24 @@ def still(body: Element) -> Element:
         return None
 
     replace(body, change)
+    for block in body.iter("pre"):
+        merge(block)
     return body
+
+
+def merge(block: Element) -> None:
+    """Code without the marks of names, commas and spaces, which have no colour of their own: two marks of three."""
+    kept: list[Element] = []
+    for child in list(block):
+        plain = child.get("class") in {None, "n", "p", "w"} and not len(child)
+        text = (child.text or "") + (child.tail or "") if plain else ""
+        if not plain:
+            kept.append(child)
+        elif kept:
+            kept[-1].tail = (kept[-1].tail or "") + text
+        else:
+            block.text = (block.text or "") + text
+    block[:] = kept
 
 
 def unfold(fold: Element) -> Element:
@@ -275,8 +292,9 @@ def print_article(chapter: Chapter, site: Path) -> str:
     for node in chapter.body.iter():
         if "data-id" in node.attrib:
             node.set("id", node.attrib.pop("data-id"))
-        if has(node, "katex-html"):
-            node.attrib.pop("aria-hidden", None)
+        if has(node, "katex"):  # its pieces mean nothing to a reader of tags, its source does
+            node.set("role", "img")
+            node.set("aria-label", next(node.iter("annotation")).text or "")
     replace(chapter.body, lambda n: [] if has(n, "katex-mathml") else None)
     chapter.body.set("id", chapter.key)
     if chapter.part:
@@ -314,7 +332,7 @@ def make_pdf(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str],
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
-        for _ in range(2):
+        for last in (False, True):
             draft.write_text(paper(read(site, toc), site, about, page_of), encoding="utf-8")
             width = round(COLUMN * 96 / 25.4)
             tab = browser.new_page(viewport={"width": width, "height": 1000})
@@ -322,14 +340,14 @@ def make_pdf(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str],
             tab.goto(draft.as_uri(), wait_until="load", timeout=120_000)
             tab.evaluate("() => document.fonts.ready.then(() => 0)")
             cut = tab.evaluate(FIT)
-            printed = tab.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+            printed = tab.pdf(prefer_css_page_size=True, print_background=True, outline=last, tagged=last)
             tab.close()
             known, page_of = page_of, pages_of(printed)
-            if known == page_of:
-                break
         browser.close()
     path.write_bytes(printed)
     draft.unlink()
+    if known != page_of:
+        raise RuntimeError("the page numbers in the contents have moved the pages")
     return cut
 
 
@@ -347,7 +365,7 @@ def pages_of(pdf: bytes) -> dict[str, int]:
             leaves.append(number)
     at = {number: n for n, number in enumerate(leaves, 1)}
     places = re.findall(rb"/([^\s/\[\]()<>]+) \[(\d+) 0 R /XYZ", pdf)
-    return {unquote(re.sub(rb"#(..)", rb"%\1", name).decode()): at[int(page)] for name, page in places if int(page) in at}
+    return {unquote(re.sub(rb"#(..)", rb"%\1", name).decode()): at[int(page)] for name, page in places if name != b"Dest"}
 
 
 # --- ZIP ----------------------------------------------------------------------------------------------------------------
