@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
-from xml.etree.ElementTree import Element, ParseError, SubElement, fromstring, tostring
+from xml.etree.ElementTree import Element, ParseError, fromstring, tostring
 
 HERE = Path(__file__).parent
 ARTICLE = re.compile(r'<article class="bd-article">.*</article>', re.S)
@@ -164,10 +164,10 @@ def unfold(fold: Element) -> Element:
     for node in list(fold):
         if node.tag != "summary":
             box.append(node)
-        elif text := next((n for n in node.iter("span") if has(n, "sd-summary-text")), None):
-            title = SubElement(box, "p", {"class": "admonition-title"})
-            title.text = text.text
-            title.extend(list(text))
+        elif not any(has(n, "collapsed") for n in node):  # "Show code cell source"
+            node.tag, node.attrib = "p", {"class": "admonition-title"}
+            replace(node, lambda n: [] if has(n, "sd-summary-state-marker") else None)
+            box.append(node)
     return box
 
 
