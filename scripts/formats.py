@@ -271,7 +271,7 @@ def title_page(about: dict[str, str]) -> str:
     """The first page."""
     said = {key: html.escape(value) for key, value in about.items()}
     return (
-        f'<div class="title-page"><p class="title">{said["title"]}</p><p class="subtitle">{said["description"]}</p>'
+        f'<div class="title-page"><img src="{(HERE / "cover.png").as_uri()}" alt="{said["title"]}: {said["description"]}">'
         f'<p class="by">{said["author"]}</p><p class="edition">Version {said["version"]}</p>'
         "<p class=\"edition\">Text and figures: CC BY 4.0. Code: Apache 2.0. The figures that stand still here move under your "
         "hand on the site and in JupyterLab.</p></div>"
@@ -366,6 +366,164 @@ def pages_of(pdf: bytes) -> dict[str, int]:
     at = {number: n for n, number in enumerate(leaves, 1)}
     places = re.findall(rb"/([^\s/\[\]()<>]+) \[(\d+) 0 R /XYZ", pdf)
     return {unquote(re.sub(rb"#(..)", rb"%\1", name).decode()): at[int(page)] for name, page in places if name != b"Dest"}
+
+
+# --- EPUB ---------------------------------------------------------------------------------------------------------------
+
+KINDS = {".png": "image/png", ".svg": "image/svg+xml", ".css": "text/css", ".xhtml": "application/xhtml+xml"}
+CONTAINER = """<?xml version="1.0" encoding="utf-8"?>
+<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
+<rootfiles><rootfile full-path="book/content.opf" media-type="application/oebps-package+xml"/></rootfiles>
+</container>
+"""
+
+
+def xhtml(title: str, body: str) -> bytes:
+    """A page of an EPUB."""
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE html>\n'
+        '<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops" lang="en" xml:lang="en">\n'
+        f"<head><title>{html.escape(title)}</title>"
+        '<link rel="stylesheet" type="text/css" href="code.css"/><link rel="stylesheet" type="text/css" href="paper.css"/>'
+        f"</head>\n<body>{body}</body>\n</html>\n"
+    ).encode()
+
+
+def ebook_article(chapter: Chapter, site: Path, files: dict[str, bytes]) -> str:
+    """A chapter in XHTML, its formulas in MathML; its images are added to `files`."""
+
+    def change(node: Element) -> list[Element] | None:
+        if has(node, "katex-display"):
+            return list(node)
+        if has(node, "katex"):
+            return [formula(next(node.iter("math")))]
+        if has(node, "lb-svg"):
+            return [picture(node, files)]
+        return None
+
+    replace(chapter.body, change)
+    for node in chapter.body.iter():
+        node.attrib.pop("translate", None)
+        if node.tag == "img":
+            file = source_of(chapter, node, site)
+            files[f"images/{file.name}"] = file.read_bytes()
+            node.set("src", f"images/{file.name}")
+    chapter.body.tag = "section"
+    return tostring(chapter.body, encoding="unicode")
+
+
+def formula(math: Element) -> Element:
+    """MathML alone, its source as its alternative text. The source of a formula would be shown by readers that know no
+    annotations."""
+    source = next(math.iter("annotation")).text or ""
+    semantics = math[0]
+    math[:] = [n for n in semantics if n.tag != "annotation"]
+    math.set("alttext", source)
+    return math
+
+
+def picture(box: Element, files: dict[str, bytes]) -> Element:
+    """An SVG drawn into the page, as a file of its own in the colours of light paper."""
+    from latent_book.plots import COLOR
+    from sphinxext.live import digest
+
+    svg = next(box.iter("svg"))
+    width, height = re.search(r"aspect-ratio:(\d+)/(\d+)", svg.attrib.pop("style")).groups()  # type: ignore[union-attr]
+    svg.attrib |= {"width": width, "height": height}
+    svg.attrib.pop("aria-hidden", None)
+    svg.tail = None
+    source = tostring(svg, encoding="unicode")
+    for name, value in COLOR.items():
+        source = source.replace(f"var(--lb-{name})", value)
+    name = f"images/{digest(source.encode())}.svg"
+    files[name] = source.encode()
+    return Element("img", {"src": name, "alt": box.get("aria-label", ""), "style": f"width:{width}px"})
+
+
+def make_epub(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str]) -> None:
+    """An EPUB 3: a page for each chapter, formulas in MathML, figures as they stand still."""
+    chapters = read(site, toc)
+    names = {c.name: c for c in chapters}
+    images: dict[str, bytes] = {}
+    pages: dict[str, bytes] = {}
+    contents, part = [], ""
+
+    def refer(page: str, fragment: str) -> str:
+        return f"{quote(names[page].key)}.xhtml" + (f"#{fragment}" if fragment else "")
+
+    for chapter in chapters:
+        relink(chapter, set(names), refer)
+        sections = [
+            f'<li><a href="{refer(chapter.name, i)}">{html.escape(title)}</a></li>'
+            for i, title in headings(chapter)
+        ]
+        if chapter.part != part:
+            contents += ["</ol></li>"] * bool(part) + [f"<li><span>{html.escape(chapter.part)}</span><ol>"]
+            part = chapter.part
+        inner = f"<ol>{''.join(sections)}</ol>" if sections else ""
+        contents.append(f'<li><a href="{refer(chapter.name, "")}">{html.escape(chapter.title)}</a>{inner}</li>')
+        above = f'<p class="part">{html.escape(part)}</p>' if part else ""
+        body = ebook_article(chapter, site, images)
+        pages[f"{chapter.key}.xhtml"] = xhtml(chapter.title, above + body)
+    contents += ["</ol></li>"] * bool(part)
+    nav = f'<nav epub:type="toc" id="toc"><h1>Contents</h1><ol>{"".join(contents)}</ol></nav>'
+    title = (
+        '<div class="cover"><img src="images/cover.png" alt="Cover"/></div>',
+        f'<div class="title"><h1>{html.escape(about["title"])}</h1><p>{html.escape(about["description"])}</p>'
+        f'<p>{html.escape(about["author"])}. Version {about["version"]}.</p>'
+        "<p>Text and figures: CC BY 4.0. Code: Apache 2.0. The figures that stand still here move under your hand on the site "
+        "and in JupyterLab.</p></div>",
+    )
+    images["images/cover.png"] = (HERE / "cover.png").read_bytes()
+    book = {
+        "cover.xhtml": xhtml("Cover", title[0]),
+        "title.xhtml": xhtml(about["title"], title[1]),
+        "nav.xhtml": xhtml("Contents", nav),
+        **pages,
+        "code.css": light((site / "_static" / "pygments.css").read_text(encoding="utf-8")).encode(),
+        "paper.css": (HERE / "paper.css").read_bytes(),
+        **dict(sorted(images.items())),
+    }
+    files = {
+        "mimetype": b"application/epub+zip",
+        "META-INF/container.xml": CONTAINER.encode(),
+        "book/content.opf": package(book, about).encode(),
+        **{f"book/{name}": content for name, content in book.items()},
+    }
+    pack(path, files, stored=("mimetype",))
+
+
+def package(book: dict[str, bytes], about: dict[str, str]) -> str:
+    """The list of an EPUB's files, and the order of its pages."""
+    items, spine = [], []
+    for name, content in book.items():
+        key = "f-" + re.sub(r"[^\w-]", "-", name)
+        marks = {"nav.xhtml": "nav", "images/cover.png": "cover-image"}.get(name, "")
+        if name.endswith(".xhtml"):
+            spine.append(f'<itemref idref="{key}"/>')
+            marks += " mathml" * (b"<math" in content) + " svg" * (b"<svg" in content)
+        properties = f' properties="{marks.strip()}"' if marks else ""
+        kind = KINDS[PurePosixPath(name).suffix]
+        items.append(f'<item id="{key}" href="{name}" media-type="{kind}"{properties}/>')
+    said = {key: html.escape(value) for key, value in about.items()}
+    return f"""<?xml version="1.0" encoding="utf-8"?>
+<package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id" xml:lang="en">
+<metadata xmlns:dc="http://purl.org/dc/elements/1.1/">
+<dc:identifier id="id">{said["address"] or "urn:latent_book"}#{said["version"]}</dc:identifier>
+<dc:title>{said["title"]}</dc:title><dc:language>en</dc:language><dc:creator>{said["author"]}</dc:creator>
+<dc:description>{said["description"]}</dc:description>
+<dc:rights>Text and figures: CC BY 4.0. Code: Apache 2.0.</dc:rights>
+<meta property="dcterms:modified">{said["date"]}</meta>
+<meta property="schema:accessMode">textual</meta><meta property="schema:accessMode">visual</meta>
+<meta property="schema:accessibilityFeature">alternativeText</meta><meta property="schema:accessibilityFeature">MathML</meta>
+<meta property="schema:accessibilityHazard">none</meta>
+</metadata>
+<manifest>
+{chr(10).join(items)}
+</manifest>
+<spine>{"".join(spine)}</spine>
+</package>
+"""
 
 
 # --- ZIP ----------------------------------------------------------------------------------------------------------------
