@@ -401,13 +401,11 @@ def ebook_article(chapter: Chapter, site: Path, files: dict[str, bytes]) -> str:
             return [picture(node, files)]
         return None
 
+    for node in chapter.body.iter("img"):
+        file = source_of(chapter, node, site)
+        files[f"images/{file.name}"] = file.read_bytes()
+        node.set("src", f"images/{file.name}")
     replace(chapter.body, change)
-    for node in chapter.body.iter():
-        node.attrib.pop("translate", None)
-        if node.tag == "img":
-            file = source_of(chapter, node, site)
-            files[f"images/{file.name}"] = file.read_bytes()
-            node.set("src", f"images/{file.name}")
     chapter.body.tag = "section"
     return tostring(chapter.body, encoding="unicode")
 
