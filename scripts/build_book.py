@@ -150,18 +150,18 @@ def build(*, strict: bool) -> int:
 
 def take_along(form: str) -> Path:
     """Make the PDF, the EPUB or the ZIP from the built site; see formats.py."""
-    import yaml
-
     import formats
+    import yaml
 
     settings = ConfigParser(delimiters=["="])
     settings.read(ROOT / "settings.ini", encoding="utf-8")
     said = settings["DEFAULT"]
     about = {key: said[key] for key in ("title", "description", "author", "version")}
     commit = ["git", "log", "-1", "--format=%ct"]
-    day = os.environ.get("SOURCE_DATE_EPOCH") or subprocess.run(
-        commit, cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout
+    day = (
+        os.environ.get("SOURCE_DATE_EPOCH")
+        or subprocess.run(commit, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    )
     moment = datetime.fromtimestamp(int(day or 0), UTC)
     about |= {"address": said.get("git_url", ""), "date": moment.strftime("%Y-%m-%dT%H:%M:%SZ")}
     site, path = BUILD / "html", BUILD / f"{said['lib_name'].replace('_', '-')}.{form}"

@@ -48,7 +48,9 @@ def lines(words: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return "\n".join(found)
 
 
-def draw(width: int, height: int, sheet: Image.Image, at: tuple[int, int], text: int, path: Path) -> None:
+def draw(
+    width: int, height: int, sheet: Image.Image, at: tuple[int, int], text: int, path: Path
+) -> None:
     """Title and subtitle over or beside a sheet of digits."""
     settings = ConfigParser(delimiters=["="])
     settings.read(ROOT / "settings.ini", encoding="utf-8")

@@ -8,8 +8,10 @@ Numbers and titles are those of the site, and references between pages become re
 import html
 import os
 import re
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -55,9 +57,7 @@ def read_article(page: str) -> Element:
     match = ARTICLE.search(page)
     if match is None:
         raise ValueError("no article on this page")
-    source = re.sub(
-        r"&(?!amp;|lt;|gt;|quot;|apos;|#)\w+;", lambda m: html.unescape(m[0]), match[0]
-    )
+    source = re.sub(r"&(?!amp;|lt;|gt;|quot;|apos;|#)\w+;", lambda m: html.unescape(m[0]), match[0])
     body = fromstring(source)
     for node in body.iter():
         node.tag = re.sub(r"^\{.*\}", "", node.tag)
@@ -199,7 +199,9 @@ def headings(chapter: Chapter) -> Iterator[tuple[str, str]]:
 
 def source_of(chapter: Chapter, image: Element, site: Path) -> Path:
     """The file that an image on a page shows."""
-    return Path(os.path.normpath(site / PurePosixPath(chapter.name).parent / unquote(image.attrib["src"])))
+    return Path(
+        os.path.normpath(site / PurePosixPath(chapter.name).parent / unquote(image.attrib["src"]))
+    )
 
 
 def pack(path: Path, files: dict[str, bytes], stored: tuple[str, ...] = ()) -> None:
@@ -215,7 +217,11 @@ def pack(path: Path, files: dict[str, bytes], stored: tuple[str, ...] = ()) -> N
 
 def light(css: str) -> str:
     """The half of the theme's colours of code that is meant for light paper."""
-    lines = [line for line in css.splitlines() if line.startswith('html[data-theme="light"] .highlight .')]
+    lines = [
+        line
+        for line in css.splitlines()
+        if line.startswith('html[data-theme="light"] .highlight .')
+    ]
     return "\n".join(line.removeprefix('html[data-theme="light"] ') for line in lines) + "\n"
 
 
@@ -252,13 +258,12 @@ def paper(chapters: list[Chapter], site: Path, about: dict[str, str], pages: dic
             f'[id="{chapter.key}"] {{ page: {chapter.key} }}'
         )
         articles.append(print_article(chapter, site))
-    files = [
-        (site / "_static" / name).as_uri()
-        for name in ("palette.css", "katex/katex.min.css")
-    ]
+    files = [(site / "_static" / name).as_uri() for name in ("palette.css", "katex/katex.min.css")]
     styles = "".join(f'<link rel="stylesheet" href="{name}">' for name in files)
     code = light((site / "_static" / "pygments.css").read_text(encoding="utf-8"))
-    looks = "".join((HERE / name).read_text(encoding="utf-8") for name in ("paper.css", "print.css"))
+    looks = "".join(
+        (HERE / name).read_text(encoding="utf-8") for name in ("paper.css", "print.css")
+    )
     running_heads = "\n".join(running)
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(about["title"])}</title>{styles}'
@@ -273,7 +278,7 @@ def title_page(about: dict[str, str]) -> str:
     return (
         f'<div class="title-page"><img src="{(HERE / "cover.png").as_uri()}" alt="{said["title"]}: {said["description"]}">'
         f'<p class="by">{said["author"]}</p><p class="edition">Version {said["version"]}</p>'
-        "<p class=\"edition\">Text and figures: CC BY 4.0. Code: Apache 2.0. The figures that stand still here move under your "
+        '<p class="edition">Text and figures: CC BY 4.0. Code: Apache 2.0. The figures that stand still here move under your '
         "hand on the site and in JupyterLab.</p></div>"
     )
 
@@ -321,7 +326,9 @@ FIT = """() => {
 }"""
 
 
-def make_pdf(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str], chromium: str) -> list[str]:
+def make_pdf(
+    site: Path, toc: dict[str, Any], path: Path, about: dict[str, str], chromium: str
+) -> list[str]:
     """Print the book twice: once to learn on which pages its sections stand, once with these in the contents.
     Returns what is cut off at the right edge, which should be nothing."""
     from playwright.sync_api import sync_playwright
@@ -340,7 +347,9 @@ def make_pdf(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str],
             tab.goto(draft.as_uri(), wait_until="load", timeout=120_000)
             tab.evaluate("() => document.fonts.ready.then(() => 0)")
             cut = tab.evaluate(FIT)
-            printed = tab.pdf(prefer_css_page_size=True, print_background=True, outline=last, tagged=last)
+            printed = tab.pdf(
+                prefer_css_page_size=True, print_background=True, outline=last, tagged=last
+            )
             tab.close()
             known, page_of = page_of, pages_of(printed)
         browser.close()
@@ -353,7 +362,9 @@ def make_pdf(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str],
 
 def pages_of(pdf: bytes) -> dict[str, int]:
     """On which page each named place of Chromium's PDF is, counted from 1."""
-    objects = {int(m[1]): m[2] for m in re.finditer(rb"(?<=\n)(\d+) 0 obj\n(.*?)\nendobj", pdf, re.S)}
+    objects = {
+        int(m[1]): m[2] for m in re.finditer(rb"(?<=\n)(\d+) 0 obj\n(.*?)\nendobj", pdf, re.S)
+    }
     root = next(v for v in objects.values() if b"/Type /Catalog" in v)
     leaves, todo = [], [int(re.search(rb"/Pages (\d+) 0 R", root)[1])]  # type: ignore[index]
     while todo:
@@ -365,12 +376,21 @@ def pages_of(pdf: bytes) -> dict[str, int]:
             leaves.append(number)
     at = {number: n for n, number in enumerate(leaves, 1)}
     places = re.findall(rb"/([^\s/\[\]()<>]+) \[(\d+) 0 R /XYZ", pdf)
-    return {unquote(re.sub(rb"#(..)", rb"%\1", name).decode()): at[int(page)] for name, page in places if name != b"Dest"}
+    return {
+        unquote(re.sub(rb"#(..)", rb"%\1", name).decode()): at[int(page)]
+        for name, page in places
+        if name != b"Dest"
+    }
 
 
 # --- EPUB ---------------------------------------------------------------------------------------------------------------
 
-KINDS = {".png": "image/png", ".svg": "image/svg+xml", ".css": "text/css", ".xhtml": "application/xhtml+xml"}
+KINDS = {
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".css": "text/css",
+    ".xhtml": "application/xhtml+xml",
+}
 CONTAINER = """<?xml version="1.0" encoding="utf-8"?>
 <container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
 <rootfiles><rootfile full-path="book/content.opf" media-type="application/oebps-package+xml"/></rootfiles>
@@ -393,9 +413,7 @@ def ebook_article(chapter: Chapter, site: Path, files: dict[str, bytes]) -> str:
     """A chapter in XHTML, its formulas in MathML; its images are added to `files`."""
 
     def change(node: Element) -> list[Element] | None:
-        if has(node, "katex-display"):
-            return list(node)
-        if has(node, "katex"):
+        if has(node, "katex") or has(node, "katex-display"):
             return [formula(next(node.iter("math")))]
         if has(node, "lb-svg"):
             return [picture(node, files)]
@@ -411,13 +429,28 @@ def ebook_article(chapter: Chapter, site: Path, files: dict[str, bytes]) -> str:
 
 
 def formula(math: Element) -> Element:
-    """MathML alone, its source as its alternative text. The source of a formula would be shown by readers that know no
-    annotations."""
-    source = next(math.iter("annotation")).text or ""
-    semantics = math[0]
-    math[:] = [n for n in semantics if n.tag != "annotation"]
-    math.set("alttext", source)
+    """MathML alone, its source as its alternative text: readers that know no annotations would show both."""
+    math.set("alttext", next(math.iter("annotation")).text or "")
+    math[:] = [n for n in math[0] if n.tag != "annotation"]
+    math.tail = None
+    for node in math.iter():
+        style = node.get("mathvariant", "normal")
+        if (
+            style != "normal"
+        ):  # readers of today know letters of each style, and no longer the attribute
+            node.text = "".join(styled(c, style) for c in node.text or "")
+            del node.attrib["mathvariant"]
     return math
+
+
+def styled(character: str, style: str) -> str:
+    """Unicode's letter for a letter in a style of MathML's: ℝ for R in double-struck."""
+    name = unicodedata.name(character, "").replace("LATIN ", "").replace("GREEK ", "")
+    name = f"{style.upper()} {name.replace('LETTER ', '')}".replace("BOLD-", "BOLD ")
+    for candidate in (f"MATHEMATICAL {name}", name.replace("FRAKTUR", "BLACK-LETTER")):
+        with suppress(KeyError):
+            return unicodedata.lookup(candidate)
+    return character
 
 
 def picture(box: Element, files: dict[str, bytes]) -> Element:
@@ -435,7 +468,9 @@ def picture(box: Element, files: dict[str, bytes]) -> Element:
         source = source.replace(f"var(--lb-{name})", value)
     name = f"images/{digest(source.encode())}.svg"
     files[name] = source.encode()
-    return Element("img", {"src": name, "alt": box.get("aria-label", ""), "style": f"width:{width}px"})
+    return Element(
+        "img", {"src": name, "alt": box.get("aria-label", ""), "style": f"width:{width}px"}
+    )
 
 
 def make_epub(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str]) -> None:
@@ -456,10 +491,14 @@ def make_epub(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str]
             for i, title in headings(chapter)
         ]
         if chapter.part != part:
-            contents += ["</ol></li>"] * bool(part) + [f"<li><span>{html.escape(chapter.part)}</span><ol>"]
+            contents += ["</ol></li>"] * bool(part) + [
+                f"<li><span>{html.escape(chapter.part)}</span><ol>"
+            ]
             part = chapter.part
         inner = f"<ol>{''.join(sections)}</ol>" if sections else ""
-        contents.append(f'<li><a href="{refer(chapter.name, "")}">{html.escape(chapter.title)}</a>{inner}</li>')
+        contents.append(
+            f'<li><a href="{refer(chapter.name, "")}">{html.escape(chapter.title)}</a>{inner}</li>'
+        )
         above = f'<p class="part">{html.escape(part)}</p>' if part else ""
         body = ebook_article(chapter, site, images)
         pages[f"{chapter.key}.xhtml"] = xhtml(chapter.title, above + body)
@@ -468,7 +507,7 @@ def make_epub(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str]
     title = (
         '<div class="cover"><img src="images/cover.png" alt="Cover"/></div>',
         f'<div class="title"><h1>{html.escape(about["title"])}</h1><p>{html.escape(about["description"])}</p>'
-        f'<p>{html.escape(about["author"])}. Version {about["version"]}.</p>'
+        f"<p>{html.escape(about['author'])}. Version {about['version']}.</p>"
         "<p>Text and figures: CC BY 4.0. Code: Apache 2.0. The figures that stand still here move under your hand on the site "
         "and in JupyterLab.</p></div>",
     )

@@ -90,7 +90,11 @@ def epub_faults(path: Path) -> list[str]:
         if len(ids[name]) != len(set(ids[name])):
             faults.append(f"{name}: an id twice")
         for node in page.iter():
-            address = node.get("href") or node.get("src") or node.get("{http://www.w3.org/1999/xlink}href")
+            address = (
+                node.get("href")
+                or node.get("src")
+                or node.get("{http://www.w3.org/1999/xlink}href")
+            )
             if not address or re.match(r"\w+:", address):
                 continue
             file, _, fragment = unquote(address).partition("#")
@@ -98,3 +102,124 @@ def epub_faults(path: Path) -> list[str]:
             if target not in contents or (fragment and fragment not in ids[target]):
                 faults.append(f"{name}: {address} leads nowhere")
     return faults
+
+
+def test_an_article_keeps_its_names_and_loses_what_only_a_screen_can_use(site):
+    index, pca, _ = formats.read(site, TOC)
+    assert [index.title, index.part, pca.part] == ["A book", "", "Causes"]
+    assert pca.title == "3. Principal components x<1"
+    assert not list(pca.body.iter("details"))
+    assert not [n for n in index.body.iter() if formats.has(n, "headerlink")]
+    text = formats.words(pca.body)
+    assert "Show" not in text
+    assert "A questionAn answer and on." in text
+    (code,) = pca.body.iter("pre")
+    assert "".join(code.itertext()) == "import math\na,"
+    assert len(code) == 2  # the keyword and the module's name; the rest has no colour
+
+
+def test_a_page_that_is_not_well_formed_is_named(site):
+    (site / "pca.html").write_text('<article class="bd-article"><p>open</article>')
+    with pytest.raises(ValueError, match=r"pca\.html cannot be read"):
+        formats.read(site, TOC)
+
+
+def test_what_replaces_an_element_stands_where_it_stood():
+    body = fromstring("<a>one<b>two</b>three<c/>four<b><c>five</c></b></a>")
+    formats.replace(body, lambda n: {"b": [Element("x"), Element("y")], "c": []}.get(n.tag))
+    assert formats.tostring(body) == b"<a>one<x /><y />threefour<x /><y /></a>"
+
+
+def test_paper_holds_each_page_once_and_its_references_inside(site):
+    page = formats.paper(formats.read(site, TOC), site, ABOUT, {"pca": 5, "pca--summary": 7})
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert {"pca", "pca--summary", "workshop-plots--summary", "pca--eq-one", "f1-p"} <= set(ids)
+    inside = re.findall(r'href="#([^"]+)"', page)
+    assert {"pca", "pca--eq-one", "pca--summary", "f1-p"} <= set(inside) <= set(ids)
+    assert "https://example.org" in page
+    assert "genindex" not in page
+    assert (site / "_images/a.png").as_uri() in page
+    assert 'role="img" aria-label="x < 1"' in page
+    assert "katex-mathml" not in page
+    assert re.search(r'#pca--summary">.*?toc-page">7<', page)
+
+
+def test_the_pages_of_places_are_read_from_a_pdf():
+    pdf = b"""%PDF
+1 0 obj
+<</Type /Catalog /Pages 2 0 R>>
+endobj
+2 0 obj
+<</Type /Pages /Kids [3 0 R 4 0 R]>>
+endobj
+3 0 obj
+<</Type /Pages /Kids [6 0 R 5 0 R]>>
+endobj
+4 0 obj
+<</Type /Page>>
+endobj
+5 0 obj
+<</Type /Page>>
+endobj
+6 0 obj
+<</Type /Page>>
+endobj
+7 0 obj
+<</pca--eq#2Ddone [4 0 R /XYZ 0 1 0]
+/start [5 0 R /XYZ 0 1 0] /last [6 0 R /XYZ 0 1 0]>>
+endobj
+8 0 obj
+<</Dest [4 0 R /XYZ 0 0 0]>>
+endobj
+"""
+    assert formats.pages_of(pdf) == {"pca--eq-done": 3, "start": 2, "last": 1}
+
+
+def test_an_epub_is_whole_and_the_same_each_time(site, tmp_path):
+    first, second = tmp_path / "a.epub", tmp_path / "b.epub"
+    for path in (first, second):
+        formats.make_epub(site, TOC, path, ABOUT)
+    assert first.read_bytes() == second.read_bytes()
+    assert epub_faults(first) == []
+    with zipfile.ZipFile(first) as archive:
+        (drawn,) = [n for n in archive.namelist() if n.endswith(".svg")]
+        assert "var(" not in archive.read(drawn).decode()
+        page = archive.read("book/pca.xhtml").decode()
+        assert 'alttext="x &lt; 1"' in page
+        assert "annotation" not in page
+        assert 'alt="A line &amp; no more"' in archive.read("book/workshop-plots.xhtml").decode()
+        assert 'href="pca.xhtml#summary"' in archive.read("book/workshop-plots.xhtml").decode()
+
+
+@pytest.mark.parametrize(
+    ("letter", "style", "expected"),
+    [
+        ("R", "double-struck", "ℝ"),
+        ("E", "double-struck", "𝔼"),
+        ("L", "script", "ℒ"),
+        ("N", "script", "𝒩"),
+        ("x", "bold", "𝐱"),
+        ("1", "bold", "𝟏"),
+        ("Σ", "bold", "𝚺"),
+        ("x", "bold-italic", "𝒙"),
+        ("C", "fraktur", "ℭ"),
+        ("+", "bold", "+"),
+    ],
+)
+def test_letters_get_their_style_from_unicode(letter, style, expected):
+    assert formats.styled(letter, style) == expected
+
+
+def test_a_zip_is_the_site_and_the_same_each_time(site, tmp_path):
+    (site / ".buildinfo").write_text("of this machine")
+    first, second = tmp_path / "one" / "book.zip", tmp_path / "two" / "book.zip"
+    for path in (first, second):
+        path.parent.mkdir()
+        formats.make_zip(site, path)
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        assert archive.testzip() is None
+        files = {f"book/{p.relative_to(site).as_posix()}" for p in site.rglob("*") if p.is_file()}
+        assert set(archive.namelist()) == files - {"book/.buildinfo"}
+        assert archive.namelist() == sorted(archive.namelist())
