@@ -118,7 +118,7 @@ def build(*, strict: bool) -> int:
 
     settings = ConfigParser(delimiters=["="])
     settings.read(ROOT / "settings.ini", encoding="utf-8")
-    address = settings["DEFAULT"]["git_url"]
+    address = settings["DEFAULT"].get("git_url", "")
     config, _ = get_final_config(
         user_yaml=ROOT / "_config.yml",
         sourcedir=NOTEBOOKS,
@@ -127,7 +127,9 @@ def build(*, strict: bool) -> int:
             "bibtex_bibfiles": [os.path.relpath(ROOT / "references.bib", NOTEBOOKS)],
             "nb_execution_cache_path": str(BUILD / "execution"),
             "html_static_path": [str(ROOT / "sphinxext" / "assets")],
-            "html_theme_options": {"repository_url": address, "use_repository_button": True},
+            "html_theme_options": buttons(address),
+            "site_address": os.environ.get("SITE_ADDRESS", ""),
+            "site_description": settings["DEFAULT"]["description"],
             "latex_individualpages": False,
             "nitpicky": strict,
             "version": settings["DEFAULT"]["version"],
@@ -146,6 +148,25 @@ def build(*, strict: bool) -> int:
         katex.KaTeXServer.start_server_process = classmethod(_start_katex)
         app.build()
     return app.statuscode
+
+
+def buttons(address: str) -> dict[str, Any]:
+    """What leads from a page to the repository, and to its notebook on Binder and Colab: links, which ask nobody before they
+    are followed, and only where `git_url` in settings.ini has an address. The branch is that which publish.yml makes."""
+    if not address:
+        return {}
+    options: dict[str, Any] = {"repository_url": address, "use_repository_button": True}
+    if address.startswith("https://github.com/"):
+        options |= {
+            "repository_branch": "launch",
+            "path_to_docs": NOTEBOOKS.name,
+            "launch_buttons": {
+                "notebook_interface": "jupyterlab",
+                "binderhub_url": "https://mybinder.org",
+                "colab_url": "https://colab.research.google.com",
+            },
+        }
+    return options
 
 
 def take_along(form: str) -> Path:
