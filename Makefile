@@ -1,17 +1,21 @@
 # make book   export, execute and render; prints the page to open        make test   everything that CI checks
 # make lab    the chapters in JupyterLab, with live widgets              make bench  the library against its peers, anew
 #                                                                        make clean  remove what the others made
+# make pdf, make epub, make zip    the book in one file to take along, made from the site
 #
 # Each target sets itself up in .venv, and again only when the pins or the requirements have changed.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book test bench lab export format clean
+.PHONY: book pdf epub zip test bench lab export format clean
 .NOTPARALLEL:
 
 book: $(READY)
 	@$(BIN)/python scripts/build_book.py
+
+pdf epub zip: $(READY)
+	@$(BIN)/python scripts/build_book.py --format $@
 
 # Two workers of one thread each: parallel notebooks and tests would otherwise fight over the cores.
 test: export OMP_NUM_THREADS = 1

@@ -2,6 +2,7 @@
 
     python scripts/build_book.py            # fast: only what has changed
     python scripts/build_book.py --strict   # as CI does: warnings are errors, every reference must resolve
+    python scripts/build_book.py --format pdf   # also the book to take along: pdf, epub or zip
 
 A page whose prose changed is rendered again from its cached execution; a chapter whose code changed, or whose imports from
 the library did, is executed again (see sphinxext/notebook.py).
@@ -18,6 +19,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from configparser import ConfigParser
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +118,7 @@ def build(*, strict: bool) -> int:
 
     settings = ConfigParser(delimiters=["="])
     settings.read(ROOT / "settings.ini", encoding="utf-8")
-    address = settings["DEFAULT"]["git_url"]
+    address = settings["DEFAULT"].get("git_url", "")
     config, _ = get_final_config(
         user_yaml=ROOT / "_config.yml",
         sourcedir=NOTEBOOKS,
@@ -125,7 +127,9 @@ def build(*, strict: bool) -> int:
             "bibtex_bibfiles": [os.path.relpath(ROOT / "references.bib", NOTEBOOKS)],
             "nb_execution_cache_path": str(BUILD / "execution"),
             "html_static_path": [str(ROOT / "sphinxext" / "assets")],
-            "html_theme_options": {"repository_url": address, "use_repository_button": True},
+            "html_theme_options": buttons(address),
+            "site_address": os.environ.get("SITE_ADDRESS", ""),
+            "site_description": settings["DEFAULT"]["description"],
             "latex_individualpages": False,
             "nitpicky": strict,
             "version": settings["DEFAULT"]["version"],
@@ -144,6 +148,58 @@ def build(*, strict: bool) -> int:
         katex.KaTeXServer.start_server_process = classmethod(_start_katex)
         app.build()
     return app.statuscode
+
+
+def buttons(address: str) -> dict[str, Any]:
+    """What leads from a page to the repository, and to its notebook on Binder and Colab: links, which ask nobody before they
+    are followed, and only where `git_url` in settings.ini has an address. The branch is that which publish.yml makes."""
+    if not address:
+        return {}
+    options: dict[str, Any] = {"repository_url": address, "use_repository_button": True}
+    if address.startswith("https://github.com/"):
+        options |= {
+            "repository_branch": "launch",
+            "path_to_docs": NOTEBOOKS.name,
+            "launch_buttons": {
+                "notebook_interface": "jupyterlab",
+                "binderhub_url": "https://mybinder.org",
+                "colab_url": "https://colab.research.google.com",
+            },
+        }
+    return options
+
+
+def take_along(form: str) -> Path:
+    """Make the PDF, the EPUB or the ZIP from the built site; see formats.py."""
+    import formats
+    import yaml
+
+    settings = ConfigParser(delimiters=["="])
+    settings.read(ROOT / "settings.ini", encoding="utf-8")
+    said = settings["DEFAULT"]
+    about = {key: said[key] for key in ("title", "description", "author", "version")}
+    commit = ["git", "log", "-1", "--format=%ct"]
+    day = (
+        os.environ.get("SOURCE_DATE_EPOCH")
+        or subprocess.run(commit, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    )
+    moment = datetime.fromtimestamp(int(day or 0), UTC)
+    about |= {"address": said.get("git_url", ""), "date": moment.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    site, path = BUILD / "html", BUILD / f"{said['lib_name'].replace('_', '-')}.{form}"
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    if form == "zip":
+        formats.make_zip(site, path)
+    elif form == "epub":
+        formats.make_epub(site, toc, path, about)
+    else:
+        from ensure_chromium import find
+
+        chromium = find()
+        if chromium is None:
+            sys.exit("the PDF needs Chromium: python scripts/ensure_chromium.py installs one")
+        for cut in formats.make_pdf(site, toc, path, about, chromium):
+            print("cut off at the right edge:", cut, file=sys.stderr)
+    return path
 
 
 def _start_katex(cls: Any, folder: Path, timeout: float) -> tuple[subprocess.Popen, socket.socket]:
@@ -174,6 +230,9 @@ def main() -> int:
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
     parser.add_argument("--export-only", action="store_true", help="only export the library")
     parser.add_argument("--jobs", type=int, default=2, help="chapters executed at a time (2)")
+    parser.add_argument(
+        "--format", choices=["pdf", "epub", "zip"], help="also one file to take along"
+    )
     options = parser.parse_args()
     # The kernels and the theme's mathematics: one thread for each of the parallel pages, and the node that pip installed.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -196,6 +255,9 @@ def main() -> int:
         return 1
     status = build(strict=options.strict)
     print(f"\nThe book: {BUILD / 'html' / 'index.html'}")
+    if options.format and status == 0:
+        path = take_along(options.format)
+        print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     return status
 
 

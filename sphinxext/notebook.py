@@ -131,7 +131,10 @@ def _note_dependencies(app: Sphinx, doctree: nodes.document) -> None:
             app.env.note_dependency(str(file))
 
 
-GLUE = re.compile(r"^glue\((?:[^()]|\([^()]*\))*\)[ ;]*\n?", re.M)
+INSIDE = r"[^()]*"
+for _ in range(6):  # parentheses in parentheses
+    INSIDE = rf"(?:[^()]|\({INSIDE}\))*"
+GLUE = re.compile(rf"^glue\({INSIDE}\)[ ;]*\n?", re.M)
 
 
 def _hide_bookkeeping(app: Sphinx, doctree: nodes.document) -> None:

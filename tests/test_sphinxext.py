@@ -51,6 +51,11 @@ def test_a_cell_of_directives_alone_vanishes():
     assert "tags" not in first.metadata
 
 
+def test_lines_that_hand_a_number_to_the_prose_are_hidden():
+    code = 'x = 1\nglue("a", float(100 * np.mean(np.array(f(x)))), display=False)\nglue(\n    "b",\n    2,\n)\ny = 2'
+    assert notebook.GLUE.sub("", code) == "x = 1\ny = 2"
+
+
 def test_a_figure_gets_its_caption_name_and_words():
     (cell,) = as_read("#| label: fig-a\n#| fig-cap: See: the $x$.\n#| fig-alt: A line.\nplot()")
     assert cell.metadata["mystnb"] == {
