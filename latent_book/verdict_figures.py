@@ -85,8 +85,11 @@ class ClutterFigure(LiveFigure):
         """The chosen digit over the chosen photograph, (D,), as eq-critique-cover has it."""
         D = self.side**2
         m = np.frombuffer(self.digits, "u1").reshape(-1, D)[self.i] / 255
-        b = np.frombuffer(self.photos, "u1").reshape(-1, D)[self.j] / 255
-        return m + (1 - m) * self.levels[self.k] * b
+        return m + (1 - m) * self.levels[self.k] * self.photograph()
+
+    def photograph(self) -> np.ndarray:
+        """The chosen photograph, (D,)."""
+        return np.frombuffer(self.photos, "u1").reshape(-1, self.side**2)[self.j] / 255
 
     def trip(self, a: int) -> np.ndarray:
         """The chosen picture's round trip by model `a`, (D,)."""
@@ -106,6 +109,8 @@ class ClutterFigure(LiveFigure):
         grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
         axs[0, 0].imshow(self.picture().reshape(shape), **grey)
         axs[0, 0].set_title(f"clutter {self.levels[self.k]:.2f}")
+        axs[1, 0].imshow(self.photograph().reshape(shape), **grey)
+        axs[1, 0].set_title("photograph", fontsize=8)
         for a, name in enumerate(self.names):
             axs[0, a + 1].imshow(self.trip(a).reshape(shape), **grey)
             axs[0, a + 1].set_title(name)

@@ -14,7 +14,7 @@ function render({ model, el }) {
   const [digits, photos, trips, maps] = ["digits", "photos", "trips", "maps"].map((name) => kit.bytes(model.get(name)));
   const I = digits.length / D, J = photos.length / D, size = { width: side, height: side, scale: 5 };
   const whole = fig.column(), picture = fig.pixels({ ...size, title: "picture", label: "the cluttered digit", into: whole });
-  const ink = fig.pixels({ ...size, title: "its digit", label: "the digit alone", into: whole });
+  const behind = fig.pixels({ ...size, title: "photograph", label: "the photograph alone", into: whole });
   const pairs = names.map((name) => {
     const column = fig.column();
     return { trip: fig.pixels({ ...size, title: name, label: `round trip by ${name}`, into: column }), map: fig.pixels({ ...size, title: "unexplained", label: `unexplained by ${name}`, into: column }) };
@@ -39,9 +39,9 @@ function render({ model, el }) {
 
   fig.draw(() => {
     const [k, i, j, labels] = ["k", "i", "j", "labels"].map((key) => model.get(key));
-    const m = greys(digits, i * D, D), x = layOver(m, greys(photos, j * D, D), levels[k]);
-    picture.paint(x);
-    ink.paint(m);
+    const b = greys(photos, j * D, D);
+    picture.paint(layOver(greys(digits, i * D, D), b, levels[k]));
+    behind.paint(b);
     pairs.forEach(({ trip, map }, a) => {
       const back = greys(trips, (((k * names.length + a) * I + i) * J + j) * D, D);
       trip.paint(back);

@@ -22,14 +22,14 @@ function render({ model, el }) {
   const fig = kit.figure(model, el), lam = kit.floats(model.get("lam")), L = lam.length, mean = kit.floats(model.get("mean"));
   const W = kit.floats(model.get("W")), images = kit.bytes(model.get("images")), D = mean.length, side = Math.round(Math.sqrt(D));
   const low = Math.floor(Math.log10(lam[L - 1])), high = Math.ceil(Math.log10(lam[0]));
-  const plot = fig.plot({ width: 360, height: 200, x: [0.5, L + 0.5], y: [low, high], ylabel: "log\u2081\u2080 variance", label: "eigenvalues and the variance of the noise" });
+  const plot = fig.plot({ width: 360, height: 200, left: 56, x: [0.5, L + 0.5], y: [low, high], ylabel: "log\u2081\u2080 variance", label: "eigenvalues and the variance of the noise" });
   const bars = Array.from(lam, (v, l) => plot.bar("data", l + 0.6, l + 1.4, { from: low }));
   const line = plot.line("recon", { thickness: 2.5 }), name = plot.text("recon", { anchor: "end", size: 12 });
-  const prices = fig.plot({ width: 360, height: 130, x: [0.5, L + 0.5], y: [0, 0.5 * Math.log(lam[0] / 10 ** low)], xlabel: "dimension", ylabel: "nats", label: "what each dimension says" });
+  const prices = fig.plot({ width: 360, height: 130, left: 56, x: [0.5, L + 0.5], y: [0, 0.5 * Math.log(lam[0] / 10 ** low)], xlabel: "dimension", ylabel: "nats", label: "what each dimension says" });
   const said = Array.from(lam, (_, l) => prices.bar("kl", l + 0.6, l + 1.4, { from: 0 }));
-  const column = fig.column(), pixels = { width: side, height: side, scale: 4, into: column };
+  const pixels = { width: side, height: side, scale: 4 };
   const digit = fig.pixels({ ...pixels, title: "digit", label: "a digit" }), trip = fig.pixels({ ...pixels, title: "round trip", label: "its round trip" });
-  const out = fig.readout("elbo", column);
+  const out = fig.readout("elbo");
   fig.slider({ key: "log_sigma2", label: "log\u2081\u2080 of the noise variance", min: low, max: high, step: 0.02 });
   fig.slider({ key: "digit", label: "digit", min: 0, max: images.length / D - 1, step: 1 });
 
