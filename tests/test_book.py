@@ -26,6 +26,7 @@ CLAIMS = {  # what each chapter settles, by the number of the slide
     "collapse": ["S11.2"],
     "gan": ["S11.3"],
     "critique": ["S12.1", "S12.2", "S12.3"],
+    "onwards": [],  # beyond the slides
 }
 each_notebook = pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
@@ -150,12 +151,13 @@ MODELS = {
     "collapse",
     "gan",
     "critique",
+    "onwards",
 }
 LAYERS = [
     {"data", "plots", "training"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
     {"manifold", "denoising", "expfam", "vae", "variational", "gan"},
-    {"em", "collapse", "critique"},
+    {"em", "collapse", "critique", "onwards"},
     {"widgets"},
     {"manifold_figures", "mixture_figures", "generative_figures", "verdict_figures"},
 ]  # a module imports from layers below its own
