@@ -1,10 +1,11 @@
 """All benchmarks, one after the other, into benchmarks/results.json, from which the book's page on speed is made.
 
-    python benchmarks/everything.py        or `make bench`, which installs the peers first
+    python benchmarks/everything.py [pca.py em.py ...]        or `make bench`, which installs the peers first
 
 Takes about half an hour. Let the machine rest from other work: the ratios are interleaved, but a busy machine widens their ranges.
 """
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -33,29 +34,53 @@ def processor() -> str:
     return models[0] if models else platform.machine()
 
 
-def main() -> None:
+def rows_of(run: str) -> list[dict]:
+    """What one script notes."""
+    script, *options = run.split()
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "rows.jsonl"
-        for run in RUNS:
-            print(f"\n== {run}", flush=True)
-            script, *options = run.split()
-            subprocess.run(
-                [sys.executable, str(HERE / script), *options],
-                check=True,
-                env={**os.environ, "RECORD": str(record)},
-            )
-        rows = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
-    found = {
-        "machine": {
-            "processor": processor(), "cores": os.cpu_count(), "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in NAMES},
-        },
-        "compared": [row for row in rows if "ratio" in row],
-        "growth": [row for row in rows if "exponent" in row],
-    }  # fmt: skip
+        subprocess.run(
+            [sys.executable, str(HERE / script), *options],
+            check=True,
+            env={**os.environ, "RECORD": str(record)},
+        )
+        return [
+            {"run": run, **json.loads(line)}
+            for line in record.read_text(encoding="utf-8").splitlines()
+        ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "run", nargs="*", help=f"only these, the rest stays as it was found: {'; '.join(RUNS)}"
+    )
+    chosen = parser.parse_args().run or RUNS
+    if unknown := set(chosen) - set(RUNS):
+        parser.error(f"{', '.join(unknown)}: choose among {'; '.join(RUNS)}")
     target = HERE / "results.json"
-    target.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(f"\n{len(found['compared'])} comparisons in {target.name}")
+    kept = (
+        json.loads(target.read_text(encoding="utf-8"))
+        if target.exists()
+        else {"compared": [], "growth": []}
+    )
+    rows = {
+        run: [row for row in kept["compared"] + kept["growth"] if row["run"] == run] for run in RUNS
+    }
+    machine = {
+        "processor": processor(), "cores": os.cpu_count(), "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in NAMES},
+    }  # fmt: skip
+    for run in chosen:
+        print(f"\n== {run}", flush=True)
+        rows[run] = rows_of(run)
+        found = [row for run in RUNS for row in rows[run]]
+        results = {
+            "machine": machine,
+            "compared": [row for row in found if "ratio" in row],
+            "growth": [row for row in found if "exponent" in row],
+        }
+        target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
