@@ -8,9 +8,9 @@ __all__ = ['Denoiser', 'noise_levels', 'step_back', 'Terms', 'chain_bound', 'Noi
 
 # %% ../nbs/onwards.ipynb #imports
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -282,6 +282,8 @@ class Coupling(nn.Module):
     hidden : widths of the layers of the network that reads them.
     """
 
+    stays: Tensor
+
     def __init__(self, stays: Tensor, hidden: Sequence[int]) -> None:
         super().__init__()
         D = len(stays)
@@ -326,7 +328,7 @@ class FlowNetwork(nn.Module):
 
     def inverse(self, z: Float[Tensor, "B D"]) -> Tensor:
         """x = f(z)."""
-        for coupling in reversed(self.couplings):
+        for coupling in cast(Iterator[Coupling], reversed(self.couplings)):
             z = coupling.inverse(z)
         return z
 

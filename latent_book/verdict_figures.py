@@ -140,7 +140,7 @@ class ReverseFigure(LiveFigure):
     """
 
     _esm = script("network.js", "reverse.js")
-    layers = T.List().tag(sync=True)
+    layers: T.List = T.List().tag(sync=True)
     weights = T.Bytes().tag(sync=True)
     waves = T.Int().tag(sync=True)
     first = T.Float().tag(sync=True)
@@ -148,7 +148,7 @@ class ReverseFigure(LiveFigure):
     start = T.Bytes().tag(sync=True)
     noise = T.Bytes().tag(sync=True)
     data = T.Bytes().tag(sync=True)
-    heaps = T.List().tag(sync=True)
+    heaps: T.List = T.List().tag(sync=True)
     chains = T.List(T.Int()).tag(sync=True)
     fine = T.Int(32).tag(sync=True)  # positions of the slider
     reach = T.Float(3.0).tag(sync=True)
