@@ -182,6 +182,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     network_ : the `AutoencoderNetwork`.
     history_ : what `training.train` saw: the loss of each epoch and of each step.
     n_components_, n_features_in_, feature_names_in_ : what was fitted.
+
+    Examples
+    --------
+    >>> from latent_book.data import mnist
+    >>> X = mnist("test").X
+    >>> model = Autoencoder(8, epochs=1, random_state=0).fit(X)
+    >>> model.encode(X).shape
+    (1000, 8)
     """
 
     network_: Any

@@ -206,6 +206,14 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
     network_ : a `torch.nn.Sequential`: linear, ReLU, linear.
     history_ : what `train` saw; the cost eq-denoising-loss for each epoch.
     sigma_ : the noise that it was trained with.
+
+    Examples
+    --------
+    >>> from latent_book.data import mnist
+    >>> X = mnist("test").X
+    >>> model = DenoisingAutoencoder(epochs=1, random_state=0).fit(X)
+    >>> model.decode(model.encode(X)).shape
+    (1000, 784)
     """
 
     def __init__(

@@ -769,6 +769,17 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
     ------
     CollapsedError
         A `ValueError`: a component has collapsed onto a point or into a plane.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(-3, 1, (400, 2)), rng.normal(3, 1, (200, 2))])
+    >>> model = GaussianMixture(2, random_state=0).fit(X)
+    >>> print(np.sort(model.weights_).round(2))
+    [0.33 0.67]
+    >>> model.encode(X).shape  # the responsibilities
+    (600, 2)
     """
 
     @property
@@ -836,6 +847,14 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
     ----------
     weights_, means_ : the mixture, (K) and (K, D).
     converged_, n_iter_, lower_bound_, lower_bounds_, history_ : as in `GaussianMixture`.
+
+    Examples
+    --------
+    >>> from latent_book.data import mnist
+    >>> X = (mnist("test").X > 0.5).astype(float)
+    >>> model = BernoulliMixture(10, random_state=0).fit(X)
+    >>> model.means_.shape  # ten pictures, mostly of digits
+    (10, 784)
     """
 
     _parameter_constraints: ClassVar[dict] = {

@@ -362,6 +362,15 @@ class GAN(BaseEstimator):
     network_ : the `GANNetwork`, with `generator` and `discriminator`.
     history_ : the `GANHistory`.
     n_components_, n_features_in_ : what was fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latent_book.data import mnist
+    >>> X = mnist("test").X
+    >>> model = GAN(8, epochs=1, random_state=0).fit(X)
+    >>> model.sample(3, np.random.default_rng(0)).shape
+    (3, 784)
     """
 
     def __init__(

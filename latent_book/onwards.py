@@ -208,6 +208,16 @@ class Diffusion(_Density):
     network_ : the `NoiseNetwork`.
     history_ : what `train` saw: the price of the way for T to infinity, eq-onwards-continuous, in nats per example.
     mean_, scale_ : taken off the rows, and one number that they are divided by.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latent_book.data import mnist
+    >>> from latent_book.pca import PCA
+    >>> X = PCA(n_components=8).fit_transform(mnist("test").X)
+    >>> model = Diffusion(epochs=1, random_state=0).fit(X)
+    >>> model.sample(3, np.random.default_rng(0)).shape
+    (3, 8)
     """
 
     def __init__(
@@ -357,6 +367,15 @@ class Flow(_Density):
     network_ : the `FlowNetwork`.
     history_ : what `train` saw: minus log p of the standardised rows, in nats per example.
     mean_, scale_ : taken off the rows, and one number that they are divided by.
+
+    Examples
+    --------
+    >>> from latent_book.data import mnist
+    >>> from latent_book.pca import PCA
+    >>> X = PCA(n_components=8).fit_transform(mnist("test").X)
+    >>> model = Flow(epochs=1, random_state=0).fit(X)
+    >>> model.log_prob(X).shape  # exact, in nats
+    (1000,)
     """
 
     def __init__(

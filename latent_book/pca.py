@@ -801,6 +801,15 @@ class PCA(_LinearCode):
     Differs from scikit-learn where it errs or is silent: sparse X is a TypeError (use `.toarray()`, or `TruncatedSVD`);
     X whose columns are all constant is a ValueError; with `whiten=True`, `get_covariance` and the scores are those of the data.
     At 1e-9 of the largest, an eigenvalue has half its digits left (float32: at 1e-4), unless `svd_solver="full"`.
+
+    Examples
+    --------
+    >>> from latent_book.data import mnist
+    >>> X = mnist("test").X
+    >>> model = PCA(n_components=40).fit(X)
+    >>> Z = model.encode(X)
+    >>> Z.shape, model.decode(Z).shape
+    ((1000, 40), (1000, 784))
     """
 
     moments_: Moments  # only after partial_fit, as is what it was asked for: n_components, svd_solver, dtype
@@ -994,6 +1003,17 @@ class ProbabilisticPCA(_LinearCode):
     mu_, W_, sigma2_ : the parameters, shapes (D,), (D, L) and a number.
     history_ : the bound in nats per row after each half step ("em"), or the final log-likelihood per row alone.
     n_components_, n_features_in_, feature_names_in_ : what was fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latent_book.data import mnist
+    >>> X, X_new = mnist("train").X, mnist("test").X
+    >>> model = ProbabilisticPCA(n_components=40).fit(X)
+    >>> model.log_prob(X_new).shape  # nats, one for each image
+    (1000,)
+    >>> model.sample(3, np.random.default_rng(0)).shape
+    (3, 784)
     """
 
     def __init__(

@@ -231,6 +231,16 @@ class VAE(Autoencoder):
     network_ : the `VAENetwork`.
     history_ : what `training.train` saw: the loss of each epoch and of each step, in nats per example.
     n_components_, n_features_in_, feature_names_in_ : what was fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latent_book.data import mnist
+    >>> X = mnist("test").X
+    >>> model = VAE(8, epochs=1, random_state=0).fit(X)
+    >>> mu, log_var = model.encode(X)
+    >>> mu.shape, model.sample(3, np.random.default_rng(0)).shape
+    ((1000, 8), (3, 784))
     """
 
     output = (

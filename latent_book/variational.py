@@ -387,6 +387,15 @@ class HelmholtzMachine(Autoencoder):
     network_ : the `BeliefNetwork`.
     history_ : what `training.train` saw; its loss is an estimate of minus the bound, in nats an image.
     n_components_, n_features_in_, feature_names_in_ : what was fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latent_book.data import mnist
+    >>> X = (mnist("test").X > 0.5).astype(float)
+    >>> model = HelmholtzMachine(8, epochs=1, random_state=0).fit(X)
+    >>> model.sample(3, np.random.default_rng(0)).shape
+    (3, 784)
     """
 
     output = "linear"  # of the round trip that is inherited; the bits are looked at here
@@ -518,6 +527,14 @@ class NVIL(HelmholtzMachine):
     baseline : any module that gives one number for an image; None is one linear layer. `fit` trains a copy.
     n_components, hidden, encoder, decoder, epochs, batch_size, lr, random_state, device, verbose :
         as in `HelmholtzMachine`, with the same attributes after `fit`.
+
+    Examples
+    --------
+    >>> from latent_book.data import mnist
+    >>> X = (mnist("test").X > 0.5).astype(float)
+    >>> model = NVIL(8, epochs=1, random_state=0).fit(X)
+    >>> model.log_prob(X[:5]).shape  # estimates from below, in nats
+    (5,)
     """
 
     def __init__(

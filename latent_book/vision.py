@@ -280,6 +280,15 @@ class Analyser:
     ----------
     steps : training steps, each on `batch` pairs.
     random_state : seed of the initial weights and of the order of the pairs.
+
+    Examples
+    --------
+    >>> import torch
+    >>> Z = sample_causes(200, torch.Generator().manual_seed(0))
+    >>> X = render(Z)
+    >>> g = Analyser(steps=20).fit(X, Z)
+    >>> g.encode(X).shape == Z.shape
+    True
     """
 
     def __init__(
