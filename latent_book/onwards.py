@@ -275,7 +275,7 @@ class Diffusion(_Density):
         """n rows from the model, (n, D): standard normal noise, decoded."""
         return self.decode(self._noise(n, rng), rng)
 
-    def bound(self, X, rng):
+    def elbo(self, X, rng):
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too low, never log p itself; eq-onwards-bound."""
         recon, steps, prior = chain_bound(
             self._standard(X), self.denoise, noise_levels(self.T), rng

@@ -310,7 +310,7 @@ def test_log_densities_know_the_units(points, scale):
     np.testing.assert_allclose(one - other, 2 * np.log(scale), atol=1e-3)
     chains = [o.Diffusion(hidden=(8,), T=9, epochs=2).fit(points * c) for c in (1.0, scale)]
     one, other = (
-        m.bound(points[:20] * c, np.random.default_rng(0)) for m, c in zip(chains, (1.0, scale), strict=True)
+        m.elbo(points[:20] * c, np.random.default_rng(0)) for m, c in zip(chains, (1.0, scale), strict=True)
     )  # fmt: skip
     np.testing.assert_allclose(one - other, 2 * np.log(scale), atol=2e-2)
 
