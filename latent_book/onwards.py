@@ -195,12 +195,12 @@ class _Density(BaseEstimator):
 class Diffusion(_Density):
     """A denoising diffusion model: a chain of causes with a fixed encoder, and a network that takes the noise off.
 
-    It has no `log_prob`: what it can compute is a bound, `bound`.
+    It has no `log_prob`: what it can compute is a bound, `elbo`.
 
     Parameters
     ----------
     hidden : widths of the network's hidden layers.
-    T : noise levels of the chain, for `bound`, `decode` and `sample`; training does not depend on it.
+    T : noise levels of the chain, for `elbo`, `decode` and `sample`; training does not depend on it.
     epochs, batch_size, lr, random_state, device : as for `training.train`.
 
     Attributes
