@@ -132,6 +132,12 @@ def test_a_slider_moves_the_kernel_and_the_kernel_draws(lab: str, browser: Brows
         lambda r: None if r.url.startswith((own, "data:", "blob:")) else foreign.append(r.url),
     )
     page = context.new_page()
+    question = page.locator(
+        "dialog.jp-Dialog"
+    )  # on a busy machine: a kernel that is slow, a file on disk
+    page.add_locator_handler(
+        question, lambda: question.locator(".jp-mod-accept").last.click(timeout=5_000)
+    )
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(lab)
