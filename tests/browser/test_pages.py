@@ -1,7 +1,9 @@
 """Every page that was built: nothing goes wrong on it, nobody else is asked, and everybody can read it."""
 
+import gzip
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import axe_playwright_python
 import pytest
@@ -26,6 +28,18 @@ def test_nothing_goes_wrong_and_nobody_else_is_asked(name, either):
         failures = page.evaluate("globalThis.LatentBook?.failures ?? []")
     assert not failures
     assert not visit.faults
+
+
+def test_a_page_is_light_before_its_live_figures_are_reached(name, served):
+    """What a server that packs its files sends for the top of a page, without the data of a live figure that stands there."""
+    with served() as visit:
+        sent: set[str] = set()
+        visit.page.on("response", lambda answer: sent.add(urlsplit(answer.url).path.lstrip("/")))
+        visit.go(name).wait_for_load_state("networkidle")
+    files = [SITE / path for path in sent if not path.startswith("_static/live/")]
+    weights = {str(f): min(f.stat().st_size, len(gzip.compress(f.read_bytes()))) for f in files}
+    assert len(weights) > 5
+    assert sum(weights.values()) < 1_000_000, sorted(weights.items(), key=lambda w: -w[1])[:5]
 
 
 def test_only_the_pages_own_scripts_may_run(name):
