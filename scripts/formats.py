@@ -12,6 +12,7 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -433,6 +434,10 @@ def formula(math: Element) -> Element:
     math.set("alttext", next(math.iter("annotation")).text or "")
     math[:] = [n for n in math[0] if n.tag != "annotation"]
     math.tail = None
+    for row in math.iter():
+        for node, after in pairwise(row):
+            if node.text == "\N{FUNCTION APPLICATION}" and after.text != "(":
+                node.set("rspace", "0.1667em")  # log p, and not logp
     for node in math.iter():
         style = node.get("mathvariant", "normal")
         if (

@@ -223,3 +223,14 @@ def test_a_zip_is_the_site_and_the_same_each_time(site, tmp_path):
         files = {f"book/{p.relative_to(site).as_posix()}" for p in site.rglob("*") if p.is_file()}
         assert set(archive.namelist()) == files - {"book/.buildinfo"}
         assert archive.namelist() == sorted(archive.namelist())
+
+
+def test_a_function_keeps_its_distance_from_a_letter_and_not_from_a_parenthesis():
+    apply = "<mo>\N{FUNCTION APPLICATION}</mo>"
+    row = f"<mrow><mi>log</mi>{apply}<mi>p</mi><mi>log</mi>{apply}<mo>(</mo></mrow>"
+    math = formats.formula(
+        formats.fromstring(f"<math><semantics>{row}<annotation>x</annotation></semantics></math>")
+    )
+    first, second = (n for n in math.iter("mo") if n.text == "\N{FUNCTION APPLICATION}")
+    assert first.get("rspace") == "0.1667em"
+    assert second.get("rspace") is None
