@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = "appendix/library"  # the page with the directive
 HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.M)
 ENTRY = re.compile(r"^(\w[\w, ()]*?) : (.*)$")
 
@@ -133,7 +134,7 @@ class LibraryReference(SphinxDirective):
         sections: list[nodes.Node] = []
         for path in modules():
             self.env.note_dependency(str(path))
-            section = nodes.section(ids=[f"module-{path.stem.replace('_', '-')}"])
+            section = nodes.section(ids=[_anchor(path.stem)])
             name = f"latent_book.{path.stem}"
             section += nodes.title("", "", nodes.literal("", path.stem))
             home = ROOT / "nbs" / f"{path.stem}.ipynb"
@@ -166,6 +167,27 @@ class LibraryReference(SphinxDirective):
         return list(box.children)
 
 
+def point_here(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """At the end of a chapter that makes a module, above its references: where the module's names are listed."""
+    stem = docname.rpartition("/")[2]
+    if stem not in {path.stem for path in modules()}:
+        return
+    address = f"{app.builder.get_relative_uri(docname, PAGE)}#{_anchor(stem)}"
+    link = nodes.reference("", "", nodes.literal("", f"latent_book.{stem}"), refuri=address)
+    told = nodes.paragraph("", "", nodes.Text("All names of this chapter, for looking up: "), link)
+    chapter = next(doctree.findall(nodes.section))
+    last = [part for part in chapter if isinstance(part, nodes.section)][-1:]
+    if last and last[0].next_node(nodes.title).astext() == "References":
+        chapter.insert(chapter.index(last[0]), told)
+    else:
+        (last[0] if last else chapter).append(told)
+
+
+def _anchor(stem: str) -> str:
+    return f"module-{stem.replace('_', '-')}"
+
+
 def setup(app: Sphinx) -> None:
     """Register with Sphinx."""
     app.add_directive("library-reference", LibraryReference)
+    app.connect("doctree-resolved", point_here)
