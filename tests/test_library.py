@@ -4,11 +4,13 @@ import ast
 import doctest
 import importlib
 import inspect
+from pathlib import Path
 
 import pytest
 
 from sphinxext import reference
 
+HERE = Path(__file__).parent
 EXAMPLES = [
     (path.stem, node.name)
     for path in reference.modules()
@@ -22,6 +24,27 @@ MODELS = [  # what has a `fit` is what a user begins with
     if isinstance(node, ast.ClassDef)
     and "fit" in {method.name for method in reference.public(node.body)}
 ]
+
+
+def test_no_public_name_comes_or_goes_unsaid():
+    """tests/public_names.txt lists them; `+ name` and `- name` below the list are those that changed since a release."""
+    listed: set[str] = set()
+    changed: set[str] = set()
+    for line in (HERE / "public_names.txt").read_text(encoding="utf-8").splitlines():
+        mark, _, name = line.rpartition(" ")
+        changed |= {name} if mark else set()
+        (listed.remove if mark == "-" else listed.add)(name)
+    now = set()
+    for path in reference.modules():
+        for node in reference.public(ast.parse(path.read_text(encoding="utf-8")).body):
+            now.add(f"{path.stem}.{node.name}")
+            if isinstance(node, ast.ClassDef):
+                now |= {f"{path.stem}.{node.name}.{method.name}" for method in reference.public(node.body)}  # fmt: skip
+    assert len(now) > 200
+    assert now - listed == set(), "new: add `+ name` to tests/public_names.txt, and say so in CHANGELOG.md"  # fmt: skip
+    assert listed - now == set(), "gone: add `- name` to tests/public_names.txt, and say so in CHANGELOG.md"  # fmt: skip
+    newest = (HERE.parent / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1]
+    assert [name for name in sorted(changed) if name.split(".", 1)[1] not in newest] == []
 
 
 def test_each_model_has_an_example():
