@@ -2,7 +2,8 @@
 
     python scripts/new_chapter.py flows --after gan
 
-It writes nbs/flows.ipynb and tests/test_flows.py, and puts the chapter into _toc.yml and the lists of tests/test_book.py.
+It writes nbs/flows.ipynb and tests/test_flows.py, and puts the chapter into _toc.yml, the lists of tests/test_book.py,
+and what it exports into tests/public_names.txt.
 """
 
 import argparse
@@ -38,7 +39,9 @@ def begin(name: str, after: str, root: Path = ROOT) -> list[Path]:
         test: (folder / "test_chapter.txt").read_text(encoding="utf-8"),
     }
     changed = {path: text.replace("yourchapter", name) for path, text in changed.items()}
-    changed |= {toc: order, rules: lists}
+    names = root / "tests" / "public_names.txt"
+    listed = names.read_text(encoding="utf-8") + f"{name}.mean_error\n"  # what the notebook exports
+    changed |= {toc: order, rules: lists, names: listed}
     for path, text in changed.items():
         path.write_text(text, encoding="utf-8")
     return list(changed)

@@ -29,7 +29,7 @@ def copy(tmp_path):
 
 
 def test_it_exports_runs_and_keeps_the_rules(copy):
-    assert len(begin("mine", "gan", copy)) == 4
+    assert len(begin("mine", "gan", copy)) == 5
     surroundings = os.environ | {"PYTHONPATH": str(copy)}
     rules = "mine or contents or one_direction or tested or labelled"
     for command in (
@@ -38,6 +38,7 @@ def test_it_exports_runs_and_keeps_the_rules(copy):
         ["ruff", "check", "nbs/mine.ipynb", "tests/test_mine.py"],
         ["ruff", "format", "--check", "nbs/mine.ipynb", "tests/test_mine.py"],
         ["pytest", "-p", "no:cacheprovider", "tests/test_mine.py"],
+        ["pytest", "-p", "no:cacheprovider", "tests/test_library.py", "-k", "unsaid or says_what"],
         ["pytest", "-p", "no:cacheprovider", "tests/test_book.py", "tests/test_equations.py", "-k", rules],
     ):  # fmt: skip
         done = subprocess.run(
