@@ -302,13 +302,17 @@ def _compiled_normalise() -> Callable[[np.ndarray, np.ndarray], None]:
             for j in range(n):
                 g[j] *= total[j]
 
-    compile_ = njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-    return compile_(inspect.unwrap(loops))  # shape checks wrap each function where they are on
+    loops = inspect.unwrap(loops)  # shape checks wrap each function where they are on
+    how = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+    try:
+        return njit(cache=True, **how)(loops)
+    except RuntimeError:  # nowhere to keep what was compiled
+        return njit(**how)(loops)
 
 
 def _normaliser(size: int, dtype: Any) -> Callable[[np.ndarray, np.ndarray], None]:
     """How to normalise `size` numbers a pass."""
-    return _compiled_normalise() if size > 2_000_000 and dtype == np.float64 else _normalise
+    return _compiled_normalise() if size > 300_000 and dtype == np.float64 else _normalise
 
 # %% ../nbs/workshop/expfam.ipynb #whitened-pass
 class Whitening(NamedTuple):
