@@ -997,7 +997,7 @@ class _ByEngine:
             raise ValueError(
                 f"codes have {Z.shape[1]} columns; decode wants {len(self.means_)}, one a component"
             )
-        return Z @ self.means_
+        return Z @ np.asarray(self.means_)
 
     def log_prob(self, X):
         """log p(x) of each row, in nats."""

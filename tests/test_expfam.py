@@ -611,6 +611,31 @@ def test_progress_is_shown_where_it_is_wanted(capsys):
     assert capsys.readouterr().err == ""
 
 
+ARRAY_API = """
+import warnings; warnings.simplefilter("ignore")
+import numpy as np, sklearn, torch
+from latent_book.expfam import GaussianMixture
+rng = np.random.default_rng(0)
+X = rng.normal(size=(300, 3)) + 3 * rng.integers(2, size=(300, 1))
+with sklearn.config_context(array_api_dispatch=True):
+    for kind in ("full", "tied", "diag", "spherical"):
+        here, there = (GaussianMixture(2, covariance_type=kind, init_params="random", random_state=0).fit(x) for x in (X, torch.from_numpy(X)))
+        found = there.predict_proba(torch.from_numpy(X))
+        assert isinstance(found, torch.Tensor) and isinstance(there.means_, torch.Tensor)
+        np.testing.assert_allclose(found.numpy(), here.predict_proba(X), atol=1e-9)
+        assert there.decode(np.eye(2)).shape == (2, 3)
+print("fine")
+"""
+
+
+def test_torch_in_and_torch_out_where_scikit_learn_dispatches():
+    """In a process of its own: SciPy reads the setting when it is imported."""
+    found = subprocess.run(
+        [sys.executable, "-c", ARRAY_API], cwd=ROOT, env={**os.environ, "SCIPY_ARRAY_API": "1"}, capture_output=True, text=True
+    )  # fmt: skip
+    assert found.stdout == "fine\n", found.stderr
+
+
 # --- Dask ------------------------------------------------------------------------------------------------------------
 
 
