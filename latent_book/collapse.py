@@ -110,6 +110,28 @@ class ContextNetwork(VAENetwork):
         logits = self.logits(z) + x @ (self.context * self.before)
         return (x * logits - nn.functional.softplus(logits)).sum(dim=-1)
 
+    @torch.no_grad()
+    def draw(self, z: Float[Tensor, "B L"], generator: torch.Generator) -> Float[Tensor, "B D"]:
+        """Images drawn from p(x | z), pixel by pixel in reading order; each of the D steps sees the pixels before it."""
+        logits, context = self.logits(z), self.context * self.before
+        x = torch.zeros_like(logits)
+        for d in range(x.shape[1]):
+            x[:, d] = torch.bernoulli(
+                (logits[:, d] + x @ context[:, d]).sigmoid(), generator=generator
+            )
+        return x
+
+    def decode(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
+        """Raises TypeError: the mean of p(x | z) is a sum over all images here. `draw` draws images instead."""
+        raise TypeError(
+            "a pixel's probability depends on the pixels before it, so the mean of p(x | z) is a sum over all images; "
+            "draw some, draw(z, generator), and take their mean"
+        )
+
+    def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        """Raises TypeError, as `decode` does: there is no round trip by means."""
+        return self.decode(self.encode(x)[0])
+
 # %% ../nbs/collapse.ipynb #monitor
 class KLMonitor:
     """A loss for `training.train` that watches: every so many steps it notes what each dimension says about the same rows.

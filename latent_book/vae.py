@@ -55,7 +55,7 @@ class VAENetwork(nn.Module):
     n_features : width D of the data.
     n_components : width L of the code.
     hidden : widths of the layers between data and code; the decoder has them in reverse. () makes both linear.
-    likelihood : "bernoulli" for pixels that are 0 or 1 (or probabilities), "gaussian" for any real numbers.
+    likelihood : "bernoulli" for pixels that are 0 or 1, "gaussian" for any real numbers.
     sigma2 : variance of the Gaussian's noise, the same in all pixels; None learns it. The Bernoulli has none.
     encoder, decoder : any modules, in place of the chains; `encoder(x)` gives 2L numbers an example, first L of mu
         then L of log sigma^2, `decoder(z)` D numbers: logits for Bernoulli pixels, means for Gaussian ones.
@@ -173,8 +173,8 @@ def neg_elbo(
 
     Parameters
     ----------
-    beta : weight of the KL. With 1 it is eq-vae-elbo; with less the codes are cheaper, with more dearer, and it is no bound
-        on log p(x) that is tight for any q.
+    beta : weight of the KL. With 1 it is eq-vae-elbo. Above 1 codes are dearer and the bound on log p(x) is looser; below 1
+        they are cheaper, and it is no bound.
     free_bits : nats that each dimension may spend without being charged, on average over the batch.
     """
     eps = torch.randn(
@@ -213,7 +213,8 @@ class VAE(Autoencoder):
     ----------
     n_components : width L of the code, at least 1.
     hidden : widths of the layers between data and code; () makes encoder and decoder linear.
-    likelihood : "bernoulli" for images with values in [0, 1], "gaussian" for any real data.
+    likelihood : "bernoulli" for images of zeros and ones (grey ones are refused; `variational.binarise` draws bits from
+        them), "gaussian" for any real data.
     sigma2 : variance of the Gaussian's noise; None learns it.
     beta : weight of the KL term; 1 is the bound.
     warm_up : epochs over which the weight of the KL rises from 0 to beta.
@@ -236,7 +237,7 @@ class VAE(Autoencoder):
     --------
     >>> import numpy as np
     >>> from latent_book.data import mnist
-    >>> X = mnist("test").X
+    >>> X = (mnist("test").X > 0.5).astype(float)
     >>> model = VAE(8, epochs=1, random_state=0).fit(X)
     >>> mu, log_var = model.encode(X)
     >>> mu.shape, model.sample(3, np.random.default_rng(0)).shape
@@ -319,11 +320,16 @@ class VAE(Autoencoder):
 
     def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
         X = super()._rows(X, reset)
-        if self.likelihood == "bernoulli" and not (X.min() >= 0 and X.max() <= 1):
-            cure = "divide by 255, or take" if X.min() >= 0 and 1 < X.max() <= 255 else "take"
+        if self.likelihood == "bernoulli" and (odd := (X != 0) & (X != 1)).any():
+            row = int(odd.any(axis=1).argmax())
+            cure = "draw bits from the grey values, variational.binarise(X, np.random.default_rng(0)), "
+            if X.min() < 0 or X.max() > 255:
+                cure = ""
+            elif X.max() > 1:
+                cure = f"divide by 255, then {cure}"
             raise ValueError(
-                f"X runs from {X.min():.4g} to {X.max():.4g}, but Bernoulli pixels are in [0, 1]: {cure} "
-                "likelihood='gaussian' for data that are no probabilities"
+                f"X has the value {X[row][odd[row]][0]:.4g} in row {row}, but Bernoulli pixels are 0 or 1: "
+                f"{cure}{'or ' if cure else ''}take likelihood='gaussian' for real numbers"
             )
         return X
 
@@ -361,11 +367,16 @@ class VAE(Autoencoder):
         """One estimate of the importance-weighted bound of each row in nats with k draws, shape (N,); eq-vae-iwae."""
         return self._estimate(X, k, rng, lambda log_w, log_lik, kl: iwae_bound(log_w))
 
+    @property
+    def log_prob_kind(self) -> str:
+        """What `log_prob` gives: an "estimate", always. The bound is `elbo`."""
+        return "estimate"
+
     def log_prob(self, X, k=500, *, rng=0):
-        """An ESTIMATE of log p(x) for each row, in nats, shape (N,).
+        """An ESTIMATE of log p(x) for each row, in nats, shape (N,); see `log_prob_kind`.
 
         It is `iwae` with k draws: random, and too low on average, by less the larger k. The exact value is out of reach
-        (up to two codes `log_prob_on_grid` has it). With the Bernoulli likelihood and grey values it is the log of no density.
+        (up to two codes `log_prob_on_grid` has it).
         """
         return self.iwae(X, k, rng=rng)
 

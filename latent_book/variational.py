@@ -478,18 +478,34 @@ class HelmholtzMachine(Autoencoder):
             X, draws, rng, lambda net, x, chance: sampled_elbo(net, x, chance, int(draws)).mean(0)
         )
 
-    def log_prob(self, X, k=500, *, rng=0):
-        """log p(x) of each row in nats, shape (N,): EXACT by enumeration up to 10 causes, else an ESTIMATE with k draws.
+    @property
+    def log_prob_kind(self) -> str:
+        """What `log_prob(X)` gives: "exact" up to 10 causes, whose states are all added up, and "estimate" with more."""
+        return "exact" if int(self.n_components) <= 10 else "estimate"
+
+    def log_prob(self, X, k=None, *, rng=0):
+        """log p(x) of each row in nats, shape (N,): EXACT up to 10 causes, else an ESTIMATE; see `log_prob_kind`.
 
         The estimate is eq-variational-importance: random, and too low on average, by less the larger k.
+
+        Parameters
+        ----------
+        k : None is as above, with 500 draws where it is an estimate. A number asks for the estimate with k draws, also where
+            the exact value is within reach.
+        rng : seed or generator of the draws; the exact value needs none.
         """
-
-        def both(net: BeliefNetwork, x: Tensor, chance: torch.Generator) -> Tensor:
-            if net.n_components <= 10:
-                return log_joint_states(net, x).logsumexp(1)
-            return log_weights(net, x, chance, int(k)).logsumexp(0) - math.log(k)
-
-        return self._in_parts(X, k, rng, both)
+        if k is None and self.log_prob_kind == "exact":
+            states = 2 ** int(self.n_components)
+            return self._in_parts(
+                X, states, rng, lambda net, x, chance: log_joint_states(net, x).logsumexp(1)
+            )
+        k = 500 if k is None else k
+        return self._in_parts(
+            X,
+            k,
+            rng,
+            lambda net, x, chance: log_weights(net, x, chance, k).logsumexp(0) - math.log(k),
+        )
 
     def score(self, X, y=None):
         """The mean of `elbo` over the rows, one draw each: higher is better."""
@@ -533,7 +549,9 @@ class NVIL(HelmholtzMachine):
     >>> from latent_book.data import mnist
     >>> X = (mnist("test").X > 0.5).astype(float)
     >>> model = NVIL(8, epochs=1, random_state=0).fit(X)
-    >>> model.log_prob(X[:5]).shape  # estimates from below, in nats
+    >>> model.log_prob_kind  # eight causes have 256 states, which are added up
+    'exact'
+    >>> model.log_prob(X[:5]).shape  # in nats
     (5,)
     """
 

@@ -139,6 +139,27 @@ def test_the_context_decoder_is_a_distribution_over_all_images():
     assert total.item() == pytest.approx(1.0)
 
 
+def test_images_drawn_from_the_context_decoder_are_as_frequent_as_it_says():
+    torch.manual_seed(1)
+    network = c.ContextNetwork(3, 2, (4,))
+    with torch.no_grad():
+        network.context.normal_(std=2.0)
+        every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
+        z = torch.randn(1, 2)
+        told = network.log_lik(every, z.expand(8, 2)).exp().double().numpy()
+    n, told = 40_000, told / told.sum()
+    x = network.draw(z.expand(n, 2), torch.Generator().manual_seed(0))
+    counts = np.bincount((x @ torch.tensor([4.0, 2.0, 1.0])).long().numpy(), minlength=8)
+    assert stats.chisquare(counts, n * told).pvalue > 1e-3
+
+
+def test_the_context_decoder_has_no_mean_to_show():
+    network = c.ContextNetwork(6, 2, (4,))
+    for ask in (lambda: network.decode(torch.zeros(1, 2)), lambda: network(torch.zeros(1, 6))):
+        with pytest.raises(TypeError, match=r"draw\(z, generator\)"):
+            ask()
+
+
 @pytest.mark.parametrize("sigma2", [0.0, -1.0, math.inf, math.nan])
 def test_a_noise_that_is_none_is_refused(sigma2):
     with pytest.raises(ValueError, match="positive number"):

@@ -17,6 +17,7 @@ from latent_book import vae as v
 from latent_book.generative_figures import BetaFigure, DrawFigure
 from latent_book.training import load, save, seeded
 from latent_book.vae import VAE, VAENetwork
+from latent_book.variational import binarise
 
 
 def toys(N: int = 80, D: int = 12, seed: int = 0) -> np.ndarray:
@@ -87,6 +88,11 @@ def test_a_saved_vae_comes_back(tmp_path):
     [
         ({}, 255 * toys(), "divide by 255"),
         ({}, toys() - 0.5, "likelihood='gaussian'"),
+        (
+            {},
+            0.3 * toys(),
+            r"binarise\(X, np.random.default_rng\(0\)\), or take likelihood='gaussian'",
+        ),
         ({"k": 0}, toys(), "at least 1"),
         ({"k": 5, "beta": 2.0}, toys(), "leave beta=1"),
         ({"likelihood": "poisson"}, toys(), "use 'bernoulli' or 'gaussian'"),
@@ -97,6 +103,104 @@ def test_a_saved_vae_comes_back(tmp_path):
 def test_bad_input_is_told_the_cure(settings, X, cure):
     with pytest.raises(ValueError, match=cure):
         VAE(2, hidden=(8,), epochs=1, **settings).fit(X)
+
+
+def test_grey_pixels_are_refused_everywhere_and_the_cure_works():
+    X = toys()
+    model = VAE(2, hidden=(8,), epochs=1).fit(X)
+    for verb in (model.encode, model.reconstruct, model.elbo, model.log_prob, model.score):
+        with pytest.raises(
+            ValueError, match=r"value 0\.5 in row 3, but Bernoulli pixels are 0 or 1"
+        ):
+            verb(np.where(np.arange(80)[:, None] == 3, 0.5, X))
+    grey = np.random.default_rng(0).random((80, 12)).astype(np.float32)
+    model.fit(binarise(grey, np.random.default_rng(0)))
+    VAE(2, hidden=(8,), epochs=1, likelihood="gaussian").fit(grey).log_prob(grey)
+    assert model.log_prob_kind == "estimate"
+    assert "ESTIMATE" in VAE.log_prob.__doc__
+
+
+@pytest.mark.equation("eq-vae-elbo")
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_log_p_is_the_bound_and_the_divergence_to_the_posterior_by_quadrature(likelihood):
+    network, x = small(likelihood, L=1), torch.from_numpy(toys(5)).double()
+    side = torch.linspace(-60, 60, 24001, dtype=torch.float64)
+    cell = side[1] - side[0]
+    with torch.no_grad():
+        mu, log_var = network.encode(x)
+        q = td.Normal(mu, (0.5 * log_var).exp())
+        log_q = q.log_prob(side)  # (5, 4001)
+        out = network.decoder(side[:, None])[:, None]
+        p = td.Bernoulli(logits=out) if likelihood == "bernoulli" else td.Normal(out, 1.0)
+        joint = p.log_prob(x).sum(-1).T + td.Normal(0.0, 1.0).log_prob(side)
+        log_p = (joint + cell.log()).logsumexp(dim=1)
+        gap = cell * (log_q.exp() * (log_q - (joint - log_p[:, None]))).sum(dim=1)
+        noise = torch.linspace(-9, 9, 6001, dtype=torch.float64)
+        weights = td.Normal(0.0, 1.0).log_prob(noise).exp() * (noise[1] - noise[0])
+        bound = weights @ v.elbo(network, x, noise[:, None, None].expand(-1, 5, 1))
+    assert torch.allclose(bound + gap, log_p, atol=1e-5)
+    assert torch.all(gap > 1e-3)
+
+
+def test_training_on_k_draws_climbs_the_bound_of_k_draws():
+    """Value and slope of `neg_iwae`, on average over its noise, are those of minus L_2 by quadrature."""
+    network, x = small(L=1), torch.from_numpy(toys(1)).double()
+    bias = network.decoder[-1].bias
+    nodes = torch.linspace(-6, 6, 161, dtype=torch.float64)
+    weights = td.Normal(0.0, 1.0).log_prob(nodes).exp() * (nodes[1] - nodes[0])
+    pairs, chance = torch.cartesian_prod(nodes, nodes), weights[:, None] * weights
+    log_w = v.log_weights(network, x.expand(len(pairs), -1), pairs.T[..., None])
+    exact = -chance.flatten() @ v.iwae_bound(log_w)
+    (slope,) = torch.autograd.grad(exact, bias)
+    noise, values, slopes = torch.Generator().manual_seed(0), [], []
+    for _ in range(40):
+        loss = v.neg_iwae(network, x.expand(1000, -1), noise, k=2)
+        values.append(loss.detach())
+        slopes.append(torch.autograd.grad(loss, bias)[0])
+    for found, told in ((torch.stack(values)[:, None], exact[None]), (torch.stack(slopes), slope)):
+        off = (found.mean(dim=0) - told) / (found.std(dim=0) / 40**0.5)
+        assert off.abs().max() < 4.5
+    single = weights @ v.elbo(network, x.expand(161, -1), nodes[:, None])
+    assert -exact > single + 0.01  # two draws are worth more than one
+
+
+def test_the_weight_of_the_kl_rises_over_the_warm_up_and_then_stays(monkeypatch):
+    seen = []
+
+    def noted(network, x, generator, beta, free_bits):
+        seen.append((network.training, beta, free_bits))
+        return network(x).mean()
+
+    monkeypatch.setattr(v, "neg_elbo", noted)
+    VAE(2, hidden=(8,), epochs=4, batch_size=40, warm_up=2, beta=0.8, free_bits=0.1).fit(toys())
+    weights = [beta for _, beta, _ in seen]
+    assert weights == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.8])
+    assert all(training and free == 0.1 for training, _, free in seen)
+    loss, network = v._Loss(0.8, 0.0, 1, 4), small().eval()
+    x, noise = torch.from_numpy(toys(4)).double(), torch.Generator()
+    loss(network, x, noise)  # looking at held-out rows is no step, and has the full weight
+    assert seen[-1][1] == 0.8
+    assert loss.step == 0
+
+
+@pytest.mark.parametrize("free_bits", [0.0, 0.05, 0.3, 2.0])
+def test_free_bits_are_not_charged(free_bits):
+    network, x = small(L=3), torch.from_numpy(toys(30)).double()
+
+    def loss(free: float) -> torch.Tensor:
+        return v.neg_elbo(network, x, torch.Generator().manual_seed(0), 1.5, free)
+
+    price = v.kl_to_prior(*network.encode(x)).mean(dim=0)
+    charged = 1.5 * sum(max(p, free_bits) - p for p in price.tolist())
+    assert (loss(free_bits) - loss(0.0)).item() == pytest.approx(charged)
+    below = price < free_bits
+    (slope,) = torch.autograd.grad(loss(free_bits), network.encoder[-1].bias)
+    (fit,) = torch.autograd.grad(v.neg_elbo(network, x, torch.Generator().manual_seed(0), 0.0), network.encoder[-1].bias)  # fmt: skip
+    free = below.repeat(
+        2
+    )  # mu and log sigma^2 of a dimension within its allowance are moved by the fit alone
+    assert torch.allclose(slope[free], fit[free])
+    assert not torch.isclose(slope[~free], fit[~free]).any()
 
 
 @pytest.mark.equation("eq-vae-grid")
@@ -186,6 +290,12 @@ def test_the_browsers_encoder_says_what_torchs_says():
     assert np.allclose(said["mu"], mu[0], atol=1e-5)
     assert np.allclose(said["sigma"], (0.5 * log_var[0]).exp(), atol=1e-5)
     assert np.allclose(figure.guess(), [said["mu"], said["sigma"]], atol=1e-6)
+    weights = np.frombuffer(figure.decoder_weights, "<f4").astype(float).tolist()
+    (picture,) = maths(str(figure._esm), ("decoded", figure.decoder_layers, weights, said["mu"]))
+    with torch.no_grad():
+        by_torch = network.decode(mu)[0]
+    assert np.allclose(picture, by_torch, atol=1e-5)
+    assert 0 < min(picture) < max(picture) < 1
     (drawn,) = maths(str(figure._esm), ("inked", [0] * 36, 6, [2.5, 5.5]))
     assert np.reshape(drawn, (6, 6))[0, 2] == 1
     assert sum(drawn) < 5

@@ -366,6 +366,26 @@ def test_a_log_prob_by_sampling_nears_the_exact_one():
     assert np.array_equal(wide.log_prob(X[:20], k=9, rng=3), wide.log_prob(X[:20], k=9, rng=3))
 
 
+@pytest.mark.parametrize("Model", [HelmholtzMachine, NVIL])
+def test_log_prob_says_what_it_is_and_heeds_the_number_of_draws(Model):
+    assert [Model(L).log_prob_kind for L in (1, 10, 11)] == ["exact", "exact", "estimate"]
+    X = toys()
+    model = Model(4, epochs=3).fit(X)
+    exact = model.log_prob(X[:20])
+    assert np.array_equal(exact, model.log_prob(X[:20], rng=7))  # nothing is drawn
+    by_hand = v.log_joint_states(model.network_, torch.tensor(X[:20])).logsumexp(1).detach()
+    assert np.allclose(exact, by_hand)
+    few, many = (
+        np.mean([model.log_prob(X[:20], k=k, rng=r) - exact for r in range(40)]) for k in (1, 100)
+    )
+    assert few < many < 0.02  # a number of draws asks for the estimate, and is not ignored
+    assert few < -0.05
+    with pytest.raises(ValueError, match="whole number"):
+        model.log_prob(X[:20], k=0)
+    assert "EXACT" in Model.log_prob.__doc__
+    assert "ESTIMATE" in Model.log_prob.__doc__
+
+
 def test_any_modules_serve():
     class Twice(nn.Module):
         def __init__(self, D: int, L: int) -> None:

@@ -51,6 +51,7 @@ function render({ model, el }) {
 }
 render.maths = {
   posterior: (layers, weights, x) => posterior(network(layers, Float32Array.from(weights)), x),
+  decoded: (layers, weights, z) => Array.from(network(layers, Float32Array.from(weights))(z)),
   inked,
 };
 export default { render };
