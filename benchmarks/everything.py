@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RUNS = [
     "pca.py", "em.py", "em.py --fits", "em.py --pomegranate --rounds 3", "training.py", "vae.py", "gan.py", "growth.py",
-    "defaults.py", "vae.py --budget 60", "vae.py --burda --minutes 2.3 --test 1000",
+    "defaults.py", "vae.py --budget 60", "vae.py --burda --minutes 2 --test 1000",
 ]  # fmt: skip
 # which list of the results a row goes to: by what it has
 KINDS = {

@@ -2,7 +2,7 @@
 
     python benchmarks/vae.py [--rounds 5] [--epochs 10] [--threads 2]   seconds a step, from equal weights, at equal updates
     python benchmarks/vae.py --budget 60 [--rounds 3] [--rows 60000]    held-out bound after equal seconds
-    python benchmarks/vae.py --burda [--epochs 30 | --minutes 2.3] [--rows 60000] [--test 10000]
+    python benchmarks/vae.py --burda [--epochs 30 | --minutes 2] [--rows 60000] [--test 10000]
 
 The network is 784-400-20-400-784 with Bernoulli pixels; its digits are black and white, ink where the grey value is above a half. In the
 first table, on the shipped digits, all start from the same weights and take the same number of updates on batches of 128, and every
