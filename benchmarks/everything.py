@@ -2,7 +2,7 @@
 
     python benchmarks/everything.py [pca.py em.py ...]        or `make bench`, which installs the peers first
 
-Takes about half an hour. Let the machine rest from other work: the ratios are interleaved, but a busy machine widens their ranges.
+Takes about an hour. Let the machine rest from other work: the ratios are interleaved, but a busy machine widens their ranges.
 """
 
 import argparse
@@ -18,7 +18,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RUNS = [
     "pca.py", "em.py", "em.py --fits", "em.py --pomegranate --rounds 3", "training.py", "vae.py", "gan.py", "growth.py",
+    "defaults.py", "vae.py --budget 60", "vae.py --burda --minutes 2 --test 1000",
 ]  # fmt: skip
+# which list of the results a row goes to: by what it has
+KINDS = {
+    "compared": "ratio",
+    "growth": "exponent",
+    "defaults": "fit_seconds",
+    "budget": "budget",
+    "published": "k",
+}
 NAMES = ["numpy", "scipy", "torch", "scikit-learn", "pomegranate", "pythae"]
 
 
@@ -50,6 +59,14 @@ def rows_of(run: str) -> list[dict]:
         ]
 
 
+def with_missing(rows: list[dict], before: list[dict], machine: dict) -> list[dict]:
+    """The rows of a run, and those in 16 bits from before, where this processor has no products for them: with its machine's name."""
+    if any("bfloat16" in row["what"] for row in rows):
+        return rows
+    missing = [row for row in before if "bfloat16" in row["what"]]
+    return rows + [{"processor": machine["processor"] + ", an earlier run", **row} for row in missing]  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -59,13 +76,10 @@ def main() -> None:
     if unknown := set(chosen) - set(RUNS):
         parser.error(f"{', '.join(unknown)}: choose among {'; '.join(RUNS)}")
     target = HERE / "results.json"
-    kept = (
-        json.loads(target.read_text(encoding="utf-8"))
-        if target.exists()
-        else {"compared": [], "growth": []}
-    )
+    kept = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     rows = {
-        run: [row for row in kept["compared"] + kept["growth"] if row["run"] == run] for run in RUNS
+        run: [row for kind in KINDS for row in kept.get(kind, []) if row["run"] == run]
+        for run in RUNS
     }
     machine = {
         "processor": processor(), "cores": os.cpu_count(), "python": platform.python_version(),
@@ -73,12 +87,11 @@ def main() -> None:
     }  # fmt: skip
     for run in chosen:
         print(f"\n== {run}", flush=True)
-        rows[run] = rows_of(run)
+        rows[run] = with_missing(rows_of(run), rows[run], kept.get("machine", machine))
         found = [row for run in RUNS for row in rows[run]]
         results = {
             "machine": machine,
-            "compared": [row for row in found if "ratio" in row],
-            "growth": [row for row in found if "exponent" in row],
+            **{kind: [row for row in found if mark in row] for kind, mark in KINDS.items()},
         }
         target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 
@@ -27,6 +28,19 @@ def exponentials(rng: np.random.Generator) -> float:
     x = -rng.exponential(size=(8, 2048))
     out = np.empty_like(x)
     return (os.cpu_count() or 1) * x.size / min(seconds(lambda: np.exp(x, out=out)) for _ in range(20))  # fmt: skip
+
+
+def has_bfloat16() -> bool:
+    """Does this processor multiply 16-bit numbers quicker than 32-bit ones? Without the instructions it is many times slower."""
+    exact = torch.ones(512, 512)
+    short = exact.bfloat16()
+    times = [min(seconds(lambda A=A: A @ A) for _ in range(5)) for A in (exact, short)]
+    if times[1] < times[0]:
+        return True
+    print(
+        f"bfloat16 is left out: on this processor its products take {times[1] / times[0]:.1f} times as long as single precision's\n"
+    )
+    return False
 
 
 def interleaved(runs: dict[str, Callable], rounds: int, repeat: int) -> dict[str, np.ndarray]:

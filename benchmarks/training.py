@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from timing import report
+from timing import has_bfloat16, report
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -78,6 +78,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     X, X_val = (torch.from_numpy(mnist(part, np.float32).X) for part in ("train", "test"))
     print(f"{len(X)} digits, batches of 128, {options.epochs} epochs, {options.threads} threads\n")
+    if not has_bfloat16():
+        del LOOPS["ours, bfloat16"]
     for widths in NETWORKS.values():
         times = np.zeros((options.rounds + 1, len(LOOPS)))
         losses = times.copy()

@@ -90,10 +90,15 @@ def check_rows(X: Any, what: str = "X") -> Tensor:
         raise TypeError(f"{what} holds {X.dtype}, not real numbers; pass floats, images in [0, 1]")
     if not X.numel():
         raise ValueError(f"{what} has shape {tuple(X.shape)}; pass at least one example")
-    if not X.isfinite().all():
+    if not _finite(X):
         row = int((~X.isfinite()).any(dim=1).nonzero()[0])
         raise ValueError(f"{what} has a NaN or an infinity in row {row}; drop such rows")
     return X
+
+
+def _finite(X: Tensor) -> bool:
+    """Has it neither a NaN nor an infinity? Their sum is finite only without; it may overflow, and only then each is looked at."""
+    return bool(X.sum().isfinite()) or bool(X.isfinite().all())
 
 # %% ../nbs/workshop/training.ipynb #choose-device
 def choose_device(device: str | torch.device = "auto") -> torch.device:
@@ -206,7 +211,7 @@ def _parts(X: Any, what: str) -> tuple[Tensor, ...]:
         if not part.ndim or not len(part) or len(part) != len(parts[0]):
             lengths = [tuple(p.shape) for p in parts]
             raise ValueError(f"{what} has shapes {lengths}; pass as many rows each, at least one")
-        if part.is_floating_point() and not part.isfinite().all():
+        if part.is_floating_point() and not _finite(part):
             raise ValueError(f"{what} has a NaN or an infinity; drop such rows")
     return parts
 

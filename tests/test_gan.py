@@ -53,7 +53,9 @@ def test_no_other_probability_scores_more(a, b):
         lambda t: -(a * math.log(t) + b * math.log1p(-t)), bounds=(1e-9, 1 - 1e-9), method="bounded",
         options={"xatol": 1e-10},
     )  # fmt: skip
+    best = g.optimal_logits(torch.tensor(a).log().double(), torch.tensor(b).log().double())
     assert found.x == pytest.approx(a / (a + b), abs=1e-5)
+    assert found.x == pytest.approx(best.sigmoid().item(), abs=1e-5)
 
 
 @pytest.mark.equation("eq-gan-logit")

@@ -173,6 +173,19 @@ def test_held_out_noise_is_the_same_each_time(X):
     assert a == b != c
 
 
+@pytest.mark.parametrize("bad", [(math.nan,), (math.inf,), (math.inf, -math.inf), (-math.inf, 2.0)])
+def test_no_bad_value_hides_among_good_ones_and_a_large_sum_is_none(bad):
+    rows = torch.rand(50, 4)
+    rows[7, : len(bad)] = torch.tensor(bad)
+    with pytest.raises(ValueError, match="in row 7"):
+        t.check_rows(rows)
+    with pytest.raises(ValueError, match="drop such rows"):
+        t.train(nn.Linear(4, 4), lambda net, x, _: net(x).mean(), rows, epochs=1, progress=False)
+    large = torch.full((50, 4), 3e38)  # their sum is beyond single precision, they are not
+    assert not large.sum().isfinite()
+    assert t.check_rows(large) is large
+
+
 def test_a_run_that_diverges_says_where_and_keeps_the_good_weights(X):
     calls = iter(range(1000))
 
