@@ -17,18 +17,19 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RUNS = [
-    "pca.py", "em.py", "em.py --fits", "em.py --pomegranate --rounds 3", "training.py", "vae.py", "gan.py", "growth.py",
+    "pca.py", "em.py", "em.py --fits", "em.py --pomegranate --rounds 3", "em.py --disk", "training.py", "vae.py", "gan.py", "growth.py",
     "defaults.py", "vae.py --budget 60", "vae.py --burda --minutes 2 --test 1000",
 ]  # fmt: skip
 # which list of the results a row goes to: by what it has
 KINDS = {
     "compared": "ratio",
     "growth": "exponent",
+    "disk": "held",
     "defaults": "fit_seconds",
     "budget": "budget",
     "published": "k",
 }
-NAMES = ["numpy", "scipy", "torch", "scikit-learn", "pomegranate", "pythae"]
+NAMES = ["numpy", "scipy", "torch", "scikit-learn", "numba", "pomegranate", "pythae"]
 
 
 def processor() -> str:
