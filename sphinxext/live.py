@@ -8,6 +8,7 @@ Scripts and arrays are classic scripts (`LatentBook.define(...)`), not modules o
 page from disk refuses those two. One form serves both a server and `file://`.
 """
 
+import base64
 import hashlib
 import importlib
 import json
@@ -58,30 +59,31 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.seals: dict[str, str] = {}  # what a browser checks a file by, before it runs it
         folder.mkdir(parents=True, exist_ok=True)
+
+    def _write(self, name: str, suffix: str, content: str) -> str:
+        """Write a file and seal it; returns its name."""
+        data = content.encode()
+        (self.folder / f"{name}{suffix}").write_bytes(data)
+        seal = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        self.seals[name] = f"sha256-{seal}"
+        return name
 
     def put(self, content: str, suffix: str) -> str:
         """Write text and return its name."""
-        name = digest(content.encode())
-        path = self.folder / f"{name}{suffix}"
-        if not path.exists():
-            path.write_text(content, encoding="utf-8")
-        return name
+        return self._write(digest(content.encode()), suffix, content)
 
     def script(self, module: str) -> str:
         """A figure's script, which defines itself under its name."""
         name = digest(module.encode())
         body = f'LatentBook.define("{name}", function () {{\n{classic_script(module)}\n}});\n'
-        (self.folder / f"{name}.js").write_text(body, encoding="utf-8")
-        return name
+        return self._write(name, ".js", body)
 
     def array(self, data: str) -> str:
         """The bytes of an array, given in base64."""
         name = digest(data.encode())
-        (self.folder / f"{name}.js").write_text(
-            f'LatentBook.bytes("{name}", "{data}");\n', encoding="ascii"
-        )
-        return name
+        return self._write(name, ".js", f'LatentBook.bytes("{name}", "{data}");\n')
 
 
 def extract(models: dict[str, Any], store: Store) -> tuple[dict[str, Any], list[str]]:
@@ -101,11 +103,13 @@ def extract(models: dict[str, Any], store: Store) -> tuple[dict[str, Any], list[
             if not k.startswith("_") and k not in ("layout", "tabbable", "tooltip")
         }
         arrays = [[b["path"], store.array(b["data"])] for b in model.get("buffers", [])]
+        code, look = store.script(module), store.put(style, ".css")
         figures[model_id] = {
             "values": values | {"kernel": False},
             "arrays": arrays,
-            "script": store.script(module),
-            "style": store.put(style, ".css"),
+            "script": code,
+            "style": look,
+            "seals": {name: store.seals[name] for name in (code, look, *(a[1] for a in arrays))},
         }
     return figures, sorted(set(dead))
 
