@@ -11,6 +11,7 @@ page from disk refuses those two. One form serves both a server and `file://`.
 import base64
 import hashlib
 import importlib
+import importlib.util
 import json
 import re
 import shutil
@@ -42,9 +43,14 @@ def classic_script(module: str) -> str:
     return re.sub(r"^export\s+default\s+", "return ", module, flags=re.M)
 
 
-def current_sources(state: dict[str, Any]) -> tuple[str, str]:
-    """The figure's script and style as they are today; the executed notebook may remember older ones."""
+def current_sources(state: dict[str, Any], page: str = "") -> tuple[str, str]:
+    """The figure's script and style as they are today; the executed notebook may remember older ones.
+
+    A figure that the page itself defines is called `__main__.Name` there, and found in the module that the page exports.
+    """
     module, _, name = str(state.get("_anywidget_id", "")).rpartition(".")
+    if module == "__main__" and importlib.util.find_spec(f"latent_book.{Path(page).name}"):
+        module = f"latent_book.{Path(page).name}"
     figure = (
         getattr(importlib.import_module(module), name, None)
         if module.startswith("latent_book")
@@ -86,7 +92,9 @@ class Store:
         return self._write(name, ".js", f'LatentBook.bytes("{name}", "{data}");\n')
 
 
-def extract(models: dict[str, Any], store: Store) -> tuple[dict[str, Any], list[str]]:
+def extract(
+    models: dict[str, Any], store: Store, page: str = ""
+) -> tuple[dict[str, Any], list[str]]:
     """What the page needs of its widgets' state, and the names of models that could not live without a kernel."""
     figures, dead = {}, []
     for model_id, model in models.items():
@@ -96,7 +104,7 @@ def extract(models: dict[str, Any], store: Store) -> tuple[dict[str, Any], list[
         if model["model_name"] != "AnyModel":
             dead.append(model["model_name"])
             continue
-        module, style = current_sources(state)
+        module, style = current_sources(state, page)
         values = {
             k: v
             for k, v in state.items()
@@ -127,7 +135,7 @@ def _page(
     if stored is None:
         return
     models = json.loads(stored[1]["body"].replace(r"<\/script>", "</script>"))["state"]
-    figures, dead = extract(models, Store(Path(app.outdir) / "_static" / "live"))
+    figures, dead = extract(models, Store(Path(app.outdir) / "_static" / "live"), pagename)
     if dead:
         logger.warning(
             "these widgets need a kernel, and the site has none: %s",

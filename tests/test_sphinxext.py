@@ -207,6 +207,9 @@ def test_a_script_that_could_not_stand_alone_is_refused(module):
 def test_todays_script_goes_into_the_page_not_the_stored_one():
     state = {"_anywidget_id": "latent_book.widgets.Frames", "_esm": "old", "_css": "old"}
     assert live.current_sources(state) == (str(Frames._esm), str(Frames._css))
+    state["_anywidget_id"] = "__main__.Frames"  # on the page that defines it
+    assert live.current_sources(state, "workshop/widgets") == (str(Frames._esm), str(Frames._css))
+    assert live.current_sources(state, "workshop/no_such_page") == ("old", "old")
     state["_anywidget_id"] = "somewhere.else.Frames"
     assert live.current_sources(state) == ("old", "old")
 

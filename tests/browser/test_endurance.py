@@ -357,7 +357,7 @@ def test_a_lost_or_damaged_file_leaves_the_poster(damage, page_name, served):
         expected = bring_all_near(page)
         if damage != "runtime lost":
             until(page, f"LatentBook.failures.length >= {expected}")
-        assert page.locator(".lb-live .lb-poster").count() == expected > 0
+        assert page.locator(".lb-live img.lb-poster").count() == expected > 0
         assert not page.evaluate(POSTERS)
         assert not uncaught(visit.heard)
 
@@ -377,7 +377,7 @@ def test_a_lost_array_costs_one_figure_and_no_other(page_name, served):
             page, f"document.querySelectorAll('.lb-live[data-mounted]').length === {expected - 1}"
         )
         until(page, "LatentBook.failures.length === 1")
-        assert page.locator(".lb-live").nth(number).locator(".lb-poster").count() == 1
+        assert page.locator(".lb-live").nth(number).locator("img.lb-poster").count() == 1
         assert not page.evaluate(POSTERS)
         assert not uncaught(visit.heard)
 
@@ -407,7 +407,7 @@ def test_an_error_in_a_later_drawing_brings_the_poster_back(page_name, served):
         page.evaluate(BREAK)
         page.evaluate(NUDGE)
         until(page, "!document.querySelector('.lb-figure')")
-        assert page.locator(".lb-live .lb-poster").count() == expected
+        assert page.locator(".lb-live img.lb-poster").count() == expected
         assert not page.evaluate(POSTERS)
         assert page.evaluate("LatentBook.failures.every((said) => said === 'Error: a late fault')")
         assert page.evaluate("LatentBook.failures.length") == expected, "each failed once"
