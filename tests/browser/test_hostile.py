@@ -31,7 +31,7 @@ QUERIES = {
     "blank": "   ",
     "long word": "a" * 20_000,
     "long": "variance latent " * 2_000,
-    "many words": " ".join(f"w{k}ord" for k in range(6_000)),
+    "many words": " ".join(f"w{k}ord" for k in range(3_000)),
 }
 # Was anything run, and does anything stand on the page that could run: in an attribute, an address, a frame?
 INERT = """() => {
