@@ -361,7 +361,7 @@ def test_a_lost_or_damaged_file_leaves_the_poster(damage, page_name, served):
         page = visit.go(page_name)
         expected = bring_all_near(page)
         if damage != "runtime lost":
-            until(page, f"LatentBook.failures.length >= {expected}")
+            until(page, f"LatentBook.failures.length >= {expected}", seconds=60)
         assert page.locator(".lb-live img.lb-poster").count() == expected > 0
         assert not page.evaluate(POSTERS)
         assert not uncaught(visit.heard)
@@ -379,7 +379,9 @@ def test_a_lost_array_costs_one_figure_and_no_other(page_name, served):
         page = visit.go(page_name)
         expected = bring_all_near(page)
         until(
-            page, f"document.querySelectorAll('.lb-live[data-mounted]').length === {expected - 1}"
+            page,
+            f"document.querySelectorAll('.lb-live[data-mounted]').length === {expected - 1}",
+            seconds=60,
         )
         until(page, "LatentBook.failures.length === 1")
         assert page.locator(".lb-live").nth(number).locator("img.lb-poster").count() == 1
