@@ -2,7 +2,8 @@
 
    Each figure on the page is `<div class="lb-live lb-model-ID">` around its poster. Its values, and the names of its
    script, style and arrays, stand in the JSON script `#lb-figures-state`. A figure is mounted when it comes near the window;
-   the poster stays until the first drawing. */
+   the poster stays until the first drawing, and comes back if a later one fails. What is lost or has changed on its way costs
+   the figure that needs it, and no other. */
 (() => {
   const here = document.currentScript.src.replace(/[^/]*$/, "");
   const data = document.getElementById("lb-figures-state");
@@ -11,10 +12,12 @@
   const modules = {}, arrays = {}, loading = {};
 
   const LatentBook = (globalThis.LatentBook = {
-    define(name, body) { modules[name] = body(); },
-    bytes(name, base64) { arrays[name] = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)); },
+    define(name, body) { attempt(() => { modules[name] = body(); }); },
+    bytes(name, base64) { attempt(() => { arrays[name] = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)); }); },
     failures: [],
   });
+  const tell = (error) => { LatentBook.failures.push(String(error)); console.error(error); };
+  const attempt = (act) => { try { act(); } catch (error) { tell(error); } };
   const load = (tag, attributes) => (loading[attributes.src ?? attributes.href] ??= new Promise((resolve, reject) => {
     const node = Object.assign(document.createElement(tag), attributes, { onload: resolve });
     node.onerror = () => reject(new Error(`could not load ${attributes.src ?? attributes.href}`));
@@ -40,18 +43,28 @@
 
   async function mount(place) {
     const id = [...place.classList].find((c) => c.startsWith("lb-model-")).slice("lb-model-".length);
-    const { values, arrays: names, script, style } = figures[id];
+    const { values, arrays: names, script, style, seals } = figures[id];
+    const sealed = (name) => (location.protocol === "file:" ? {} : { integrity: seals[name] }); // a browser takes no seal from disk
     await Promise.all([
-      load("link", { rel: "stylesheet", href: `${here}${style}.css` }),
-      load("script", { src: `${here}${script}.js` }),
-      ...names.map(([, name]) => load("script", { src: `${here}${name}.js` })),
+      load("link", { rel: "stylesheet", href: `${here}${style}.css`, ...sealed(style) }),
+      ...[script, ...names.map(([, name]) => name)].map((name) => load("script", { src: `${here}${name}.js`, ...sealed(name) })),
     ]);
     for (const [path, name] of names) {
+      if (!arrays[name]) throw new Error(`could not read ${name}`);
       const owner = path.slice(0, -1).reduce((value, step) => value[step], values);
       owner[path.at(-1)] = new DataView(arrays[name].buffer);
     }
-    const host = document.createElement("div");
+    const host = document.createElement("div"), poster = [...place.childNodes];
+    let failed = false;
+    host.addEventListener("lb-failed", (event) => { // see `fail` in kit.js: the figure has stopped, and takes itself away
+      event.preventDefault();
+      failed = true;
+      place.replaceChildren(...poster);
+      delete place.dataset.mounted;
+      tell(event.detail);
+    });
     await modules[script].render({ model: new Model(values), el: host });
+    if (failed) return;
     place.replaceChildren(host);
     place.dataset.mounted = "";
   }
@@ -60,7 +73,7 @@
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
       near.unobserve(target);
-      mount(target).catch((error) => { LatentBook.failures.push(String(error)); console.error(error); });
+      mount(target).catch(tell);
     }
   }, { rootMargin: "800px" });
   for (const place of document.querySelectorAll(".lb-live")) near.observe(place);

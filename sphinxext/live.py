@@ -8,8 +8,10 @@ Scripts and arrays are classic scripts (`LatentBook.define(...)`), not modules o
 page from disk refuses those two. One form serves both a server and `file://`.
 """
 
+import base64
 import hashlib
 import importlib
+import importlib.util
 import json
 import re
 import shutil
@@ -41,9 +43,14 @@ def classic_script(module: str) -> str:
     return re.sub(r"^export\s+default\s+", "return ", module, flags=re.M)
 
 
-def current_sources(state: dict[str, Any]) -> tuple[str, str]:
-    """The figure's script and style as they are today; the executed notebook may remember older ones."""
+def current_sources(state: dict[str, Any], page: str = "") -> tuple[str, str]:
+    """The figure's script and style as they are today; the executed notebook may remember older ones.
+
+    A figure that the page itself defines is called `__main__.Name` there, and found in the module that the page exports.
+    """
     module, _, name = str(state.get("_anywidget_id", "")).rpartition(".")
+    if module == "__main__" and importlib.util.find_spec(f"latent_book.{Path(page).name}"):
+        module = f"latent_book.{Path(page).name}"
     figure = (
         getattr(importlib.import_module(module), name, None)
         if module.startswith("latent_book")
@@ -58,33 +65,36 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.seals: dict[str, str] = {}  # what a browser checks a file by, before it runs it
         folder.mkdir(parents=True, exist_ok=True)
+
+    def _write(self, name: str, suffix: str, content: str) -> str:
+        """Write a file and seal it; returns its name."""
+        data = content.encode()
+        (self.folder / f"{name}{suffix}").write_bytes(data)
+        seal = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        self.seals[name] = f"sha256-{seal}"
+        return name
 
     def put(self, content: str, suffix: str) -> str:
         """Write text and return its name."""
-        name = digest(content.encode())
-        path = self.folder / f"{name}{suffix}"
-        if not path.exists():
-            path.write_text(content, encoding="utf-8")
-        return name
+        return self._write(digest(content.encode()), suffix, content)
 
     def script(self, module: str) -> str:
         """A figure's script, which defines itself under its name."""
         name = digest(module.encode())
         body = f'LatentBook.define("{name}", function () {{\n{classic_script(module)}\n}});\n'
-        (self.folder / f"{name}.js").write_text(body, encoding="utf-8")
-        return name
+        return self._write(name, ".js", body)
 
     def array(self, data: str) -> str:
         """The bytes of an array, given in base64."""
         name = digest(data.encode())
-        (self.folder / f"{name}.js").write_text(
-            f'LatentBook.bytes("{name}", "{data}");\n', encoding="ascii"
-        )
-        return name
+        return self._write(name, ".js", f'LatentBook.bytes("{name}", "{data}");\n')
 
 
-def extract(models: dict[str, Any], store: Store) -> tuple[dict[str, Any], list[str]]:
+def extract(
+    models: dict[str, Any], store: Store, page: str = ""
+) -> tuple[dict[str, Any], list[str]]:
     """What the page needs of its widgets' state, and the names of models that could not live without a kernel."""
     figures, dead = {}, []
     for model_id, model in models.items():
@@ -94,18 +104,20 @@ def extract(models: dict[str, Any], store: Store) -> tuple[dict[str, Any], list[
         if model["model_name"] != "AnyModel":
             dead.append(model["model_name"])
             continue
-        module, style = current_sources(state)
+        module, style = current_sources(state, page)
         values = {
             k: v
             for k, v in state.items()
             if not k.startswith("_") and k not in ("layout", "tabbable", "tooltip")
         }
         arrays = [[b["path"], store.array(b["data"])] for b in model.get("buffers", [])]
+        code, look = store.script(module), store.put(style, ".css")
         figures[model_id] = {
             "values": values | {"kernel": False},
             "arrays": arrays,
-            "script": store.script(module),
-            "style": store.put(style, ".css"),
+            "script": code,
+            "style": look,
+            "seals": {name: store.seals[name] for name in (code, look, *(a[1] for a in arrays))},
         }
     return figures, sorted(set(dead))
 
@@ -123,7 +135,7 @@ def _page(
     if stored is None:
         return
     models = json.loads(stored[1]["body"].replace(r"<\/script>", "</script>"))["state"]
-    figures, dead = extract(models, Store(Path(app.outdir) / "_static" / "live"))
+    figures, dead = extract(models, Store(Path(app.outdir) / "_static" / "live"), pagename)
     if dead:
         logger.warning(
             "these widgets need a kernel, and the site has none: %s",

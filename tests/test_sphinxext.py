@@ -207,6 +207,9 @@ def test_a_script_that_could_not_stand_alone_is_refused(module):
 def test_todays_script_goes_into_the_page_not_the_stored_one():
     state = {"_anywidget_id": "latent_book.widgets.Frames", "_esm": "old", "_css": "old"}
     assert live.current_sources(state) == (str(Frames._esm), str(Frames._css))
+    state["_anywidget_id"] = "__main__.Frames"  # on the page that defines it
+    assert live.current_sources(state, "workshop/widgets") == (str(Frames._esm), str(Frames._css))
+    assert live.current_sources(state, "workshop/no_such_page") == ("old", "old")
     state["_anywidget_id"] = "somewhere.else.Frames"
     assert live.current_sources(state) == ("old", "old")
 
@@ -285,13 +288,68 @@ def test_a_page_without_inline_scripts_runs_files_only():
     assert script_rule(page) == ["'self'"]
 
 
-def test_inline_scripts_run_by_their_hashes():
+def test_inline_scripts_run_by_their_hashes_and_handlers_do_not():
     page = '<script>let a = 1;</script><script data-x>\nlet b = 2;</script><a onclick="go(&quot;x&quot;)">'
     rule = script_rule(page)
-    for script in ("let a = 1;", "\nlet b = 2;", 'go("x")'):
-        assert hash_of(script) in rule
-    assert len(rule) == 5
-    assert not {"'unsafe-inline'", "'unsafe-eval'", "*", "https:"} & set(rule)
+    assert set(rule) == {"'self'", hash_of("let a = 1;"), hash_of("\nlet b = 2;")}
+    assert "script-src-attr 'none'" in harden.policy(page)
+
+
+def test_of_styles_only_the_attribute_is_open():
+    rules = dict(
+        rule.split(" ", 1)
+        for rule in harden.policy('<style>p {}</style><p style="top:1em">').split("; ")
+    )
+    assert rules["style-src-elem"].split() == ["'self'", hash_of("p {}")]
+    assert rules["style-src-attr"] == "'unsafe-inline'"
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [
+        ('<a onclick="go()">', True),
+        ("<img src=x ONERROR=go()>", True),
+        ("<svg/onload='go()'>", True),
+        ('<a href="javascript:go()">', True),
+        ('<a href=" java&#10;script:go()">', True),
+        ('<form action="JavaScript:go()">', True),
+        ('<a href="once.html" class="on" data-on="x">on</a>', False),
+        ('<p>onclick="go()"</p>', False),
+        ("<script>const text = '<a onclick=\"go()\">';</script>", False),
+    ],
+)
+def test_code_in_an_attribute_is_found(tag, code):
+    assert bool(harden.handlers(tag)) == code
+
+
+def test_a_build_with_code_in_an_attribute_fails(tmp_path, monkeypatch):
+    """The warning is an error where warnings are: in CI."""
+
+    class App:
+        outdir = tmp_path
+        builder = type("Builder", (), {"format": "html"})
+
+    (tmp_path / "_static").mkdir()
+    faults = "\n".join(fault for fault, _ in harden.SEARCH)
+    (tmp_path / "_static" / "searchtools.js").write_text(faults)
+    said: list[str] = []
+    monkeypatch.setattr(
+        harden.logger, "warning", lambda text, *values, **place: said.append(text % values)
+    )
+    for body, expected in [("<p>x</p>", 0), ('<p onclick="go()">x</p>', 1)]:
+        (tmp_path / "page.html").write_text(f"<head>{harden.CHARSET}</head>{body}")
+        harden._harden_pages(App(), None)
+        assert len(said) == expected
+    assert 'onclick="go()"' in said[0]
+
+
+def test_the_search_is_mended_and_a_search_that_cannot_be_is_told():
+    faults = "\n".join(fault for fault, _ in harden.SEARCH)
+    mended = harden.mend_search(faults)
+    assert "innerHTML" not in mended
+    assert harden.mend_search(mended) == mended
+    with pytest.raises(ValueError, match=r"searchtools\.js has no"):
+        harden.mend_search("const Search = {};")
 
 
 def test_the_policy_is_that_of_the_finished_page():

@@ -56,19 +56,19 @@ function render({ model, el }) {
   const surface = original.canvas;
   surface.style.touchAction = "none";
   surface.style.cursor = "crosshair";
-  const touch = (event) => {
+  const touch = fig.guard((event) => {
     const r = surface.getBoundingClientRect();
     const start = Array.from(picture(), (v) => Math.round(100 * v));
     fig.set({ drawing: dab(start, ((event.clientX - r.left) / r.width) * side, ((event.clientY - r.top) / r.height) * side, side), digit: own });
-  };
-  surface.addEventListener("pointerdown", (event) => {
+  });
+  surface.addEventListener("pointerdown", fig.guard((event) => {
     if (event.button) return;
     event.preventDefault();
     surface.setPointerCapture(event.pointerId);
     touch(event);
     const done = () => { surface.removeEventListener("pointermove", touch); surface.removeEventListener("pointerup", done); surface.removeEventListener("pointercancel", done); };
     surface.addEventListener("pointermove", touch); surface.addEventListener("pointerup", done); surface.addEventListener("pointercancel", done);
-  });
+  }));
 
   fig.draw(() => {
     const x = picture(), sigma = model.get("sigma"), times = model.get("times"), shake = model.get("shake") === 1;

@@ -119,7 +119,7 @@ function render({ model, el }) {
   const inside = (v) => tidy(kit.clamp(v, -reach, reach));
   const chosen = () => Math.min(model.get("chosen"), model.get("points").length / 2 - 1);
   const own = [];
-  plane.svg.addEventListener("pointerdown", (event) => { // before the handle's own: take the nearest point, or make a new one
+  plane.svg.addEventListener("pointerdown", fig.guard((event) => { // before the handle's own: take the nearest point, or make a new one
     if (event.button || own.includes(event.target)) return;
     const [x, y] = plane.at(event), points = model.get("points");
     let best = 0, least = Infinity;
@@ -132,7 +132,7 @@ function render({ model, el }) {
       const s = state();
       fig.set({ ...restart({ ...s, points: [...points, inside(x), inside(y)], q: [...s.q, ...s.pi] }), chosen: points.length / 2 });
     }
-  }, { capture: true });
+  }), { capture: true });
   fig.handle(plane, { label: "chosen point", name: "ink", radius: 5, text: ([x, y]) => `point ${chosen() + 1} at ${kit.number(x, 1)}, ${kit.number(y, 1)}`,
     get: () => { const p = model.get("points"), n = chosen(); return [p[2 * n], p[2 * n + 1]]; },
     set: (x, y) => { const s = state(), n = chosen(), points = [...s.points]; points[2 * n] = inside(x); points[2 * n + 1] = inside(y); fig.set(restart({ ...s, points })); } });

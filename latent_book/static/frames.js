@@ -18,9 +18,9 @@ function render({ model, el }) {
   const context = canvas.getContext("2d");
   let sheets = null, exact = null; // each a pair: for a light page and for a dark one
   const decode = (views) => Promise.all(views.map((view) => createImageBitmap(new Blob([view], { type: "image/webp" }))));
-  decode([model.get("light"), model.get("dark")]).then((pair) => { sheets = pair; fig.request(); });
+  decode([model.get("light"), model.get("dark")]).then((pair) => { sheets = pair; fig.request(); }).catch(fig.fail);
   fig.listen("change:at", () => { exact = null; });
-  fig.listen("change:exact", () => decode(model.get("exact")).then((pair) => { exact = pair; fig.request(); }));
+  fig.listen("change:exact", () => decode(model.get("exact")).then((pair) => { exact = pair; fig.request(); }).catch(fig.fail));
   axes.forEach((axis, i) => {
     const live = model.get("kernel"), stored = axis.values, low = Math.min(...stored), high = Math.max(...stored);
     const step = live ? (high - low) / 200 : stored.length > 1 ? (high - low) / (stored.length - 1) : 1;

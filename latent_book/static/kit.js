@@ -14,6 +14,8 @@
      return fig.close;
    }
 
+   A listener of the figure's own goes through fig.guard, so that its errors bring the poster back, as those of the kit's do.
+
    Colours are the names of latent_book.plots.PALETTE, seen here as CSS variables: kit.color("kl") = "var(--lb-kl)".
    Values live in the model (synced traits), never in the page: a slider sets the model, the drawing reads it. */
 const kit = (() => {
@@ -189,6 +191,16 @@ const kit = (() => {
     const drawings = [], listeners = [];
     let pending = false, closed = false, voice = 0;
 
+    /** What goes wrong later than the first drawing: the page is told, and shows its still picture again. Where it has none
+        (in JupyterLab) the figure stays, and the error goes its usual way. */
+    const fail = (error) => {
+      if (closed) return;
+      if (root.dispatchEvent(new CustomEvent("lb-failed", { bubbles: true, cancelable: true, detail: error }))) throw error;
+      close();
+    };
+    const guard = (act) => (...values) => { try { return act(...values); } catch (error) { fail(error); } };
+    const close = () => { closed = true; clearTimeout(voice); theme.disconnect(); for (const [event, handler] of listeners) model.off(event, handler); root.remove(); };
+
     const redraw = () => {
       pending = false;
       if (closed) return;
@@ -198,8 +210,8 @@ const kit = (() => {
       root.dataset.draws = +(root.dataset.draws ?? 0) + 1;
     };
     /** Once per event however many values it changed, and still before the next frame. */
-    const request = () => { if (!pending) { pending = true; queueMicrotask(redraw); } };
-    const listen = (event, handler) => { model.on(event, handler); listeners.push([event, handler]); };
+    const request = () => { if (!pending) { pending = true; queueMicrotask(guard(redraw)); } };
+    const listen = (event, handler) => { const guarded = guard(handler); model.on(event, guarded); listeners.push([event, guarded]); };
     listen("change", request);
     const theme = new MutationObserver(request);
     theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
@@ -213,7 +225,7 @@ const kit = (() => {
     };
 
     const fig = {
-      root, stage, panel, model, read, write, listen, request,
+      root, stage, panel, model, read, write, listen, request, guard, fail, close,
       set(values) { for (const [key, value] of Object.entries(values)) model.set(key, value); model.save_changes(); },
       /** Draw now and after each change. */
       draw(drawing) { drawings.push(drawing); redraw(); },
@@ -234,7 +246,7 @@ const kit = (() => {
       slider({ key, index, label, min, max, step = 0.01, format = (v) => number(v, step >= 1 ? 0 : step >= 0.1 ? 1 : 2), into = panel }) {
         const id = `lb-${serial()}`, input = el("input", { type: "range", id, min, max, step }), value = el("span", { class: "lb-value", "aria-hidden": "true" });
         const show = () => { const v = read(key, index); input.value = v; value.textContent = format(v); input.setAttribute("aria-valuetext", `${label} ${format(v)}`); };
-        input.addEventListener("input", () => write(key, index, +input.value));
+        input.addEventListener("input", guard(() => write(key, index, +input.value)));
         listen(`change:${key}`, show);
         show();
         into.append(el("div", { class: "lb-control" }, el("label", { for: id }, label), input, value));
@@ -245,7 +257,7 @@ const kit = (() => {
         const group = el("fieldset", { class: "lb-choice" }, el("legend", {}, label)), name = `lb-${serial()}`;
         const inputs = options.map((text, i) => {
           const input = el("input", { type: "radio", name, id: `${name}-${i}` });
-          input.addEventListener("change", () => write(key, index, i));
+          input.addEventListener("change", guard(() => write(key, index, i)));
           group.append(el("label", { for: `${name}-${i}` }, input, text));
           return input;
         });
@@ -255,7 +267,7 @@ const kit = (() => {
         into.append(group);
         return group;
       },
-      button({ label, act, into = panel }) { const b = el("button", { type: "button", class: "lb-button" }, label); b.addEventListener("click", act); into.append(b); return b; },
+      button({ label, act, into = panel }) { const b = el("button", { type: "button", class: "lb-button" }, label); b.addEventListener("click", guard(act)); into.append(b); return b; },
       /** A point to drag in a plot, by mouse, finger or arrow keys. get() -> [x, y]; set(x, y) writes the model;
           a press anywhere in the axes brings the point there (surface: false turns that off). */
       handle(target, { label, get, set, name = "latent", step, radius = 8, surface = true, text = ([a, b]) => `${number(a)}, ${number(b)}` }) {
@@ -269,19 +281,19 @@ const kit = (() => {
           dot.setAttribute("aria-valuenow", at[0]); dot.setAttribute("aria-valuetext", text(at));
         };
         const keys = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-        dot.addEventListener("keydown", (event) => {
+        dot.addEventListener("keydown", guard((event) => {
           const move = keys[event.key];
           if (!move) return;
           event.preventDefault();
           event.stopPropagation(); // the page has shortcuts of its own, and JupyterLab moves between cells
           const [a, b] = get(), far = event.shiftKey ? 5 : 1;
           place(a + far * dx * move[0], b + far * dy * move[1]);
-        });
+        }));
         const region = surface ? target.svg : dot;
         region.style.touchAction = "none";
         region.classList.add("lb-drag");
-        const follow = (event) => place(...target.at(event));
-        region.addEventListener("pointerdown", (event) => {
+        const follow = guard((event) => place(...target.at(event)));
+        region.addEventListener("pointerdown", guard((event) => {
           if (event.button) return;
           event.preventDefault();
           region.setPointerCapture(event.pointerId);
@@ -289,12 +301,11 @@ const kit = (() => {
           follow(event);
           const done = () => { region.removeEventListener("pointermove", follow); region.removeEventListener("pointerup", done); region.removeEventListener("pointercancel", done); };
           region.addEventListener("pointermove", follow); region.addEventListener("pointerup", done); region.addEventListener("pointercancel", done);
-        });
+        }));
         drawings.push(show);
         show();
         return dot;
       },
-      close() { closed = true; theme.disconnect(); for (const [event, handler] of listeners) model.off(event, handler); root.remove(); },
     };
     return fig;
   }

@@ -27,7 +27,7 @@ function render({ model, el }) {
   fig.slider({ key: "at", index: 0, label: "first code", min: -reach, max: reach, step: 0.05 });
   fig.slider({ key: "at", index: 1, label: "second code", min: -reach, max: reach, step: 0.05 });
   fig.handle(plot, { label: "point of the plane", name: "latent", get: () => model.get("at"), set: (a, b) => go([a, b]) });
-  plot.svg.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse" && !event.buttons) go(plot.at(event)); });
+  plot.svg.addEventListener("pointermove", fig.guard((event) => { if (event.pointerType === "mouse" && !event.buttons) go(plot.at(event)); }));
 
   fig.draw(() => {
     const z = model.get("at"), digit = names[y[nearest(z, points)]];

@@ -51,19 +51,19 @@ function render({ model, el }) {
 
   view.svg.style.touchAction = "none";
   view.svg.style.cursor = "grab";
-  view.svg.addEventListener("pointerdown", (event) => {
+  view.svg.addEventListener("pointerdown", fig.guard((event) => {
     if (event.button) return;
     event.preventDefault();
     view.svg.setPointerCapture(event.pointerId);
     let [x, y] = [event.clientX, event.clientY];
-    const follow = (next) => {
+    const follow = fig.guard((next) => {
       const azimuth = model.get("azimuth") - 0.6 * (next.clientX - x), elevation = model.get("elevation") + 0.6 * (next.clientY - y);
       [x, y] = [next.clientX, next.clientY];
       fig.set({ azimuth: ((azimuth + 540) % 360) - 180, elevation: kit.clamp(elevation, -90, 90) });
-    };
+    });
     const done = () => { for (const [name, act] of [["pointermove", follow], ["pointerup", done], ["pointercancel", done]]) view.svg.removeEventListener(name, act); };
     for (const [name, act] of [["pointermove", follow], ["pointerup", done], ["pointercancel", done]]) view.svg.addEventListener(name, act);
-  });
+  }));
 
   const spot = (p) => `${view.px(p[0]).toFixed(1)} ${view.py(p[1]).toFixed(1)}`;
   let lines = null, where = null, centre, picture;

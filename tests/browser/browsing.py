@@ -3,12 +3,14 @@
 import functools
 import http.server
 import os
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import yaml
 from playwright.sync_api import Browser, Page
 
@@ -35,6 +37,17 @@ def pages() -> list[str]:
     """Every page of the built site; the theme's own templates under `_static` are none."""
     found = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html"))
     return [name for name in found if not name.startswith("_static/")]
+
+
+LIVE = re.compile(r'class="[^"]*\blb-live\b')
+
+
+def live_pages() -> list[str]:
+    """The pages that have a live figure."""
+    return [name for name in pages() if LIVE.search((SITE / name).read_text(encoding="utf-8"))]
+
+
+each_live_page = pytest.mark.parametrize("page_name", live_pages())
 
 
 def chapters() -> list[str]:
@@ -141,6 +154,17 @@ def mount(page: Page) -> int:
         place.scroll_into_view_if_needed()
     until(page, DRAWN)
     return len(places)
+
+
+@contextmanager
+def live(visiting: Callable, name: str, **options: object) -> Iterator[Page]:
+    """A page with its figures mounted; nothing may go wrong while it is open."""
+    with visiting(viewport={"width": 1100, "height": 900}, **options) as visit:
+        page = visit.go(name)
+        assert mount(page) > 0
+        yield page
+        assert page.evaluate("LatentBook.failures.length") == 0
+    assert not visit.faults
 
 
 def unfold(page: Page) -> None:

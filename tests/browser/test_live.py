@@ -3,23 +3,10 @@
 Which figures there are, and which controls they have, is read from the built site.
 """
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import pytest
-from browsing import OVERLAPS, SITE, chapters, mount, pages, until
+from browsing import OVERLAPS, chapters, each_live_page, live, live_pages, until
 from playwright.sync_api import CDPSession, Locator, Page
-
-LIVE = re.compile(r'class="[^"]*\blb-live\b')
-
-
-def live_pages() -> list[str]:
-    """The pages that have a live figure."""
-    return [name for name in pages() if LIVE.search((SITE / name).read_text(encoding="utf-8"))]
-
-
-each_live_page = pytest.mark.parametrize("page_name", live_pages())
 
 # The control that a tester has hold of, and what can be seen of its figure. A handle itself does not count: that it follows
 # the pointer says nothing about the figure.
@@ -211,17 +198,6 @@ def try_controls(page: Page, move: Callable[[Locator], None]) -> list[str]:
             faults.append(f"{title}: once moved, {overlapping}")
     assert tried, "no control was tried"
     return faults
-
-
-@contextmanager
-def live(visiting: Callable, name: str, **options: object) -> Iterator[Page]:
-    """A page with its figures mounted; nothing may go wrong while it is open."""
-    with visiting(viewport={"width": 1100, "height": 900}, **options) as visit:
-        page = visit.go(name)
-        assert mount(page) > 0
-        yield page
-        assert page.evaluate("LatentBook.failures.length") == 0
-    assert not visit.faults
 
 
 def test_there_are_live_figures():

@@ -9,6 +9,8 @@ import axe_playwright_python
 import pytest
 from browsing import LOOKS, OVERLAPS, SITE, chapters, mount, pages, unfold
 
+from sphinxext import harden
+
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
@@ -53,18 +55,30 @@ def test_only_the_pages_own_scripts_may_run(name):
     allowed = rules["script-src"].split()
     assert allowed[0] == "'self'"
     for source in allowed[1:]:
-        assert re.fullmatch(r"'sha256-[\w+/=]+'|'unsafe-hashes'", source), source
+        assert re.fullmatch(r"'sha256-[\w+/=]+'", source), source
+    assert rules["script-src-attr"] == "'none'"
+    assert "'unsafe-inline'" not in rules["style-src-elem"]
+    for rule in ("connect-src", "frame-src", "worker-src", "base-uri"):
+        assert rules[rule] == "'none'"
+    assert not harden.handlers(text), "code in an attribute"
+    assert not harden.THIRD_PARTY.findall(text)
 
 
 def test_the_policy_stops_a_strangers_script(served):
     """The policy is not only written there: the browser enforces it."""
+    ways = {
+        "a script": "const s = document.createElement('script'); s.textContent = 'window.stranger = 1'; document.body.append(s);",
+        "a handler": "const b = document.createElement('button'); b.setAttribute('onclick', 'window.stranger = 2'); document.body.append(b); b.click();",
+        "an address": "const a = document.createElement('a'); a.href = 'javascript:window.stranger = 3'; document.body.append(a); a.click();",
+        "a style": "const s = document.createElement('style'); s.textContent = 'body { --stranger: 4 }'; document.body.append(s);"
+        " window.stranger = getComputedStyle(document.body).getPropertyValue('--stranger') || undefined;",
+    }
     with served() as visit:
         page = visit.go("index.html")
-        ran = page.evaluate(
-            "() => { const s = document.createElement('script'); s.textContent = 'window.stranger = 1';"
-            " document.body.append(s); return window.stranger ?? 0; }"
-        )
-    assert ran == 0
+        for name, way in ways.items():
+            page.evaluate(f"() => {{ {way} }}")
+            page.wait_for_timeout(50)
+            assert page.evaluate("window.stranger ?? 0") == 0, name
     assert any("Content Security Policy" in fault for fault in visit.faults)
 
 
