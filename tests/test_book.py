@@ -9,6 +9,7 @@ from configparser import ConfigParser
 
 import pytest
 import yaml
+from citation import citation
 from conftest import ROOT, cells, notebooks
 
 CHAPTERS = [p for p in notebooks() if p.parent.name == "nbs" and p.stem != "index"]
@@ -208,16 +209,38 @@ def test_the_address_and_the_version_stand_in_one_place():
         if p.endswith((".py", ".md", ".ipynb", ".yml", ".toml", ".ini", ".cff", ".bib", "Makefile"))
     ]
     assert "settings.ini" in texts
-    made = {"latent_book/_modidx.py", "latent_book/__init__.py"}  # by nbdev, from settings.ini
+    made = {
+        "latent_book/_modidx.py",
+        "latent_book/__init__.py",
+        "CITATION.cff",
+    }  # from settings.ini
+    # where no address is set yet, none of ours may stand anywhere
+    ours = re.escape(address) if address else r"github\.com/[\w-]+/latent_book\b(?!\.git)"
     holders = [
         p
         for p in texts
         if p not in made
         and (ROOT / p).exists()
-        and address in (ROOT / p).read_text(encoding="utf-8")
+        and re.search(ours, (ROOT / p).read_text(encoding="utf-8"))
     ]
-    assert holders == ["settings.ini"]
+    examples = {"tests/test_book.py", "tests/test_launch.py"} if not address else set()
+    assert set(holders) - examples == {"settings.ini"}
     assert f'__version__ = "{version}"' in (ROOT / "latent_book" / "__init__.py").read_text()
+    assert (ROOT / "CITATION.cff").read_text(encoding="utf-8") == citation(ROOT), "make export"
+
+
+@pytest.mark.parametrize(("heading", "said"), [("2027-03-01", True), ("not yet released", False)])
+def test_the_citation_has_what_a_release_has(heading, said, tmp_path):
+    address = "https://example.org/someone/book"
+    lines = ["[DEFAULT]", "title = t", "author = The authors", f"git_url = {address if said else ''}", "version = 2.1.0"]  # fmt: skip
+    (tmp_path / "settings.ini").write_text("\n".join(lines))
+    (tmp_path / "CHANGELOG.md").write_text(
+        f"# Changelog\n\n## 2.1.0 ({heading})\n\n## 2.0.0 (2026-01-01)\n"
+    )
+    told = yaml.safe_load(citation(tmp_path))
+    assert told["version"] == "2.1.0"
+    assert str(told.get("date-released")) == (heading if said else "None")
+    assert told.get("repository-code") == (address if said else None)
 
 
 def test_the_example_of_the_readme_runs_and_is_short():
