@@ -568,6 +568,44 @@ def package(book: dict[str, bytes], about: dict[str, str]) -> str:
 """
 
 
+def epub_faults(path: Path) -> list[str]:
+    """What is wrong with an EPUB: its form, its list of files, its pages, the references between them."""
+    faults: list[str] = []
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        first = archive.infolist()[0]
+        if first.filename != "mimetype" or first.compress_type != zipfile.ZIP_STORED:
+            faults.append("the first file is not the mimetype, stored as it is")
+        contents = {name: archive.read(name) for name in names}
+    if contents["mimetype"] != b"application/epub+zip" or len(names) != len(set(names)):
+        faults.append("mimetype, or a file twice")
+    package = fromstring(contents["book/content.opf"])
+    opf = "{http://www.idpf.org/2007/opf}"
+    items = {str(i.get("id")): str(i.get("href")) for i in package.iter(f"{opf}item")}
+    listed = {f"book/{name}" for name in items.values()}
+    others = {"mimetype", "META-INF/container.xml", "book/content.opf"}
+    faults += [f"listed or there, but not both: {n}" for n in listed ^ (set(names) - others)]
+    faults += [f"spine: {i}" for r in package.iter(f"{opf}itemref") if (i := str(r.get("idref"))) not in items]  # fmt: skip
+    pages = {n: fromstring(c) for n, c in contents.items() if n.endswith((".xhtml", ".svg"))}
+    ids = {name: [e.attrib["id"] for e in page.iter() if "id" in e.attrib] for name, page in pages.items()}  # fmt: skip
+    for name, page in pages.items():
+        if len(ids[name]) != len(set(ids[name])):
+            faults.append(f"{name}: an id twice")
+        for node in page.iter():
+            address = (
+                node.get("href")
+                or node.get("src")
+                or node.get("{http://www.w3.org/1999/xlink}href")
+            )
+            if not address or re.match(r"\w+:", address):
+                continue
+            file, _, fragment = unquote(address).partition("#")
+            target = str(PurePosixPath(name).parent / file) if file else name
+            if target not in contents or (fragment and fragment not in ids[target]):
+                faults.append(f"{name}: {address} leads nowhere")
+    return faults
+
+
 # --- ZIP ----------------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,9 @@ import pytest
 import yaml
 from citation import citation
 from conftest import ROOT, cells, notebooks
+
+from latent_book.training import load
+from latent_book.vae import VAENetwork
 
 CHAPTERS = [p for p in notebooks() if p.parent.name == "nbs" and p.stem != "index"]
 CLAIMS = {  # what each chapter settles, by the number of the slide
@@ -250,3 +254,16 @@ def test_the_example_of_the_readme_runs_and_is_short():
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
     lines = run(example).splitlines()
     assert [line.rsplit(" ", 1)[0] for line in lines] == ["error per image", "nats per image"]
+
+
+def test_the_script_for_several_gpus_runs_in_two_processes(tmp_path):
+    """On the CPU, for one epoch; all else is as the page has it."""
+    page = "\n".join(text for _, text in cells(ROOT / "nbs" / "start" / "using.ipynb", "markdown"))
+    (script,) = re.findall(r"```python\n(.*?Accelerator.*?)```", page, re.S)
+    (tmp_path / "several.py").write_text(script.replace("epochs=20", "epochs=1"))
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]  # fmt: skip
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    surroundings = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}  # fmt: skip
+    done = subprocess.run([sys.executable, *launch, "several.py"], cwd=tmp_path, env=surroundings, capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert load(VAENetwork, tmp_path / "vae.safetensors").n_components == 16
