@@ -414,7 +414,9 @@ def ebook_article(chapter: Chapter, site: Path, files: dict[str, bytes]) -> str:
     """A chapter in XHTML, its formulas in MathML; its images are added to `files`."""
 
     def change(node: Element) -> list[Element] | None:
-        if has(node, "katex") or has(node, "katex-display"):
+        if has(node, "katex-display"):
+            return [in_pieces(formula(next(node.iter("math"))))]
+        if has(node, "katex"):
             return [formula(next(node.iter("math")))]
         if has(node, "lb-svg"):
             return [picture(node, files)]
@@ -446,6 +448,39 @@ def formula(math: Element) -> Element:
             node.text = "".join(styled(c, style) for c in node.text or "")
             del node.attrib["mathvariant"]
     return math
+
+
+RELATIONS = set("=≤≥<>≈≠∼∝→⟶⇒⟺≡")
+
+
+def in_pieces(math: Element) -> Element:
+    """A displayed formula as pieces that stand side by side where there is room, and else continue on the next line: the
+    page of a reader cannot be scrolled sideways. It may break before a relation, a plus or a minus, outside of brackets."""
+    row = math[0] if len(math) == 1 and math[0].tag == "mrow" else math
+    groups: list[list[Element]] = [[]]
+    depth, bars, before = 0, 0, ""
+    for node in row:
+        sign = (node.text or "") if node.tag == "mo" else ""
+        depth += (sign in set("([{⟨")) - (sign in set(")]}⟩"))
+        bars += sign == "∥"
+        breaks = sign in RELATIONS or (sign in {"+", "−"} and before not in RELATIONS | {"("})
+        if breaks and depth == 0 and bars % 2 == 0 and groups[-1]:
+            node.set("form", "infix")
+            groups.append([])
+        groups[-1].append(node)
+        before = sign
+    if len(groups) == 1 or next(math.iter("mtable"), None) is not None:
+        return math
+    whole = Element(
+        "span", {"class": "formula", "role": "math", "aria-label": math.get("alttext", "")}
+    )
+    for group in groups:
+        piece = Element("math", {"xmlns": math.get("xmlns", ""), "displaystyle": "true"})
+        piece.append(Element("mrow"))
+        piece[0].extend(group)
+        piece.tail = "\N{ZERO WIDTH SPACE}"  # here a line may end
+        whole.append(piece)
+    return whole
 
 
 def styled(character: str, style: str) -> str:
