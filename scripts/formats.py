@@ -461,8 +461,9 @@ def in_pieces(math: Element) -> Element:
     depth, bars, before = 0, 0, ""
     for node in row:
         sign = (node.text or "") if node.tag == "mo" else ""
-        depth += (sign in set("([{⟨")) - (sign in set(")]}⟩"))
-        bars += sign == "∥"
+        text = "".join(node.itertext())  # a bracket may carry a power
+        depth += sum(text.count(c) for c in "([{⟨") - sum(text.count(c) for c in ")]}⟩")
+        bars += text.count("∥")
         breaks = sign in RELATIONS or (sign in {"+", "−"} and before not in RELATIONS | {"("})
         if breaks and depth == 0 and bars % 2 == 0 and groups[-1]:
             node.set("form", "infix")
