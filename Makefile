@@ -44,6 +44,7 @@ lab: $(READY)
 export: $(READY)
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
+	$(BIN)/python scripts/citation.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -3,7 +3,7 @@
 d = { 'settings': { 'branch': 'main',
                 'doc_baseurl': '/latent_book',
                 'doc_host': 'https://latent-book.github.io',
-                'git_url': 'https://github.com/latent-book/latent_book',
+                'git_url': '',
                 'lib_path': 'latent_book'},
   'syms': { 'latent_book.autoencoder': {},
             'latent_book.bound': { 'latent_book.bound._check_log_joint': ('bound.html#_check_log_joint', 'latent_book/bound.py'),

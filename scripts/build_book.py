@@ -170,7 +170,7 @@ def buttons(address: str) -> dict[str, Any]:
 
 
 def take_along(form: str) -> Path:
-    """Make the PDF, the EPUB or the ZIP from the built site; see formats.py."""
+    """Make the PDF, the EPUB or the ZIP from the built site; see formats.py. What is wrong with it ends the build."""
     import formats
     import yaml
 
@@ -187,18 +187,22 @@ def take_along(form: str) -> Path:
     about |= {"address": said.get("git_url", ""), "date": moment.strftime("%Y-%m-%dT%H:%M:%SZ")}
     site, path = BUILD / "html", BUILD / f"{said['lib_name'].replace('_', '-')}.{form}"
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    faults: list[str] = []
     if form == "zip":
         formats.make_zip(site, path)
     elif form == "epub":
         formats.make_epub(site, toc, path, about)
+        faults = formats.epub_faults(path)
     else:
         from ensure_chromium import find
 
         chromium = find()
         if chromium is None:
             sys.exit("the PDF needs Chromium: python scripts/ensure_chromium.py installs one")
-        for cut in formats.make_pdf(site, toc, path, about, chromium):
-            print("cut off at the right edge:", cut, file=sys.stderr)
+        cut = formats.make_pdf(site, toc, path, about, chromium)
+        faults = [f"cut off at the right edge: {one}" for one in cut]
+    if faults:
+        sys.exit("\n".join([*faults, f"{path.name} has {len(faults)} such fault(s)"]))
     return path
 
 

@@ -414,7 +414,9 @@ def ebook_article(chapter: Chapter, site: Path, files: dict[str, bytes]) -> str:
     """A chapter in XHTML, its formulas in MathML; its images are added to `files`."""
 
     def change(node: Element) -> list[Element] | None:
-        if has(node, "katex") or has(node, "katex-display"):
+        if has(node, "katex-display"):
+            return [in_pieces(formula(next(node.iter("math"))))]
+        if has(node, "katex"):
             return [formula(next(node.iter("math")))]
         if has(node, "lb-svg"):
             return [picture(node, files)]
@@ -446,6 +448,40 @@ def formula(math: Element) -> Element:
             node.text = "".join(styled(c, style) for c in node.text or "")
             del node.attrib["mathvariant"]
     return math
+
+
+RELATIONS = set("=≤≥<>≈≠∼∝→⟶⇒⟺≡")
+
+
+def in_pieces(math: Element) -> Element:
+    """A displayed formula as pieces that stand side by side where there is room, and else continue on the next line: the
+    page of a reader cannot be scrolled sideways. It may break before a relation, a plus or a minus, outside of brackets."""
+    row = math[0] if len(math) == 1 and math[0].tag == "mrow" else math
+    groups: list[list[Element]] = [[]]
+    depth, bars, before = 0, 0, ""
+    for node in row:
+        sign = (node.text or "") if node.tag == "mo" else ""
+        text = "".join(node.itertext())  # a bracket may carry a power
+        depth += sum(text.count(c) for c in "([{⟨") - sum(text.count(c) for c in ")]}⟩")
+        bars += text.count("∥")
+        breaks = sign in RELATIONS or (sign in {"+", "−"} and before not in RELATIONS | {"("})
+        if breaks and depth == 0 and bars % 2 == 0 and groups[-1]:
+            node.set("form", "infix")
+            groups.append([])
+        groups[-1].append(node)
+        before = sign
+    if len(groups) == 1 or next(math.iter("mtable"), None) is not None:
+        return math
+    whole = Element(
+        "span", {"class": "formula", "role": "math", "aria-label": math.get("alttext", "")}
+    )
+    for group in groups:
+        piece = Element("math", {"xmlns": math.get("xmlns", ""), "displaystyle": "true"})
+        piece.append(Element("mrow"))
+        piece[0].extend(group)
+        piece.tail = "\N{ZERO WIDTH SPACE}"  # here a line may end
+        whole.append(piece)
+    return whole
 
 
 def styled(character: str, style: str) -> str:
@@ -566,6 +602,44 @@ def package(book: dict[str, bytes], about: dict[str, str]) -> str:
 <spine>{"".join(spine)}</spine>
 </package>
 """
+
+
+def epub_faults(path: Path) -> list[str]:
+    """What is wrong with an EPUB: its form, its list of files, its pages, the references between them."""
+    faults: list[str] = []
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        first = archive.infolist()[0]
+        if first.filename != "mimetype" or first.compress_type != zipfile.ZIP_STORED:
+            faults.append("the first file is not the mimetype, stored as it is")
+        contents = {name: archive.read(name) for name in names}
+    if contents["mimetype"] != b"application/epub+zip" or len(names) != len(set(names)):
+        faults.append("mimetype, or a file twice")
+    package = fromstring(contents["book/content.opf"])
+    opf = "{http://www.idpf.org/2007/opf}"
+    items = {str(i.get("id")): str(i.get("href")) for i in package.iter(f"{opf}item")}
+    listed = {f"book/{name}" for name in items.values()}
+    others = {"mimetype", "META-INF/container.xml", "book/content.opf"}
+    faults += [f"listed or there, but not both: {n}" for n in listed ^ (set(names) - others)]
+    faults += [f"spine: {i}" for r in package.iter(f"{opf}itemref") if (i := str(r.get("idref"))) not in items]  # fmt: skip
+    pages = {n: fromstring(c) for n, c in contents.items() if n.endswith((".xhtml", ".svg"))}
+    ids = {name: [e.attrib["id"] for e in page.iter() if "id" in e.attrib] for name, page in pages.items()}  # fmt: skip
+    for name, page in pages.items():
+        if len(ids[name]) != len(set(ids[name])):
+            faults.append(f"{name}: an id twice")
+        for node in page.iter():
+            address = (
+                node.get("href")
+                or node.get("src")
+                or node.get("{http://www.w3.org/1999/xlink}href")
+            )
+            if not address or re.match(r"\w+:", address):
+                continue
+            file, _, fragment = unquote(address).partition("#")
+            target = str(PurePosixPath(name).parent / file) if file else name
+            if target not in contents or (fragment and fragment not in ids[target]):
+                faults.append(f"{name}: {address} leads nowhere")
+    return faults
 
 
 # --- ZIP ----------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ live.py       turns the stored state of live figures into files, and live.js mou
 figures.py    sets matplotlib's SVG into the page with the palette's variables, so that it follows light and dark
 equations.py  the index of equations: where each stands, and the test that holds it
 reference.py the library's public names, their signatures and docstrings
+along.py      where the PDF, the EPUB and the ZIP are to be had
 card.py       what a page says of itself where its link is shared
 harden.py     content security policy, no third party, and the theme's faults of accessibility mended
 """
@@ -14,13 +15,13 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from sphinxext import card, equations, figures, harden, live, notebook, reference
+from sphinxext import along, card, equations, figures, harden, live, notebook, reference
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register all seven parts with Sphinx; when one of them changes, every page is rendered again."""
+    """Register all eight parts with Sphinx; when one of them changes, every page is rendered again."""
     code = sorted(Path(__file__).parent.glob("*.py"))
     app.add_config_value("site_code", live.digest(b"".join(p.read_bytes() for p in code)), "env")
-    for part in (notebook, live, figures, equations, reference, card, harden):
+    for part in (notebook, live, figures, equations, reference, along, card, harden):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

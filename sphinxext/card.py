@@ -54,6 +54,6 @@ def _describe(
 
 def setup(app: Sphinx) -> None:
     """Register with Sphinx."""
-    app.add_config_value("site_address", "", "html", [str])
+    app.add_config_value("site_address", "", "env", [str])
     app.add_config_value("site_description", "", "html", [str])
     app.connect("html-page-context", _describe)

@@ -1,8 +1,8 @@
 """The reference of the library: each public name with its signature and its docstring, read from the modules as they are.
 
 The page that shows it says ```` ```{library-reference} ````. In a docstring, a label such as eq-pca-variance becomes a link
-to that equation, `name : text` under a heading an entry of a list, and a line that begins with `>>>` code; the examples are
-run by tests/test_library.py.
+to that equation, `name : text` under a heading an entry of a list, and a line that begins with `>>>` code. Names whose
+docstring has no example have one in nbs/appendix/examples.md; tests/test_library.py runs them all.
 """
 
 import ast
@@ -18,6 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = "appendix/library"  # the page with the directive
+EXAMPLES = ROOT / "nbs" / "appendix" / "examples.md"
 HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.M)
 ENTRY = re.compile(r"^(\w[\w, ()]*?) : (.*)$")
 
@@ -32,6 +33,22 @@ def public(body: list[ast.stmt]) -> Iterator[ast.ClassDef | ast.FunctionDef]:
     for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
             yield node
+
+
+def examples(text: str | None = None) -> dict[str, tuple[list[str], str]]:
+    """For each `module.name` of the examples' file the names that its example is about, and the example's lines."""
+    found: dict[str, tuple[list[str], str]] = {}
+    for part in re.split(r"^# ", text or EXAMPLES.read_text(encoding="utf-8"), flags=re.M)[1:]:
+        module, *blocks = re.split(r"^## ", part, flags=re.M)
+        for block in blocks:
+            title, _, lines = block.partition("\n")
+            names = [name.strip() for name in title.split(",")]
+            for name in names:
+                key = f"{module.strip()}.{name}"
+                if key in found:
+                    raise ValueError(f"{EXAMPLES.name} has two examples for {key}")
+                found[key] = names, lines.strip() + "\n"
+    return found
 
 
 def signature(node: ast.ClassDef | ast.FunctionDef, owner: str = "") -> str:
@@ -132,6 +149,8 @@ class LibraryReference(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """One section for each module."""
         sections: list[nodes.Node] = []
+        self.env.note_dependency(str(EXAMPLES))
+        self.examples = examples()
         for path in modules():
             self.env.note_dependency(str(path))
             section = nodes.section(ids=[_anchor(path.stem)])
@@ -155,11 +174,26 @@ class LibraryReference(SphinxDirective):
         block += nodes.literal_block(code, code, language="python")
         if told:
             block += self._parsed(markdown(told))
+        if not owner:
+            block += self._example(module, node.name)
         if isinstance(node, ast.ClassDef):
             for method in public(node.body):
                 if ast.get_docstring(method):
                     block += self._entry(method, module, f"{node.name}.")
         return block
+
+    def _example(self, module: str, name: str) -> list[nodes.Node]:
+        """The example of a name; for a further name of the same example, the way to it."""
+        names, lines = self.examples.get(f"{module.split('.')[1]}.{name}", ([], ""))
+        if not names:
+            return []
+        if name == names[0]:
+            return self._parsed(f"**Example**\n\n```pycon\n{lines}```")
+        told = nodes.paragraph("", "", nodes.strong("", "Example"), nodes.Text(": with "))
+        link = nodes.reference("", "", nodes.literal("", names[0]), internal=True)
+        link["refid"] = f"{module}.{names[0]}"
+        told += link
+        return [told]
 
     def _parsed(self, text: str) -> list[nodes.Node]:
         box = nodes.Element()

@@ -2,10 +2,11 @@
 
 import re
 import zipfile
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
+from pathlib import Path
 from xml.etree.ElementTree import Element, fromstring
 
+import build_book
+import ensure_chromium
 import formats
 import pytest
 
@@ -64,44 +65,6 @@ def site(tmp_path: Path) -> Path:
         (site / name).parent.mkdir(exist_ok=True)
         (site / name).write_bytes(b'html[data-theme="light"] .highlight .k { color: #6730C5 }\n')
     return site
-
-
-def epub_faults(path: Path) -> list[str]:
-    """What is wrong with an EPUB: its form, its list of files, its pages, the references between them."""
-    faults: list[str] = []
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        first = archive.infolist()[0]
-        if first.filename != "mimetype" or first.compress_type != zipfile.ZIP_STORED:
-            faults.append("the first file is not the mimetype, stored as it is")
-        contents = {name: archive.read(name) for name in names}
-    if contents["mimetype"] != b"application/epub+zip" or len(names) != len(set(names)):
-        faults.append("mimetype, or a file twice")
-    package = fromstring(contents["book/content.opf"])
-    opf = "{http://www.idpf.org/2007/opf}"
-    items = {str(i.get("id")): str(i.get("href")) for i in package.iter(f"{opf}item")}
-    listed = {f"book/{name}" for name in items.values()}
-    others = {"mimetype", "META-INF/container.xml", "book/content.opf"}
-    faults += [f"listed or there, but not both: {n}" for n in listed ^ (set(names) - others)]
-    faults += [f"spine: {i}" for r in package.iter(f"{opf}itemref") if (i := str(r.get("idref"))) not in items]  # fmt: skip
-    pages = {n: fromstring(c) for n, c in contents.items() if n.endswith((".xhtml", ".svg"))}
-    ids = {name: [e.attrib["id"] for e in page.iter() if "id" in e.attrib] for name, page in pages.items()}  # fmt: skip
-    for name, page in pages.items():
-        if len(ids[name]) != len(set(ids[name])):
-            faults.append(f"{name}: an id twice")
-        for node in page.iter():
-            address = (
-                node.get("href")
-                or node.get("src")
-                or node.get("{http://www.w3.org/1999/xlink}href")
-            )
-            if not address or re.match(r"\w+:", address):
-                continue
-            file, _, fragment = unquote(address).partition("#")
-            target = str(PurePosixPath(name).parent / file) if file else name
-            if target not in contents or (fragment and fragment not in ids[target]):
-                faults.append(f"{name}: {address} leads nowhere")
-    return faults
 
 
 def test_an_article_keeps_its_names_and_loses_what_only_a_screen_can_use(site):
@@ -181,7 +144,7 @@ def test_an_epub_is_whole_and_the_same_each_time(site, tmp_path):
     for path in (first, second):
         formats.make_epub(site, TOC, path, ABOUT)
     assert first.read_bytes() == second.read_bytes()
-    assert epub_faults(first) == []
+    assert formats.epub_faults(first) == []
     with zipfile.ZipFile(first) as archive:
         (drawn,) = [n for n in archive.namelist() if n.endswith(".svg")]
         assert "var(" not in archive.read(drawn).decode()
@@ -225,6 +188,33 @@ def test_a_zip_is_the_site_and_the_same_each_time(site, tmp_path):
         assert archive.namelist() == sorted(archive.namelist())
 
 
+@pytest.mark.parametrize("form", ["pdf", "epub"])
+def test_a_file_with_faults_ends_the_build(form, monkeypatch, tmp_path):
+    monkeypatch.setattr(build_book, "BUILD", tmp_path)
+    monkeypatch.setattr(ensure_chromium, "find", lambda: "chromium")
+    monkeypatch.setattr(formats, "make_pdf", lambda *_: ["pca: TABLE, 9 px"])
+    monkeypatch.setattr(formats, "make_epub", lambda *_: None)
+    monkeypatch.setattr(formats, "epub_faults", lambda _: ["pca.xhtml: #x leads nowhere"])
+    with pytest.raises(SystemExit) as ended:
+        build_book.take_along(form)
+    assert "pca" in str(ended.value.code)
+    assert "1 such fault" in str(ended.value.code)
+    monkeypatch.setattr(formats, "make_pdf", lambda *_: [])
+    monkeypatch.setattr(formats, "epub_faults", lambda _: [])
+    assert build_book.take_along(form).suffix == f".{form}"
+
+
+def test_what_is_wrong_with_an_epub_is_found(site, tmp_path):
+    whole, broken = tmp_path / "a.epub", tmp_path / "b.epub"
+    formats.make_epub(site, TOC, whole, ABOUT)
+    with zipfile.ZipFile(whole) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files["book/pca.xhtml"] = files["book/pca.xhtml"].replace(b'id="summary"', b'id="lost"')
+    formats.pack(broken, files, stored=("mimetype",))
+    assert formats.epub_faults(whole) == []
+    assert any("pca.xhtml#summary leads nowhere" in fault for fault in formats.epub_faults(broken))
+
+
 def test_a_function_keeps_its_distance_from_a_letter_and_not_from_a_parenthesis():
     apply = "<mo>\N{FUNCTION APPLICATION}</mo>"
     row = f"<mrow><mi>log</mi>{apply}<mi>p</mi><mi>log</mi>{apply}<mo>(</mo></mrow>"
@@ -234,3 +224,16 @@ def test_a_function_keeps_its_distance_from_a_letter_and_not_from_a_parenthesis(
     first, second = (n for n in math.iter("mo") if n.text == "\N{FUNCTION APPLICATION}")
     assert first.get("rspace") == "0.1667em"
     assert second.get("rspace") is None
+
+
+def test_a_wide_formula_may_break_before_a_relation_and_nowhere_inside_brackets():
+    sign = "<mo>{}</mo>".format
+    x = "<mi>x</mi>"
+    inside = f"{sign('(')}{x}{sign('+')}{x}{sign(')')}{sign('∥')}{x}{sign('−')}{x}<msup>{sign('∥')}<mn>2</mn></msup>"
+    row = f"{x}{sign('=')}{sign('−')}{inside}{sign('+')}{x}"
+    made = formats.in_pieces(fromstring(f'<math alttext="x = 1"><mrow>{row}</mrow></math>'))
+    assert made.get("aria-label") == "x = 1"
+    assert ["".join(piece.itertext()) for piece in made] == ["x", "=−(x+x)∥x−x∥2", "+x"]
+    assert [piece[0][0].get("form") for piece in made] == [None, "infix", "infix"]
+    table = f"<math><mrow>{x}{sign('=')}<mtable/></mrow></math>"
+    assert formats.in_pieces(fromstring(table)).tag == "math"

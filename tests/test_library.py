@@ -1,13 +1,18 @@
-"""The library as its reference shows it: the examples in the docstrings run, and what they print is what they say."""
+"""The library as its reference shows it: every public name has an example that runs and prints what it says."""
 
 import ast
 import doctest
 import importlib
 import inspect
+import re
 from pathlib import Path
 
+import matplotlib
+import numpy as np
 import pytest
+import torch
 
+from latent_book.training import seeded
 from sphinxext import reference
 
 HERE = Path(__file__).parent
@@ -17,12 +22,11 @@ EXAMPLES = [
     for node in reference.public(ast.parse(path.read_text(encoding="utf-8")).body)
     if ">>>" in (ast.get_docstring(node) or "")
 ]
-MODELS = [  # what has a `fit` is what a user begins with
-    (path.stem, node.name)
-    for path in reference.modules()
-    for node in reference.public(ast.parse(path.read_text(encoding="utf-8")).body)
-    if isinstance(node, ast.ClassDef)
-    and "fit" in {method.name for method in reference.public(node.body)}
+BESIDE = reference.examples()  # those of nbs/appendix/examples.md, by module.name
+GROUPS = [
+    pytest.param(key.split(".")[0], names, lines, id=key)
+    for key, (names, lines) in BESIDE.items()
+    if key.endswith(f".{names[0]}")
 ]
 
 
@@ -47,9 +51,38 @@ def test_no_public_name_comes_or_goes_unsaid():
     assert [name for name in sorted(changed) if name.split(".", 1)[1] not in newest] == []
 
 
-def test_each_model_has_an_example():
-    assert len(MODELS) > 9
-    assert set(MODELS) - set(EXAMPLES) == set()
+def test_every_public_name_has_an_example():
+    """In its docstring, or in nbs/appendix/examples.md; not in both, and for no name that is gone."""
+    public = {
+        f"{path.stem}.{node.name}"
+        for path in reference.modules()
+        for node in reference.public(ast.parse(path.read_text(encoding="utf-8")).body)
+    }
+    own = {".".join(pair) for pair in EXAMPLES}
+    assert len(public) > 200
+    assert public - own - set(BESIDE) == set(), "add one to nbs/appendix/examples.md"
+    assert set(BESIDE) - public == set(), "gone: take them out of nbs/appendix/examples.md"
+    assert set(BESIDE) & own == set(), "these have one in their docstring already"
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, at first use
+@pytest.mark.parametrize(("module", "names", "lines"), GROUPS)
+def test_an_example_is_about_its_names_and_prints_what_it_says(module, names, lines):
+    home = vars(importlib.import_module(f"latent_book.{module}"))
+    chance = {
+        "rng": np.random.default_rng(0),
+        "generator": torch.Generator().manual_seed(0),
+    }
+    given = {**home, "np": np, "torch": torch, **chance}
+    test = doctest.DocTestParser().get_doctest(lines, given, names[0], None, None)
+    source = "".join(example.source for example in test.examples)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    with matplotlib.rc_context(), seeded(0):
+        runner.run(test, clear_globs=False)
+    assert runner.failures == 0
+    for name in names:  # it is called, or something of its kind is made
+        made = isinstance(home[name], type) and any(isinstance(v, home[name]) for v in test.globs.values())  # fmt: skip
+        assert made or re.search(rf"\b{name}\b", source), f"the example does nothing with {name}"
 
 
 @pytest.mark.parametrize(("module", "name"), EXAMPLES, ids=lambda part: part)
@@ -105,3 +138,11 @@ def test_a_docstring_keeps_its_signs_and_finds_its_equations():
         "z\\_ \\| x, of `q_*`; see {eq}`eq-pca-variance`.\n\n**Parameters**\n\n`a`, `b`\n: numbers of two lines.\n\n"
         "**Examples**\n\n```pycon\n>>> 1 + 1\n2\n```"
     )
+
+
+def test_the_examples_file_is_read_by_module_and_name():
+    text = "a note\n# one\n\n## f, g\n\n>>> f(g(1))\n2\n\n# two\n\n## f\n\n>>> f(1)\n3\n"
+    both = (["f", "g"], ">>> f(g(1))\n2\n")
+    assert reference.examples(text) == {"one.f": both, "one.g": both, "two.f": (["f"], ">>> f(1)\n3\n")}  # fmt: skip
+    with pytest.raises(ValueError, match=r"two examples for two\.f"):
+        reference.examples(text + "## f\n\n>>> f(2)\n4\n")

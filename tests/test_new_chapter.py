@@ -38,7 +38,7 @@ def test_it_exports_runs_and_keeps_the_rules(copy):
         ["ruff", "check", "nbs/mine.ipynb", "tests/test_mine.py"],
         ["ruff", "format", "--check", "nbs/mine.ipynb", "tests/test_mine.py"],
         ["pytest", "-p", "no:cacheprovider", "tests/test_mine.py"],
-        ["pytest", "-p", "no:cacheprovider", "tests/test_library.py", "-k", "unsaid or says_what"],
+        ["pytest", "-p", "no:cacheprovider", "tests/test_library.py", "-k", "unsaid or says_what or has_an_example or mine"],
         ["pytest", "-p", "no:cacheprovider", "tests/test_book.py", "tests/test_equations.py", "-k", rules],
     ):  # fmt: skip
         done = subprocess.run(

@@ -10,7 +10,7 @@ import pytest
 
 from latent_book.plots import COLOR
 from latent_book.widgets import Frames
-from sphinxext import equations, figures, harden, live, notebook
+from sphinxext import along, equations, figures, harden, live, notebook
 
 
 def as_read(*sources: str) -> list[nbformat.NotebookNode]:
@@ -414,3 +414,16 @@ def test_the_index_knows_the_tests_of_an_equation(tmp_path):
     )
     one, two = equations.Held("test_a.py", 2, "test_one"), equations.Held("test_a.py", 7, "test_two")  # fmt: skip
     assert equations.verifiers(tmp_path) == {"eq-a": [one], "eq-b": [one, two]}
+
+
+# --- along.py ------------------------------------------------------------------------------------------------------
+
+
+def test_the_files_are_linked_where_they_are_published_and_only_there():
+    published = along.told("https://example.org/book/")
+    assert re.findall(r"\]\((.*?)\)", published) == [
+        f"https://example.org/book/latent-book.{form}" for form in ("pdf", "epub", "zip")
+    ]
+    here = along.told("")
+    assert "](" not in here
+    assert all(f"`make {form}`" in here for form in ("pdf", "epub", "zip"))
