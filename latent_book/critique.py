@@ -23,8 +23,8 @@ from .vae import kl_to_prior, reparameterise
 
 # %% ../nbs/critique.ipynb #cover
 def lay_over(
-    m: Float[np.ndarray, "*batch D"], b: Float[np.ndarray, "*batch D"], c: float
-) -> Float[np.ndarray, "*batch D"]:
+    m: Float[np.ndarray, "*#batch D"], b: Float[np.ndarray, "*#batch D"], c: float
+) -> Float[np.ndarray, "... D"]:
     """Ink m over a background b of strength c; grey values in [0, 1], eq-critique-cover.
 
     Raises ValueError where c or a grey value is outside [0, 1].

@@ -60,7 +60,7 @@ def test_the_unexplained_share_is_a_ratio_of_sums_over_digits():
     X, X_hat = rng.random((5, 4, 3)), rng.random((5, 4, 3))
     of_error = (X - X_hat).mean(1) - (X - X_hat).mean((0, 1))
     of_picture = X.mean(1) - X.mean((0, 1))
-    digit, background, both = cr.unexplained(X, X_hat)
+    digit, background, _ = cr.unexplained(X, X_hat)
     assert np.isclose(digit, np.sum(of_error**2) / np.sum(of_picture**2))
     assert np.isclose(background, cr.unexplained(X.swapaxes(0, 1), X_hat.swapaxes(0, 1))[0])
     assert np.allclose(cr.unexplained(X, 0 * X), 1)  # no code, all is lost
