@@ -452,6 +452,9 @@ class LadderNetwork(nn.Module):
         self.guess_low = mlp((n_features + top, *hidden, 2 * low))
         self.expect_low = mlp((top, *hidden, 2 * low))  # p(z_1 | z_2)
         self.decoder = mlp((low, *hidden, n_features))
+        for net in (self.guess_top, self.guess_low, self.expect_low):
+            last: Any = net[-1]
+            nn.init.zeros_(last.weight)  # guesses and prior begin equal, so that no price is wild
         self.log_sigma2 = nn.Parameter(torch.tensor(0.0))
 
     def log_lik(self, x: Float[Tensor, "B D"], z: Float[Tensor, "*draws B L"]) -> Tensor:
