@@ -133,7 +133,7 @@ def test_a_ladder_fits_saves_and_says_what_is_wrong(tmp_path):
     again = load(o.Ladder, tmp_path / "ladder.safetensors")
     assert np.allclose(again.elbo(X, rng(0)), model.elbo(X, rng(0)))
     with pytest.raises(ValueError, match="two widths"):
-        clone(model).set_params(n_components=(2,)).fit(X)
+        clone(model).set_params(n_components=(2, 0)).fit(X)
     with pytest.raises(ValueError, match="number of draws"):
         model.iwae(X, 0, rng(0))
     with pytest.raises(ValueError, match="whole number of rows"):
