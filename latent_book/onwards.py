@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Denoiser', 'noise_levels', 'step_back', 'Terms', 'chain_bound', 'NoiseNetwork', 'noise_loss', 'Diffusion', 'Coupling',
-           'FlowNetwork', 'flow_loss', 'Flow']
+           'FlowNetwork', 'flow_loss', 'Flow', 'Prices', 'LadderNetwork', 'ladder_loss', 'Ladder']
 
 # %% ../nbs/onwards.ipynb #imports
 import math
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .autoencoder import mlp
 from .training import check_rows, seeded, train
-from .vae import kl_to_prior
+from .vae import kl_to_prior, reparameterise
 
 # %% ../nbs/onwards.ipynb #noise-levels
 def noise_levels(
@@ -136,8 +136,14 @@ def noise_loss(
     return 0.5 * (network.first - network.last) * error
 
 # %% ../nbs/onwards.ipynb #diffusion
+def _count(n: Any) -> int:
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+        raise ValueError(f"n={n!r}; draw a whole number of rows, at least 1")
+    return int(n)
+
+
 class _Density(BaseEstimator):
-    """What `Diffusion` and `Flow` share: rows in units of their own, checks, training, samples."""
+    """What `Diffusion`, `Flow` and `Ladder` share: rows in units of their own, checks, training, samples."""
 
     def _fit(self, X: Any, loss: Any) -> Any:
         X = check_rows(X, "X").float()
@@ -187,9 +193,7 @@ class _Density(BaseEstimator):
 
     def _noise(self, n: int, rng: np.random.Generator) -> np.ndarray:
         check_is_fitted(self)
-        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
-            raise ValueError(f"n={n!r}; draw a whole number of rows, at least 1")
-        return rng.normal(size=(int(n), self.n_features_in_))
+        return rng.normal(size=(_count(n), self.n_features_in_))
 
 
 class Diffusion(_Density):
@@ -416,3 +420,154 @@ class Flow(_Density):
         """log p(x) of each row in nats, (N,): exact; eq-onwards-change."""
         rows = torch.from_numpy(self._standard(X))
         return self.network_.double().log_prob(rows).numpy() + self._log_volume()
+
+# %% ../nbs/onwards.ipynb #ladder
+class Prices(NamedTuple):
+    """The parts of eq-onwards-chain for two layers, in nats: the bound is recon - lower - top."""
+
+    recon: Tensor  # log p(x | z_1) at the draw
+    lower: Tensor  # KL of q(z_1 | z_2, x) from p(z_1 | z_2), exact for the draw of z_2
+    top: Tensor  # KL of q(z_2 | x) from the prior, exact
+
+
+class LadderNetwork(nn.Module):
+    """Two layers of Gaussian causes, each with its own small guess, made from the top down; eq-onwards-ladder.
+
+    Parameters
+    ----------
+    n_features : width D of the data.
+    n_components : widths of z_1, which makes the data, and of z_2 above it.
+    hidden : widths of the hidden layers of all four networks.
+    """
+
+    def __init__(
+        self, n_features: int, n_components: tuple[int, int] = (16, 4), hidden: Sequence[int] = (200,)
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if len(n_components) != 2 or min(n_components) < 1:
+            raise ValueError(f"n_components={n_components}: two widths of at least 1, (z_1, z_2)")
+        low, top = n_components
+        self.n_components = (low, top)
+        self.guess_top = mlp((n_features, *hidden, 2 * top))
+        self.guess_low = mlp((n_features + top, *hidden, 2 * low))
+        self.expect_low = mlp((top, *hidden, 2 * low))  # p(z_1 | z_2)
+        self.decoder = mlp((low, *hidden, n_features))
+        for net in (self.guess_top, self.guess_low, self.expect_low):
+            last: Any = net[-1]
+            nn.init.zeros_(last.weight)  # guesses and prior begin equal, so that no price is wild
+        self.log_sigma2 = nn.Parameter(torch.tensor(0.0))
+
+    def log_lik(self, x: Float[Tensor, "B D"], z: Float[Tensor, "*draws B L"]) -> Tensor:
+        """log p(x | z_1) in nats, with one variance for all numbers of x; eq-vae-gaussian."""
+        distance = (x - self.decoder(z)).square().sum(dim=-1)
+        size = x.shape[-1] * (self.log_sigma2 + math.log(2 * math.pi))
+        return -0.5 * (distance * (-self.log_sigma2).exp() + size)
+
+    def forward(self, x: Float[Tensor, "B D"], eps: Float[Tensor, "*draws B n"]) -> tuple[Prices, Tensor]:  # fmt: skip
+        """The three parts for each draw, and its log weight log p(x, z) - log q(z | x).
+
+        eps : standard normal, one number for each of z_1 and z_2; leading axes are further draws.
+        """
+        low, top = self.n_components
+        eps_low, eps_top = eps.split([low, top], dim=-1)
+        mu_top, log_var_top = self.guess_top(x).chunk(2, dim=-1)
+        z_top = reparameterise(mu_top, log_var_top, eps_top)
+        seen = torch.cat([x.expand(*z_top.shape[:-1], x.shape[-1]), z_top], dim=-1)
+        mu, log_var = self.guess_low(seen).chunk(2, dim=-1)
+        mean, log_v = self.expect_low(z_top).chunk(2, dim=-1)
+        z = reparameterise(mu, log_var, eps_low)
+        recon = self.log_lik(x, z)
+        unit = (-0.5 * log_v).exp()  # one over a standard deviation of p(z_1 | z_2)
+        lower = kl_to_prior((mu - mean) * unit, log_var - log_v).sum(dim=-1)
+        log_low = 0.5 * (eps_low.square() + log_var - ((z - mean) * unit).square() - log_v).sum(-1)
+        log_top = 0.5 * (eps_top.square() + log_var_top - z_top.square()).sum(dim=-1)
+        return Prices(recon, lower, kl_to_prior(mu_top, log_var_top).sum(-1)), recon + log_low + log_top  # fmt: skip
+
+
+def ladder_loss(network: LadderNetwork, x: Tensor, generator: torch.Generator) -> Float[Tensor, ""]:
+    """Minus the bound of eq-onwards-chain, one draw an example, the mean over the batch."""
+    eps = torch.randn(len(x), sum(network.n_components), generator=generator).to(x)
+    prices, _ = network(x, eps)
+    return (prices.lower + prices.top - prices.recon).mean()
+
+# %% ../nbs/onwards.ipynb #ladder-estimator
+class Ladder(_Density):
+    """A variational autoencoder with two layers of causes.
+
+    It has no `log_prob`: what it can compute is a bound, `elbo`, and a tighter one, `iwae`.
+
+    Parameters
+    ----------
+    n_components : widths of z_1, which makes the rows, and of z_2 above it.
+    hidden : widths of the networks' hidden layers.
+    epochs, batch_size, lr, random_state, device : as for `training.train`.
+
+    Attributes
+    ----------
+    network_ : the `LadderNetwork`.
+    history_ : what `train` saw: minus the bound of the standardised rows, in nats per example.
+    mean_, scale_ : taken off the rows, and one number that they are divided by.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latent_book.data import mnist
+    >>> from latent_book.pca import PCA
+    >>> X = PCA(n_components=8).fit_transform(mnist("test").X)
+    >>> model = Ladder(n_components=(4, 2), epochs=1, random_state=0).fit(X)
+    >>> model.sample(3, np.random.default_rng(0)).shape
+    (3, 8)
+    """
+
+    def __init__(
+        self, *, n_components=(16, 4), hidden=(200,), epochs=40, batch_size=256, lr=5e-3, random_state=0, device="auto",
+    ):  # fmt: skip
+        self.n_components = n_components
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X, y=None):
+        """Learn from the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
+        return self._fit(X, ladder_loss)
+
+    def _new_network(self, D: int) -> LadderNetwork:
+        return LadderNetwork(D, tuple(self.n_components), tuple(self.hidden))
+
+    @torch.no_grad()
+    def _draw(self, X: Any, k: int, rng: np.random.Generator) -> tuple[Prices, Tensor]:
+        if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
+            raise ValueError(f"k={k!r}; average over a whole number of draws, at least 1")
+        x = torch.from_numpy(self._standard(X)).float()
+        eps = rng.normal(size=(int(k), len(x), sum(self.network_.n_components)))
+        return self.network_(x, torch.from_numpy(eps).float())
+
+    def prices(self, X, rng, *, k=1):
+        """The `Prices` of each row in nats, arrays (N,): means over k draws, the two KLs exact given those."""
+        prices, _ = self._draw(X, k, rng)
+        recon, lower, top = (part.double().numpy() for part in prices)
+        return Prices(recon.mean(0) + self._log_volume(), lower.mean(0), top)
+
+    def elbo(self, X, rng, *, k=1):
+        """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,); eq-onwards-chain."""
+        recon, lower, top = self.prices(X, rng, k=k)
+        return recon - lower - top
+
+    def iwae(self, X, k, rng):
+        """The importance-weighted bound with k draws for each row, in nats, (N,); eq-vae-iwae."""
+        _, log_weights = self._draw(X, k, rng)
+        return (log_weights.logsumexp(0) - math.log(k)).double().numpy() + self._log_volume()
+
+    @torch.no_grad()
+    def sample(self, n, rng):
+        """n rows from the model, (n, D): z_2 from the prior, z_1 given z_2, and the decoder's mean."""
+        check_is_fitted(self)
+        n = _count(n)
+        low, top = self.network_.n_components
+        z_top = torch.from_numpy(rng.normal(size=(n, top))).float()
+        mean, log_v = self.network_.expect_low(z_top).chunk(2, dim=-1)
+        z = reparameterise(mean, log_v, torch.from_numpy(rng.normal(size=(n, low))).float())
+        return self.mean_ + self.scale_ * self.network_.decoder(z).double().numpy()

@@ -28,7 +28,7 @@ class ClutterFigure(LiveFigure):
     digits, photographs : square pictures with values in [0, 1], shapes (I, D) and (J, D).
     names : the models with a decoder.
     trips : their round trips at each strength for each digit over each photograph, shape (levels, models, I, J, D).
-    maps : the share of each pixel's variance that each model leaves unexplained, shape (levels, models, D).
+    maps : the share of what the digits do to each pixel that each model loses, shape (levels, models, D).
     rows : the representations that were probed.
     scores : mean and standard deviation of each one's accuracy with few and with many labels, shape (rows, 2, levels, 2).
     """
@@ -73,7 +73,7 @@ class ClutterFigure(LiveFigure):
         state = {
             "digits": digits, "photos": photographs, "trips": trips, "maps": maps,
         }  # fmt: skip
-        alt = "A digit over a photograph, its round trips by several models, maps of where each errs, and bars of probe accuracy with their spread."
+        alt = "A digit over a photograph, its round trips by several models, maps of where each loses the digit, and bars of probe accuracy with their spread."
         bytes_ = {name: pack(np.round(255 * v.clip(0, 1)), "u1") for name, v in state.items()}
         rest = {"names": list(names), "rows": list(rows), "scores": scores.tolist()}
         super().__init__(
@@ -116,14 +116,15 @@ class ClutterFigure(LiveFigure):
             axs[0, a + 1].set_title(name)
             axs[1, a + 1].imshow(np.zeros((*shape, 3)) + 1, alpha=0)
             axs[1, a + 1].imshow(maps[self.k, a].reshape(shape), cmap=shades, vmin=0, vmax=1)
-            axs[1, a + 1].set_title("unexplained", fontsize=8)
+            axs[1, a + 1].set_title("digit lost", fontsize=8)
         for ax in axs.flat:
             ax.set_axis_off()
         ax, scores = below.subplots(), 100 * np.array(self.scores)[:, :, self.k, self.labels]
         ax.bar(
             self.rows, scores[:, 0], yerr=scores[:, 1], color=COLOR["recon"], ecolor=COLOR["ink"]
         )
-        ax.tick_params(axis="x", labelsize=7)
+        ax.tick_params(axis="x", labelsize=6.5)
+        ax.set_xticks(range(len(self.rows)), [row.replace(": ", ":\n") for row in self.rows])
         ax.set(ylabel="probe accuracy in %", ylim=(0, 100))
 
 # %% ../nbs/workshop/verdict_figures.ipynb #onwards-reverse

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate, stats
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
 
 from latent_book import critique as cr
@@ -36,18 +39,59 @@ def test_the_covariance_splits_as_enumeration_says(c):
     assert np.allclose(digit + background, np.cov(pairs.T, bias=True))
 
 
+@pytest.mark.equation("eq-critique-split")
+def test_the_three_effects_are_those_of_a_two_way_table():
+    Z = np.random.default_rng(0).normal(size=(4, 3, 2))
+    whole = Z.mean((0, 1))
+    digit, background, both = cr.split_effects(Z)
+    for i, j in itertools.product(range(4), range(3)):
+        of_digit, of_background = Z[i].mean(0) - whole, Z[:, j].mean(0) - whole
+        assert np.allclose(digit[i, 0], of_digit)
+        assert np.allclose(background[0, j], of_background)
+        assert np.allclose(both[i, j], Z[i, j] - whole - of_digit - of_background)
+    assert np.isclose(cr.effect_sizes(Z).sum(), Z.var(axis=(0, 1)).sum())
+    with pytest.raises(ValueError, match="NaN"):
+        cr.effect_sizes(Z * np.nan)
+
+
 @pytest.mark.equation("eq-critique-unexplained")
-def test_the_unexplained_is_a_ratio_of_sums_over_a_region():
-    torch.manual_seed(0)
-    X, X_hat, mean = torch.rand(2, 4, 3), torch.rand(2, 4, 3), torch.rand(2, 1, 3)
-    where = torch.rand(2, 4, 3) > 0.4
-    for r in range(2):
-        at = [(n, d) for n in range(4) for d in range(3) if where[r, n, d]]
-        error = sum((X[r, n, d] - X_hat[r, n, d]) ** 2 for n, d in at)
-        left = sum((X[r, n, d] - mean[r, 0, d]) ** 2 for n, d in at)
-        assert torch.isclose(cr.unexplained(X, X_hat, mean, where)[r], error / left)
-    with pytest.raises(ValueError, match="nothing to explain"):
-        cr.unexplained(X, X_hat, mean, torch.zeros_like(where))
+def test_the_unexplained_share_is_a_ratio_of_sums_over_digits():
+    rng = np.random.default_rng(0)
+    X, X_hat = rng.random((5, 4, 3)), rng.random((5, 4, 3))
+    of_error = (X - X_hat).mean(1) - (X - X_hat).mean((0, 1))
+    of_picture = X.mean(1) - X.mean((0, 1))
+    digit, background, _ = cr.unexplained(X, X_hat)
+    assert np.isclose(digit, np.sum(of_error**2) / np.sum(of_picture**2))
+    assert np.isclose(background, cr.unexplained(X.swapaxes(0, 1), X_hat.swapaxes(0, 1))[0])
+    assert np.allclose(cr.unexplained(X, 0 * X), 1)  # no code, all is lost
+    assert np.allclose(
+        cr.unexplained(X, X + 0.3), 0
+    )  # a fault that all pictures share is no effect
+    alone = np.broadcast_to(X[:, :1], X.shape)  # the background does nothing
+    assert np.isnan(cr.unexplained(alone, X_hat)[1:]).all()
+
+
+def test_for_pca_the_unexplained_share_follows_from_the_covariance():
+    rng = np.random.default_rng(0)
+    m, b = rng.random((7, 5)), rng.random((6, 5))
+    X = cr.lay_over(m[:, None], b[None], 0.8)
+    W = np.linalg.qr(rng.normal(size=(5, 2)))[0]
+    digit, _ = cr.variance_parts(m, b, 0.8)
+    lost = cr.unexplained(X, X.mean((0, 1)) + (X - X.mean((0, 1))) @ W @ W.T)
+    assert np.isclose(lost[0], 1 - np.trace(W.T @ digit @ W) / np.trace(digit))
+
+
+@pytest.mark.parametrize(("rows", "width"), [(50, 16), (30, 60), (400, 16), (400, 60)])
+def test_the_probe_is_that_of_scikit_learn(rows, width):
+    rng = np.random.default_rng(rows + width)
+    centres = rng.normal(size=(5, width))
+    y, y_test = rng.integers(0, 5, rows), rng.integers(0, 5, 300)
+    Z, Z_test = (0.5 * centres[t] + rng.normal(size=(len(t), width)) for t in (y, y_test))
+    Z[:, 0], Z_test[:, 0] = 3.0, 3.0  # a number that never changes
+    other = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-2, 4, 7)))
+    expected = other.fit(Z, y + 3).score(Z_test, y_test + 3)
+    assert cr.linear_probe(Z, y + 3, Z_test, y_test + 3) == pytest.approx(expected)
+    assert 0.2 < expected < 1
 
 
 @pytest.mark.equation("eq-critique-share")
@@ -121,6 +165,38 @@ def test_many_networks_train_as_each_would_alone():
     assert torch.allclose(together.encode(x)[1], alone.encode(x[1:2])[0], atol=1e-5)
 
 
+def test_a_swirl_of_guess_and_decoder_keeps_the_bound():
+    """The second half of the theorem by quadrature over the swirled guess, whose density the chain rule does not enter."""
+    grid = torch.linspace(-6, 6, 241, dtype=torch.float64)
+    points = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), dim=-1).reshape(-1, 2)
+    guess = torch.distributions.Normal(torch.tensor([0.5, -0.3]).double(), torch.tensor([0.6, 0.8]))
+    prior = torch.distributions.Normal(0.0, 1.0)
+
+    def bound(undo):
+        z = undo(points)  # areas are kept, so a density moves with its points
+        log_lik = torch.distributions.Normal(z[:, 0].tanh() + z[:, 1] / 2, 0.5).log_prob(
+            torch.tensor(0.7)
+        )
+        log_q = guess.log_prob(z).sum(-1)
+        log_ratio = log_lik + prior.log_prob(points).sum(-1) - log_q
+        mass = (grid[1] - grid[0]) ** 2 * log_q.exp()
+        return mass.sum(), (mass * log_ratio).sum()
+
+    (mass, before), (mass_after, after) = bound(lambda z: z), bound(lambda z: cr.swirl(z, -1.5))
+    assert torch.isclose(mass_after, torch.ones_like(mass), atol=1e-4)  # still a density
+    assert torch.isclose(before, after, atol=1e-4)
+
+
+def test_the_loss_of_a_cause_is_a_squared_error():
+    x = torch.rand(2, 5, 9, generator=torch.Generator().manual_seed(0))
+    model, cause = cr.Coders(x.mean(1, keepdim=True), 3, 4, hidden=5), x[..., :4]
+    said = cr.cause_loss(model, x, cause, torch.Generator())
+    for r in range(2):
+        guesses = model.head(model.encode(x))[r]
+        error = sum(float(((guesses[i] - cause[r, i]) ** 2).sum()) for i in range(5)) / 5
+        assert math.isclose(float(said[r].detach()), error, rel_tol=1e-5)
+
+
 def test_the_bound_is_that_of_torchs_distributions():
     x = torch.rand(1, 5, 9, generator=torch.Generator().manual_seed(0))
     model = cr.Coders(x.mean(1, keepdim=True), 2, 9, hidden=5, uncertain=True)
@@ -159,6 +235,8 @@ def test_bad_input_is_told_its_cure():
         cr.ManyLinear(0, 2, 2)
     with pytest.raises(ValueError, match="one class"):
         cr.linear_probe(m, np.zeros(2, int), m, np.zeros(2, int))
+    with pytest.raises(ValueError, match="leave such rows out"):
+        cr.linear_probe(m * np.nan, np.arange(2), m, np.arange(2))
     with pytest.raises(ValueError, match="should be"):
         cr.fit_many(torch.nn.Identity(), cr.copy_loss, torch.zeros(2, 3, 4), torch.zeros(2, 5))
 

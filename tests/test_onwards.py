@@ -88,6 +88,58 @@ def test_the_bound_of_a_chain_is_the_sum_of_its_prices_by_enumeration(T):
     assert np.isclose(whole + np.sum(q * np.log(q / (p / p.sum()))), np.log(p.sum()))
 
 
+@pytest.mark.equation("eq-onwards-ladder", "eq-onwards-chain")
+def test_the_prices_of_a_ladder_are_those_of_torchs_distributions():
+    Normal, kl = torch.distributions.Normal, torch.distributions.kl_divergence
+    with seeded(0):
+        network = o.LadderNetwork(5, (3, 2), (7,)).double()
+    x = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    eps = torch.randn(6, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def normal(mu, log_var):
+        return Normal(mu, (0.5 * log_var).exp())
+
+    q_top = normal(*network.guess_top(x).chunk(2, -1))
+    z_top = q_top.mean + q_top.stddev * eps[..., 3:]
+    seen = torch.cat([x.expand(6, 4, 5), z_top], dim=-1)
+    q_low, p_low = (
+        normal(*net(rows).chunk(2, -1))
+        for net, rows in ((network.guess_low, seen), (network.expect_low, z_top))
+    )
+    z = q_low.mean + q_low.stddev * eps[..., :3]
+    p_x, prior = normal(network.decoder(z), network.log_sigma2), Normal(0.0, 1.0)
+    said, log_weights = network(x, eps)
+    assert torch.allclose(said.recon, p_x.log_prob(x).sum(-1))
+    assert torch.allclose(said.lower, kl(q_low, p_low).sum(-1))
+    assert torch.allclose(said.top, kl(q_top, prior).sum(-1))
+    joint = p_x.log_prob(x).sum(-1) + p_low.log_prob(z).sum(-1) + prior.log_prob(z_top).sum(-1)
+    guess = q_low.log_prob(z).sum(-1) + q_top.log_prob(z_top).sum(-1)
+    assert torch.allclose(log_weights, joint - guess)
+
+
+def test_a_ladder_fits_saves_and_says_what_is_wrong(tmp_path):
+    X = np.random.default_rng(0).normal(size=(300, 4)) @ np.random.default_rng(1).normal(
+        size=(4, 4)
+    )
+    model = o.Ladder(n_components=(2, 1), hidden=(8,), epochs=3, device="cpu").fit(X)
+    rng = np.random.default_rng
+    # for rows in other units the bound changes by the logarithm of the volume, and by nothing else
+    other = o.Ladder(n_components=(2, 1), hidden=(8,), epochs=3, device="cpu").fit(10 * X)
+    shift = model.elbo(X, rng(0)).mean() - other.elbo(10 * X, rng(0)).mean()
+    assert np.isclose(shift, 4 * np.log(10), atol=1e-2)
+    assert model.iwae(X, 50, rng(0)).mean() > model.elbo(X, rng(0), k=50).mean()
+    assert model.sample(7, rng(0)).shape == (7, 4)
+    save(model, tmp_path / "ladder.safetensors")
+    again = load(o.Ladder, tmp_path / "ladder.safetensors")
+    assert np.allclose(again.elbo(X, rng(0)), model.elbo(X, rng(0)))
+    with pytest.raises(ValueError, match="two widths"):
+        clone(model).set_params(n_components=(2, 0)).fit(X)
+    with pytest.raises(ValueError, match="number of draws"):
+        model.iwae(X, 0, rng(0))
+    with pytest.raises(ValueError, match="whole number of rows"):
+        model.sample(0, rng(0))
+
+
 # --- the frozen encoder ---------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-/* clutter.js - a digit over a photograph, its round trips through several codes, where each code errs, and what a probe makes of it. */
+/* clutter.js - a digit over a photograph, its round trips through several codes, where each code loses the digit, and what a probe makes of it. */
 /** Ink m over a photograph b of strength c, greys from 0 to 1. */
 function layOver(m, b, c) {
   return Float64Array.from(m, (ink, d) => ink + (1 - ink) * c * b[d]);
@@ -17,12 +17,12 @@ function render({ model, el }) {
   const behind = fig.pixels({ ...size, title: "photograph", label: "the photograph alone", into: whole });
   const pairs = names.map((name) => {
     const column = fig.column();
-    return { trip: fig.pixels({ ...size, title: name, label: `round trip by ${name}`, into: column }), map: fig.pixels({ ...size, title: "unexplained", label: `unexplained by ${name}`, into: column }) };
+    return { trip: fig.pixels({ ...size, title: name, label: `round trip by ${name}`, into: column }), map: fig.pixels({ ...size, title: "digit lost", label: `where ${name} loses the digit`, into: column }) };
   });
-  const plot = fig.plot({ width: 330, height: 24 * n + 44, x: [0, 100], y: [0, n], axes: false, left: 92, bottom: 32, right: 34, label: "probe accuracy of each code" });
+  const plot = fig.plot({ width: 330, height: 24 * n + 44, x: [0, 100], y: [0, n], axes: false, left: 104, bottom: 32, right: 34, label: "probe accuracy of each code" });
   const at = (k) => n - k - 0.5, thick = 0.6 * Math.abs(plot.py(1) - plot.py(0));
   const bars = rows.map((name, k) => {
-    const bar = kit.svg("rect", { x: plot.px(0), y: plot.py(at(k)) - thick / 2, height: thick, fill: kit.color(names.includes(name) ? "recon" : name === "transfer" ? "latent" : "muted") });
+    const bar = kit.svg("rect", { x: plot.px(0), y: plot.py(at(k)) - thick / 2, height: thick, fill: kit.color(names.includes(name) ? "recon" : name.startsWith("transfer") ? "latent" : "muted") });
     const whisker = kit.svg("path", { stroke: kit.color("ink"), "stroke-width": 1.5, fill: "none" });
     plot.inside.append(bar, whisker);
     plot.text("ink", { anchor: "end", size: 12 }).set(0, at(k), name, -6, 4);
