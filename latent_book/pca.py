@@ -1126,19 +1126,19 @@ class ProbabilisticPCA(_LinearCode):
     def _decode(self, Z) -> np.ndarray:
         return decode(self._codes(Z, self.W_.shape[1]), self.mu_, self.W_)
 
-    def posterior(self, X) -> tuple[np.ndarray, np.ndarray]:
+    def posterior(self, X):
         """Mean of p(z | x) for each row, which `encode` returns, and the covariance that all rows share; eq-pca-posterior."""
         rows = self._rows(X)
         cov = ppca_posterior(rows[:1].astype(np.float64), *self._parameters())[1]
         return in_kind(self._encode(rows), X), in_kind(cov, X)
 
-    def log_prob(self, X) -> np.ndarray:
+    def log_prob(self, X):
         """Log-density of each row in nats, exact."""
         rows, theta = self._rows(X), self._parameters()
         log_p = self._by_blocks(lambda block: ppca_log_prob(block, *theta), rows, "the log-density")
         return in_kind(log_p, X)
 
-    def score_samples(self, X) -> np.ndarray:
+    def score_samples(self, X):
         """scikit-learn's name for `log_prob`."""
         return self.log_prob(X)
 

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import Autoencoder, mlp
-from .data import check_answer, in_kind
+from .data import as_numpy, check_answer, in_kind
 from .training import DivergedError, seeded, single, train
 
 # %% ../nbs/vae.ipynb #kl
@@ -372,11 +372,11 @@ class VAE(Autoencoder):
 
     def score(self, X, y=None):
         """The mean of `elbo` over the rows, one draw each: higher is better."""
-        return float(np.mean(self.elbo(X)))
+        return float(np.mean(as_numpy(self.elbo(X))))
 
     def _network(self, rows: np.ndarray) -> VAENetwork:
         """The network in the precision of the rows."""
-        return copy.deepcopy(self.network_).to(torch.from_numpy(rows[:0]).dtype)
+        return copy.deepcopy(self.network_).to(getattr(torch, rows.dtype.name))
 
     def _like(self, answer: Tensor, X: Any, what: str) -> Any:
         return in_kind(check_answer(answer.detach().numpy(), what), X)

@@ -25,7 +25,7 @@ from torch.nn.functional import softplus
 
 from . import bound
 from .autoencoder import Autoencoder, mlp
-from .data import in_kind
+from .data import as_numpy, in_kind
 from .training import check_images, check_rows, seeded, train
 
 # %% ../nbs/variational.ipynb #log-bernoulli
@@ -494,7 +494,7 @@ class HelmholtzMachine(Autoencoder):
 
     def score(self, X, y=None):
         """The mean of `elbo` over the rows, one draw each: higher is better."""
-        return float(np.mean(self.elbo(X)))
+        return float(np.mean(as_numpy(self.elbo(X))))
 
     @torch.no_grad()
     def _in_parts(self, X: Any, draws: Any, rng: Any, answer: Callable[..., Tensor]) -> Any:
