@@ -639,9 +639,13 @@ def _log_evidence(lam: np.ndarray, L: int, N: int) -> float:
 class _LinearCode(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The verbs that PCA and its probabilistic sibling share: x -> z -> x, and scikit-learn's names for them."""
 
+    def _checked(self, X: Any, **rules: Any) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told by an error
+            return validate_data(self, as_numpy(X), dtype=[np.float64, np.float32], **rules)
+
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return validate_data(self, as_numpy(X), dtype=[np.float64, np.float32], reset=False)
+        return self._checked(X, reset=False)
 
     def _codes(self, Z: Any, L: int) -> np.ndarray:
         check_is_fitted(self)
@@ -880,13 +884,7 @@ class PCA(_LinearCode):
 
     def _fit(self, X) -> np.ndarray:
         _check_parameters(self)
-        X = validate_data(
-            self,
-            as_numpy(X),
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=False,
-            ensure_min_samples=2,
-        )
+        X = self._checked(X, ensure_all_finite=False, ensure_min_samples=2)
         L = _wanted(self.n_components, self.svd_solver, *X.shape)
         try:
             found = _solve(self, X, max(L, 1))
@@ -906,7 +904,7 @@ class PCA(_LinearCode):
                 "fit keeps no moments to add to, so partial_fit starts afresh with this block; give every block by partial_fit",
                 stacklevel=2,
             )
-        X = validate_data(self, as_numpy(X), dtype=[np.float64, np.float32], reset=first)
+        X = self._checked(X, reset=first)
         block = moments(X)
         joint = block if first else merge_moments(self.moments_, block)
         _check_finite(np.diag(joint.S))
@@ -1081,13 +1079,7 @@ class ProbabilisticPCA(_LinearCode):
 
     def fit(self, X, y=None):
         """Maximum likelihood for the rows of X; raises ValueError on bad data, saying what to do."""
-        X = validate_data(
-            self,
-            as_numpy(X),
-            dtype=[np.float64, np.float32],
-            ensure_min_samples=3,
-            ensure_min_features=2,
-        )
+        X = self._checked(X, ensure_min_samples=3, ensure_min_features=2)
         L = self.n_components
         if not isinstance(L, Integral) or not 1 <= int(L) < X.shape[1]:
             raise ValueError(

@@ -132,9 +132,10 @@ def estimator_rows(model: Any, X: Any, *, reset: bool = False, least: int = 1) -
             f"X has shape {X.shape}; it wants one row of numbers an example: flatten each image, "
             "X.reshape(len(X), -1)"
         )
-    return validate_data(
-        model, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=least
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told by an error
+        return validate_data(
+            model, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=least
+        )
 
 
 def single(X: np.ndarray) -> Tensor:
