@@ -109,7 +109,8 @@ class AutoencoderNetwork(nn.Module):
 
     def encode(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch L"]:
         """The code g(x)."""
-        return self.encoder(((x - self.mean) / self.scale).to(self.encoder[0].weight.dtype))
+        first: Any = self.encoder[0]  # units may have more digits than the network
+        return self.encoder(((x - self.mean) / self.scale).to(first.weight.dtype))
 
     def decode(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
         """The image f(z)."""

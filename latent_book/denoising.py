@@ -222,6 +222,8 @@ class DenoisingAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     (1000, 784)
     """
 
+    network_: Any
+
     def __init__(
         self, n_components=400, sigma=0.3, *, epochs=20, batch_size=128, lr=3e-3, random_state=0, device="cpu",
     ):  # fmt: skip

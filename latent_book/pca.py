@@ -1151,7 +1151,7 @@ class ProbabilisticPCA(_LinearCode):
 
 def _double_spectrum(X: np.ndarray, L: int) -> Spectrum:
     """The spectrum of X in double precision; without a copy of X in it, where X is tall."""
-    if X.dtype == np.float64 or choose_solver(*X.shape, L) != "scatter":
+    if X.dtype == np.float64 or choose_solver(len(X), X.shape[1], L) != "scatter":
         return spectrum(X.astype(np.float64, copy=False), L)
     blocks = (moments(X[i : i + 4096].astype(np.float64)) for i in range(0, len(X), 4096))
     return _spectrum_of(functools.reduce(merge_moments, blocks), L, np.float64)

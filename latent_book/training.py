@@ -566,7 +566,7 @@ def _digest(tensors: Mapping[str, Tensor], notes: str) -> str:
     total = hashlib.sha256(notes.encode())
     for name, value in sorted(tensors.items()):
         total.update(repr((name, str(value.dtype), tuple(value.shape))).encode())
-        total.update(value.reshape(-1).view(torch.uint8).numpy())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 
