@@ -842,7 +842,7 @@ class PCA(_LinearCode):
     -----
     Differs from scikit-learn where it errs or is silent: sparse X is a TypeError (use `.toarray()`, or `TruncatedSVD`);
     X whose columns are all constant is a ValueError; with `whiten=True`, `get_covariance` and the scores are those of the data.
-    torch tensors are taken as well, and answered in kind. Working memory beyond X: some blocks of rows on tall data; 1.5 times X on
+    torch tensors are taken as well, and answered in kind. Working memory beyond X: some blocks of rows on tall data; 2.3 times X on
     wide data; up to 4 times X on the Krylov road and for `svd_solver="full"`.
     At 1e-9 of the largest, an eigenvalue has half its digits left (float32: at 1e-4), unless `svd_solver="full"`.
 
