@@ -19,10 +19,11 @@ import torch
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from .training import check_images, seeded, train
+from .data import as_numpy, check_answer, in_kind
+from .training import check_images, estimator_rows, seeded, single, standardise, train
 
 # %% ../nbs/autoencoder.ipynb #squared-error
 def squared_error(
@@ -108,7 +109,8 @@ class AutoencoderNetwork(nn.Module):
 
     def encode(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch L"]:
         """The code g(x)."""
-        return self.encoder((x - self.mean) / self.scale)
+        first: Any = self.encoder[0]  # units may have more digits than the network
+        return self.encoder(((x - self.mean) / self.scale).to(first.weight.dtype))
 
     def decode(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
         """The image f(z)."""
@@ -219,14 +221,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
         self._check_settings()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        rows = torch.tensor(X, dtype=torch.float32)
+        grey = self.output == "sigmoid"
+        mean, scale, rows = (np.zeros(D), 1.0, single(X)) if grey else standardise(X)
         with seeded(seed):
-            network = AutoencoderNetwork(D, int(L), self.hidden, self.output).start_at(rows)
+            network = AutoencoderNetwork(D, int(L), self.hidden, self.output)
         self.history_ = train(
-            network, squared_error, rows, epochs=self.epochs, batch_size=self.batch_size, lr=self.lr,
-            random_state=seed, device=self.device, progress=self.verbose,
+            network.start_at(rows) if grey else network, squared_error, rows, epochs=self.epochs,
+            batch_size=self.batch_size, lr=self.lr, random_state=seed, device=self.device, progress=self.verbose,
         )  # fmt: skip
-        self.network_, self.n_components_ = network.cpu(), int(L)
+        for losses in (self.history_.loss, self.history_.steps):
+            losses[:] = [scale**2 * loss for loss in losses]  # in squared units of X
+        network.cpu()
+        if not grey:  # in double precision: the mean may be far from 0
+            network.mean, network.scale = torch.from_numpy(mean), torch.tensor(scale).double()
+        self.network_, self.n_components_ = network, int(L)
         return self
 
     def _check_settings(self) -> None:
@@ -256,22 +264,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """The rows of X as floats, looked at."""
         if not reset:
             check_is_fitted(self)
-        if isinstance(X, Tensor):
-            X = X.detach().cpu().numpy()
-        listed = isinstance(X, list | tuple) and all(isinstance(label, Integral) for label in X)
-        if (listed and len(X)) or (
-            getattr(X, "ndim", 2) == 1 and getattr(X, "dtype", np.dtype(float)).kind in "iub"
-        ):
-            raise ValueError(
-                "X has one dimension and whole numbers: these look like labels; pass the images, one "
-                "row of pixels each. (Reshape your data if they are no labels.)"
-            )
-        if getattr(X, "ndim", 2) > 2:
-            raise ValueError(
-                f"X has shape {X.shape}; it wants one row of numbers an example: flatten each image, "
-                "X.reshape(len(X), -1)"
-            )
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+        X = estimator_rows(self, X, reset=reset)
         if self.output == "sigmoid":
             check_images(np.array(X))
         return X
@@ -280,9 +273,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """The network's answer, with the precision of the rows and of the kind of `like`."""
         x = torch.tensor(rows)
         network = copy.deepcopy(self.network_).to(x.dtype)
+        for name, value in self.network_.named_buffers():
+            if value.dtype == torch.float64:  # units keep their digits
+                setattr(network, name, value)
         with torch.no_grad():
-            answer = getattr(network, verb)(x)
-        return answer.to(like.device) if isinstance(like, Tensor) else answer.numpy()
+            answer = getattr(network, verb)(x).to(x.dtype).numpy()
+        return in_kind(check_answer(answer, "the answer"), like)
 
     def transform(self, X):
         """The codes g(x) of the rows of X, shape (N, L)."""
@@ -291,8 +287,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def inverse_transform(self, X):
         """The images f(z) of the codes X, shape (N, D)."""
         check_is_fitted(self)
-        Z = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        Z = check_array(as_numpy(X), dtype=[np.float64, np.float32], input_name="Z")
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"Z has {Z.shape[1]} columns, but this {type(self).__name__} has codes of {self.n_components_} "
@@ -315,7 +310,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def reconstruction_error(self, X) -> float:
         """Mean squared distance between x and its round trip, summed over pixels; eq-autoencoder-cost."""
         rows = self._rows(X)
-        return float(np.mean(np.sum((self._run("forward", rows, rows) - rows) ** 2, axis=1)))
+        off = self._run("forward", rows, rows) - rows.astype(np.float64)
+        with np.errstate(over="ignore"):
+            return float(np.mean(check_answer(np.sum(off**2, axis=1), "the squared error")))
 
     def score(self, X, y=None) -> float:
         """Minus `reconstruction_error`: higher is better, as scikit-learn wants it. No log-density: there is none."""
@@ -330,7 +327,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """Take trained weights, for `training.load`."""
         D = len(weights["mean"])
         network = AutoencoderNetwork(D, self.n_components, self.hidden, self.output)
+        if self.output == "linear":
+            network.mean, network.scale = network.mean.double(), network.scale.double()
         network.load_state_dict(weights)
+        if not network.scale > 0:
+            raise ValueError(f"scale={network.scale.item()}: a unit is positive")
         self.network_, self.n_components_ = network.eval(), self.n_components
         self.n_features_in_ = D
 

@@ -8,18 +8,22 @@ __all__ = ['halve', 'overcomplete', 'denoising_loss', 'copy_network', 'relative_
 
 # %% ../nbs/denoising.ipynb #imports
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from .data import as_numpy, check_answer, in_kind
 from .mixture import responsibilities
-from .training import check_images, check_rows, seeded, train
+from .training import check_images, estimator_rows, seeded, single, train
 
 # %% ../nbs/denoising.ipynb #halve
 def halve(X: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N quarter"]:
@@ -192,8 +196,10 @@ def copied_share(
     return np.einsum("dl,de,el->l", W, J, W)
 
 # %% ../nbs/denoising.ipynb #denoising-autoencoder
-class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
+class DenoisingAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A wide network that was trained to take off Gaussian noise; its step is the slope of the log-density.
+
+    Takes numpy arrays or torch tensors, and answers in kind. The network computes in single precision.
 
     Parameters
     ----------
@@ -216,6 +222,8 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
     (1000, 784)
     """
 
+    network_: Any
+
     def __init__(
         self, n_components=400, sigma=0.3, *, epochs=20, batch_size=128, lr=3e-3, random_state=0, device="cpu",
     ):  # fmt: skip
@@ -235,45 +243,90 @@ class DenoisingAutoencoder(TransformerMixin, BaseEstimator):
             )
         if not (isinstance(self.n_components, (int, np.integer)) and self.n_components >= 1):
             raise ValueError(f"n_components={self.n_components!r}; give a whole number from 1")
-        X = check_images(X).float()
-        with seeded(self.random_state):
-            self.network_ = overcomplete(X.shape[1], int(self.n_components))
+        rows = self._images(estimator_rows(self, X, reset=True))
+        seed = self.random_state
+        if not isinstance(seed, Integral):  # None, or a generator
+            seed = check_random_state(seed).randint(2**31 - 1)
+        seed = int(seed)
+        with seeded(seed):
+            network = overcomplete(rows.shape[1], int(self.n_components))
         self.history_ = train(
-            self.network_, partial(denoising_loss, sigma=float(self.sigma)), X, epochs=self.epochs, batch_size=self.batch_size,
-            lr=self.lr, random_state=self.random_state, device=self.device, progress=False,
+            network, partial(denoising_loss, sigma=float(self.sigma)), rows, epochs=self.epochs, batch_size=self.batch_size,
+            lr=self.lr, random_state=seed, device=self.device, progress=False,
         )  # fmt: skip
-        self.network_.cpu()
-        self.n_features_in_, self.sigma_ = X.shape[1], float(self.sigma)
+        self.network_, self.sigma_ = network.cpu(), float(self.sigma)
         return self
 
-    def _run(self, part: nn.Module, X, width: int, what: str) -> np.ndarray:
-        X = check_rows(X, what)
-        if X.shape[1] != width:
-            raise ValueError(f"{what} has {X.shape[1]} columns; this network wants {width}")
+    def _images(self, X: np.ndarray) -> Tensor:
+        return check_images(single(X))
+
+    def _run(self, part: nn.Module, rows: np.ndarray, like: Any) -> Any:
         with torch.no_grad():
-            return part(X.float()).double().numpy()
+            answer = part(single(rows)).numpy().astype(rows.dtype)
+        return in_kind(check_answer(answer, "the answer"), like)
+
+    def _rows(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return estimator_rows(self, X)
 
     def encode(self, X):
         """The hidden values of each row, n_components of them, none negative."""
-        check_is_fitted(self)
-        return self._run(self.network_[:2], X, self.n_features_in_, "X")
+        rows = self._rows(X)
+        return self._run(self.network_[:2], rows, X)
 
     def decode(self, Z):
         """The image that belongs to each row of hidden values."""
         check_is_fitted(self)
-        return self._run(self.network_[2:], Z, next(self.network_[2].parameters()).shape[1], "Z")
+        codes = check_array(as_numpy(Z), dtype=[np.float64, np.float32], input_name="Z")
+        width = self.network_[2].in_features
+        if codes.shape[1] != width:
+            raise ValueError(f"Z has {codes.shape[1]} columns; this network wants {width}")
+        return self._run(self.network_[2:], codes, Z)
 
     def denoise(self, X):
         """Each row without its noise. The rows may leave [0, 1], as noise does, and so may what comes back."""
-        check_is_fitted(self)
-        return self._run(self.network_, X, self.n_features_in_, "X")
+        rows = self._rows(X)
+        return self._run(self.network_, rows, X)
 
     def grad_log_prob(self, X):
         """Estimate of the slope of log p_sigma at each row, eq-denoising-tweedie; to be trusted near noisy data only."""
-        return score_from_denoiser(np.asarray(X, dtype=float), self.denoise(X), self.sigma_)
+        rows = self._rows(X)
+        slope = score_from_denoiser(rows, self._run(self.network_, rows, None), self.sigma_)
+        return in_kind(slope, X)
 
-    transform = encode
-    inverse_transform = decode
+    def transform(self, X):
+        """scikit-learn's name for `encode`."""
+        return self.encode(X)
+
+    def inverse_transform(self, X):
+        """scikit-learn's name for `decode`."""
+        return self.decode(X)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The trained weights and the noise of the training, for `training.save`."""
+        check_is_fitted(self)
+        sigma = torch.tensor(self.sigma_, dtype=torch.float64)
+        return {**self.network_.state_dict(), "sigma": sigma}
+
+    def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
+        """Take trained weights, for `training.load`."""
+        kept = dict(weights)
+        sigma = float(kept.pop("sigma"))
+        if not 0 < sigma < math.inf:
+            raise ValueError(f"sigma={sigma}: the noise of the training is positive")
+        network = overcomplete(kept["0.weight"].shape[1], int(self.n_components))
+        network.load_state_dict(kept)
+        self.network_, self.sigma_ = network.eval(), sigma
+        self.n_features_in_ = network[0].in_features
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.network_[2].in_features
 
 # %% ../nbs/denoising.ipynb #memory
 def memory(

@@ -21,16 +21,19 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import mlp
+from .data import as_numpy, check_answer, in_kind
 from latent_book.training import (
     DivergedError,
     check_images,
     choose_device,
+    estimator_rows,
     seeded,
     shuffled_batches,
+    single,
 )
 
 # %% ../nbs/gan.ipynb #game-value
@@ -429,19 +432,15 @@ class GAN(BaseEstimator):
     def decode(self, Z):
         """The images f(z) of the causes Z, shape (N, D)."""
         check_is_fitted(self)
-        causes = check_array(Z.detach().cpu().numpy() if isinstance(Z, Tensor) else Z, dtype=[np.float64, np.float32], input_name="Z")  # fmt: skip
+        causes = check_array(as_numpy(Z), dtype=[np.float64, np.float32], input_name="Z")
         if causes.shape[1] != self.n_components_:
             raise ValueError(
                 f"Z has {causes.shape[1]} columns, but this GAN has n_components={self.n_components_}; draw Z "
                 "from a standard normal of that width. (There is no encode that would give the Z of an image.)"
             )
         with torch.no_grad():
-            made = self.network_(torch.tensor(causes, dtype=torch.float32))
-        return (
-            made.to(Z.device, Z.dtype)
-            if isinstance(Z, Tensor)
-            else made.numpy().astype(causes.dtype)
-        )
+            made = self.network_(single(causes))
+        return in_kind(check_answer(made.numpy().astype(causes.dtype), "the image"), Z)
 
     def sample(self, n, rng):
         """n images, shape (n, D): causes from the prior, through the generator. There is no noise to add."""
@@ -478,15 +477,7 @@ class GAN(BaseEstimator):
 
     def _rows(self, X: Any) -> Tensor:
         """The rows of X in single precision, looked at."""
-        X = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        if getattr(X, "ndim", 2) == 1 and getattr(X, "dtype", np.dtype(float)).kind in "iub":
-            raise ValueError(
-                "X has one dimension and whole numbers: these look like labels; pass the images, one row of pixels each"
-            )
-        if getattr(X, "ndim", 2) > 2:
-            raise ValueError(f"X has shape {X.shape}; flatten each image: X.reshape(len(X), -1)")
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        rows = torch.tensor(X, dtype=torch.float32)
+        rows = single(estimator_rows(self, X, reset=True, least=2))
         return check_images(rows) if self.output == "sigmoid" else rows
 
     def _check_settings(self) -> None:

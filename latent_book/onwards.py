@@ -7,6 +7,8 @@ __all__ = ['Denoiser', 'noise_levels', 'step_back', 'Terms', 'chain_bound', 'Noi
            'FlowNetwork', 'flow_loss', 'Flow', 'Prices', 'LadderNetwork', 'ladder_loss', 'Ladder']
 
 # %% ../nbs/onwards.ipynb #imports
+import copy
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
@@ -16,12 +18,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import mlp
-from .training import check_rows, seeded, train
+from .data import as_numpy, check_answer, in_kind
+from .training import check_rows, estimator_rows, seeded, standardise, train
 from .vae import kl_to_prior, reparameterise
 
 # %% ../nbs/onwards.ipynb #noise-levels
@@ -146,46 +149,51 @@ class _Density(BaseEstimator):
     """What `Diffusion`, `Flow` and `Ladder` share: rows in units of their own, checks, training, samples."""
 
     def _fit(self, X: Any, loss: Any) -> Any:
-        X = check_rows(X, "X").float()
+        X = estimator_rows(self, X, reset=True, least=2)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        mean, scale = X.mean(dim=0), (X - X.mean(dim=0)).square().mean().sqrt()
-        if not scale > 0:
+        mean, scale, rows = standardise(X)
+        if not rows.square().mean() > 0.5:
             raise ValueError("all rows of X are equal; give rows that differ")
         with seeded(seed):
             net = self._new_network(X.shape[1])
         self.history_ = train(
-            net, loss, (X - mean) / scale, epochs=self.epochs, batch_size=self.batch_size,
+            net, loss, rows, epochs=self.epochs, batch_size=self.batch_size,
             lr=self.lr, random_state=seed, device=self.device, progress=False,
         )  # fmt: skip
-        self.network_, self.n_features_in_ = net.cpu(), X.shape[1]
-        self.mean_, self.scale_ = mean.double().numpy(), float(scale)
+        self.network_, self.mean_, self.scale_ = net.cpu(), mean, scale
         return self
 
     def state_dict(self) -> dict[str, Tensor]:
         """The trained weights and the units of the rows, for `training.save`."""
         check_is_fitted(self)
-        units = {"mean": torch.from_numpy(self.mean_), "scale": torch.tensor(self.scale_)}
-        return {**self.network_.state_dict(), **units}
+        scale = torch.tensor(self.scale_, dtype=torch.float64)
+        return {**self.network_.state_dict(), "mean": torch.from_numpy(self.mean_), "scale": scale}
 
     def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
         """Take trained weights, for `training.load`."""
         kept = dict(weights)
-        mean, self.scale_ = kept.pop("mean"), float(kept.pop("scale"))
+        mean, scale = kept.pop("mean"), float(kept.pop("scale"))
+        if mean.ndim != 1 or not 0 < scale < math.inf:
+            raise ValueError(f"mean {tuple(mean.shape)}, scale {scale}: these are no units of rows")
         network = self._new_network(len(mean))
         network.load_state_dict(kept)
-        self.network_, self.n_features_in_, self.mean_ = network, len(mean), mean.double().numpy()
-
-    def _rows(self, X: Any, what: str = "X") -> np.ndarray:
-        check_is_fitted(self)
-        X = check_rows(X, what).double().numpy()
-        if X.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"{what} has {X.shape[1]} columns; this model was fitted to {self.n_features_in_}"
-            )
-        return X
+        self.network_, self.n_features_in_ = network.eval(), len(mean)
+        self.mean_, self.scale_ = mean.double().numpy(), scale
 
     def _standard(self, X: Any) -> np.ndarray:
-        return (self._rows(X) - self.mean_) / self.scale_
+        check_is_fitted(self)
+        with np.errstate(over="ignore"):
+            rows = (estimator_rows(self, X).astype(np.float64) - self.mean_) / self.scale_
+        return check_answer(rows, "the standardised value")
+
+    def _codes(self, Z: Any) -> np.ndarray:
+        check_is_fitted(self)
+        Z = check_array(as_numpy(Z), dtype=np.float64, input_name="Z")
+        if Z.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"Z has {Z.shape[1]} columns; this model was fitted to {self.n_features_in_}"
+            )
+        return Z
 
     def _log_volume(self) -> float:
         """What `scale_` adds to a log-density of standardised rows to make it one of the rows."""
@@ -256,15 +264,15 @@ class Diffusion(_Density):
         t = self.T if t is None else t
         if not 1 <= t <= self.T:
             raise ValueError(f"t={t}; the levels of this chain are 1 to {self.T}")
-        X = self._standard(X)
-        return a[t - 1] * X + s[t - 1] * rng.normal(size=X.shape)
+        rows, rng = self._standard(X), np.random.default_rng(rng)
+        return in_kind(a[t - 1] * rows + s[t - 1] * rng.normal(size=rows.shape), X)
 
     def decode(self, Z, rng, *, path=False):
         """Rows of data from the top of the chain, by T - 1 steps back that draw noise from `rng`, and the decoder's mean.
 
         With `path`, all stations, (T + 1, N, D): the top, each z below it, and the data.
         """
-        z = self._rows(Z, "Z")
+        z, rng = self._codes(Z), np.random.default_rng(rng)
         a, s = noise_levels(self.T)
         stations = [z]
         for t in range(self.T - 1, 0, -1):
@@ -272,19 +280,23 @@ class Diffusion(_Density):
             mean, var = step_back(z, x_hat, (a[t], s[t]), (a[t - 1], s[t - 1]))
             z = mean + math.sqrt(var) * rng.normal(size=z.shape)
             stations.append(z)
-        X = self.mean_ + self.scale_ * self.denoise(z, a[0], s[0])
-        return np.stack([*stations, X]) if path else X
+        with np.errstate(over="ignore"):
+            X = self.mean_ + self.scale_ * self.denoise(z, a[0], s[0])
+        check_answer(X, "the data")
+        return in_kind(np.stack([*stations, X]) if path else X, Z)
 
     def sample(self, n, rng):
         """n rows from the model, (n, D): standard normal noise, decoded."""
+        rng = np.random.default_rng(rng)
         return self.decode(self._noise(n, rng), rng)
 
     def elbo(self, X, rng):
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too low, never log p itself; eq-onwards-bound."""
-        recon, steps, prior = chain_bound(
-            self._standard(X), self.denoise, noise_levels(self.T), rng
-        )
-        return recon - steps.sum(axis=0) - prior + self._log_volume()
+        rows, rng = self._standard(X), np.random.default_rng(rng)
+        with np.errstate(over="ignore", invalid="ignore"):
+            recon, steps, prior = chain_bound(rows, self.denoise, noise_levels(self.T), rng)
+            bound = recon - steps.sum(axis=0) - prior + self._log_volume()
+        return in_kind(check_answer(bound, "the bound"), X)
 
 # %% ../nbs/onwards.ipynb #coupling
 class Coupling(nn.Module):
@@ -327,10 +339,12 @@ class FlowNetwork(nn.Module):
     def __init__(self, n_features: int, layers: int = 8, hidden: Sequence[int] = (64, 64)) -> None:
         super().__init__()
         if n_features < 2:
-            raise ValueError("a coupling needs two columns: one to stay and one to move")
-        halves = [torch.randperm(n_features) < n_features // 2 for _ in range((layers + 1) // 2)]
-        masks = [mask for half in halves for mask in (half, ~half)][:layers]
-        self.couplings = nn.ModuleList(Coupling(mask, hidden) for mask in masks)
+            raise ValueError(
+                f"n_features={n_features}: a coupling needs two columns, one to stay and one to move"
+            )
+        self.couplings = nn.ModuleList(
+            Coupling(mask, hidden) for mask in itertools.islice(_halves(n_features), layers)
+        )
 
     def forward(self, x: Float[Tensor, "B D"]) -> tuple[Tensor, Tensor]:
         """z = g(x) and log |det dz/dx|."""
@@ -350,6 +364,14 @@ class FlowNetwork(nn.Module):
         """log p(x) in nats, exact; eq-onwards-change."""
         z, volume = self(x)
         return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi)) + volume
+
+
+def _halves(D: int) -> Iterator[Tensor]:
+    """Which coordinates stay: a random half, then the other half, and so on."""
+    while True:
+        half = torch.randperm(D) < D // 2
+        yield half
+        yield ~half
 
 
 def flow_loss(network: FlowNetwork, x: Tensor, generator: torch.Generator) -> Float[Tensor, ""]:
@@ -403,23 +425,31 @@ class Flow(_Density):
     @torch.no_grad()
     def encode(self, X):
         """The one z that makes each row, (N, D): the posterior is this point."""
-        return self.network_.double()(torch.from_numpy(self._standard(X)))[0].numpy()
+        codes = self._network()(torch.from_numpy(self._standard(X)))[0].numpy()
+        return in_kind(check_answer(codes, "the code"), X)
 
     @torch.no_grad()
     def decode(self, Z):
         """The row that each z makes, (N, D); undoes `encode`."""
-        back = self.network_.double().inverse(torch.from_numpy(self._rows(Z, "Z")))
-        return self.mean_ + self.scale_ * back.numpy()
+        back = self._network().inverse(torch.from_numpy(self._codes(Z))).numpy()
+        with np.errstate(over="ignore"):
+            X = self.mean_ + self.scale_ * back
+        return in_kind(check_answer(X, "the data"), Z)
 
     def sample(self, n, rng):
         """n rows from the model, (n, D): standard normal noise, decoded."""
-        return self.decode(self._noise(n, rng))
+        return self.decode(self._noise(n, np.random.default_rng(rng)))
 
     @torch.no_grad()
     def log_prob(self, X):
         """log p(x) of each row in nats, (N,): exact; eq-onwards-change."""
         rows = torch.from_numpy(self._standard(X))
-        return self.network_.double().log_prob(rows).numpy() + self._log_volume()
+        log_p = self._network().log_prob(rows).numpy() + self._log_volume()
+        return in_kind(check_answer(log_p, "log p"), X)
+
+    def _network(self) -> FlowNetwork:
+        """A copy in double precision, for which undoing is exact."""
+        return copy.deepcopy(self.network_).double()
 
 # %% ../nbs/onwards.ipynb #ladder
 class Prices(NamedTuple):

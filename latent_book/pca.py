@@ -9,6 +9,7 @@ __all__ = ['encode', 'decode', 'reconstruction_error', 'top_eigen', 'fix_signs',
            'PCA', 'ProbabilisticPCA']
 
 # %% ../nbs/pca.ipynb #imports
+import functools
 import math
 import threading
 import warnings
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 import scipy.special
 from jaxtyping import Float, Shaped
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -27,6 +29,8 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import ThreadpoolController
+
+from .data import as_numpy, check_answer, in_kind
 
 # %% ../nbs/pca.ipynb #encode-decode
 def encode(
@@ -78,7 +82,9 @@ def fix_signs(W: Float[np.ndarray, "D L"]) -> Float[np.ndarray, "D L"]:
 # %% ../nbs/pca.ipynb #as-floats
 def _as_floats(X: Any) -> np.ndarray:
     """X as a matrix of float32 or float64; whole numbers, booleans and lists become float64."""
-    X = np.asarray(X)
+    if scipy.sparse.issparse(X):
+        raise TypeError("X is sparse; give X.toarray()")
+    X = np.asarray(as_numpy(X))
     if np.iscomplexobj(X):
         raise TypeError("X is complex; give X.real, or real and imaginary parts as columns")
     if X.dtype not in (np.float32, np.float64):
@@ -86,6 +92,15 @@ def _as_floats(X: Any) -> np.ndarray:
     if X.ndim != 2 or 0 in X.shape:
         raise ValueError(f"X has shape {X.shape}; give a matrix with at least one row and column")
     return X
+
+
+def _check_size(spread: float, N: int, dtype: Any) -> None:
+    """Are the squares of N rows, whose sum is `spread`, numbers with all their digits? Rows that are all equal have none."""
+    least = np.finfo(dtype).tiny / np.finfo(dtype).eps
+    if 0 < spread / N < least:
+        raise ValueError(
+            f"the squares of X are too small for {np.dtype(dtype)}; multiply X by a constant, e.g. X / np.abs(X).max()"
+        )
 
 
 def _check_finite(*sums: np.ndarray) -> None:
@@ -117,6 +132,7 @@ def pca(
         mu = X.mean(axis=0, dtype=np.float64)
         S = (X - mu).T @ (X - mu)
     _check_finite(np.diag(S))
+    _check_size(np.trace(S), N, X.dtype)
     lam, W = top_eigen(S, L)
     return mu, fix_signs(W), lam / N
 
@@ -259,7 +275,10 @@ def ppca_em(
     mu = X.mean(axis=0)
     _check_finite(mu)
     Y, zero = X - mu, np.zeros_like(mu)
-    sigma2 = float(Y.var(axis=0).mean())
+    with np.errstate(over="ignore"):
+        sigma2 = float(Y.var(axis=0).mean())
+        _check_finite(np.array(sigma2 * Y.size / np.finfo(float).eps))  # sums of squares, with room
+    _check_size(sigma2, 1, np.float64)
     if not sigma2 > 0:
         raise ValueError("every column of X is constant; give rows that differ")
     floor = 1e-9 * sigma2  # below, the steps drown in rounding
@@ -387,6 +406,7 @@ def moments(X: Shaped[np.ndarray, "N D"], block_rows: int = 4096) -> Moments:
     with np.errstate(invalid="ignore", over="ignore"):
         found = Moments(N, pilot + d / N, S - np.outer(d, d / N))
     _check_finite(np.diag(found.S))
+    _check_size(np.trace(found.S), N, X.dtype)
     return found
 
 # %% ../nbs/pca.ipynb #wide-eigen
@@ -419,6 +439,7 @@ def _mean_and_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mu = sum(_in_blocks(add, len(X), 512)) / len(X)
     spread = sum(_in_blocks(add_squares, len(X), 64))
     _check_finite(spread)
+    _check_size(spread.sum(), len(X), X.dtype)
     return mu, spread
 
 
@@ -618,14 +639,21 @@ def _log_evidence(lam: np.ndarray, L: int, N: int) -> float:
 class _LinearCode(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The verbs that PCA and its probabilistic sibling share: x -> z -> x, and scikit-learn's names for them."""
 
+    def _checked(self, X: Any, **rules: Any) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told by an error
+            return validate_data(self, as_numpy(X), dtype=[np.float64, np.float32], **rules)
+
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return self._checked(X, reset=False)
 
     def _codes(self, Z: Any, L: int) -> np.ndarray:
         check_is_fitted(self)
         Z = check_array(
-            Z, dtype=[np.float64, np.float32], input_name="Z", ensure_min_features=min(L, 1)
+            as_numpy(Z),
+            dtype=[np.float64, np.float32],
+            input_name="Z",
+            ensure_min_features=min(L, 1),
         )
         if Z.shape[1] != L:
             raise ValueError(
@@ -633,13 +661,27 @@ class _LinearCode(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
         return Z
 
+    def _by_blocks(
+        self, act: Callable[[np.ndarray], np.ndarray], X: np.ndarray, what: str
+    ) -> np.ndarray:
+        """`act` on some rows at a time, in double precision: it needs room for a block, not for a copy of X."""
+        blocks = range(0, len(X), 2048)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return check_answer(
+                np.concatenate(
+                    [act(X[i : i + 2048].astype(np.float64, copy=False)) for i in blocks]
+                ),
+                what,
+            )
+
     def transform(self, X):
         """The codes of the rows of X, shape (N, L)."""
-        return self._encode(self._rows(X))
+        return in_kind(self._encode(self._rows(X)), X)
 
     def inverse_transform(self, X):
         """The points of data space with the codes X, shape (N, D)."""
-        return self._decode(X)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return in_kind(check_answer(self._decode(X), "the decoded point"), X)
 
     def encode(self, X):
         """The book's name for `transform`."""
@@ -651,7 +693,7 @@ class _LinearCode(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def score(self, X, y=None) -> float:
         """Mean log-density of the rows of X, in nats per row, under the Gaussian with this plane and this noise."""
-        return float(np.mean(self.score_samples(X)))
+        return float(np.mean(as_numpy(self.score_samples(X))))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -800,6 +842,8 @@ class PCA(_LinearCode):
     -----
     Differs from scikit-learn where it errs or is silent: sparse X is a TypeError (use `.toarray()`, or `TruncatedSVD`);
     X whose columns are all constant is a ValueError; with `whiten=True`, `get_covariance` and the scores are those of the data.
+    torch tensors are taken as well, and answered in kind. Working memory beyond X: some blocks of rows on tall data; 2.3 times X on
+    wide data; up to 4 times X on the Krylov road and for `svd_solver="full"`.
     At 1e-9 of the largest, an eigenvalue has half its digits left (float32: at 1e-4), unless `svd_solver="full"`.
 
     Examples
@@ -836,13 +880,11 @@ class PCA(_LinearCode):
 
     def fit_transform(self, X, y=None):
         """`fit(X)`, then the codes of X."""
-        return self._encode(self._fit(X))
+        return in_kind(self._encode(self._fit(as_numpy(X))), X)
 
     def _fit(self, X) -> np.ndarray:
         _check_parameters(self)
-        X = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=2
-        )
+        X = self._checked(X, ensure_all_finite=False, ensure_min_samples=2)
         L = _wanted(self.n_components, self.svd_solver, *X.shape)
         try:
             found = _solve(self, X, max(L, 1))
@@ -862,7 +904,7 @@ class PCA(_LinearCode):
                 "fit keeps no moments to add to, so partial_fit starts afresh with this block; give every block by partial_fit",
                 stacklevel=2,
             )
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=first)
+        X = self._checked(X, reset=first)
         block = moments(X)
         joint = block if first else merge_moments(self.moments_, block)
         _check_finite(np.diag(joint.S))
@@ -899,6 +941,7 @@ class PCA(_LinearCode):
         with np.errstate(over="ignore"):
             variance = (lam[:L] / (N - 1)).astype(dtype)
         _check_finite(variance)
+        _check_size(float(lam.max(initial=0.0)), N, dtype)
         most = min(N, D)
         left_out = (D if solver == "covariance_eigh" else most) - L if most > L else 0
         self.n_components_, self.n_samples_ = L, N
@@ -916,11 +959,15 @@ class PCA(_LinearCode):
         return np.where(scale > scale.max(initial=0.0) * math.sqrt(8 * self._noise), scale, 0)
 
     def _encode(self, X) -> np.ndarray:
-        Z = encode(
-            X,
+        mu, W = (
             self.mean_.astype(X.dtype, copy=False),
             self.components_.T.astype(X.dtype, copy=False),
         )
+        Z = np.empty((len(X), W.shape[1]), X.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i in range(0, len(X), 4096):  # room for a block, not for a copy of X
+                Z[i : i + 4096] = encode(X[i : i + 4096], mu, W)
+        check_answer(Z, "the code")
         if self.whiten:
             scale = self._scale().astype(Z.dtype)
             Z = np.divide(Z, scale, out=np.zeros_like(Z), where=scale > 0)
@@ -932,7 +979,7 @@ class PCA(_LinearCode):
 
     def score_samples(self, X):
         """Log-density of each row of X, in nats, under the Gaussian with these variances and this noise, eq-pca-log-prob."""
-        X = self._rows(X).astype(np.float64, copy=False)
+        rows = self._rows(X)
         lam, sigma2 = self._model_variances()
         thinnest = sigma2 if len(lam) < len(self.mean_) else lam.min()
         if thinnest <= 1e-14 * lam.max(initial=0.0):
@@ -940,9 +987,11 @@ class PCA(_LinearCode):
                 "some direction has no variance at all, so points off the plane have no density; lower n_components so that some "
                 "noise is left, or drop constant columns"
             )
-        return log_prob_along(
-            X, self.mean_.astype(np.float64), self.components_.T.astype(np.float64), lam, sigma2
+        mu, W = self.mean_.astype(np.float64), self.components_.T.astype(np.float64)
+        log_p = self._by_blocks(
+            lambda block: log_prob_along(block, mu, W, lam, sigma2), rows, "the log-density"
         )
+        return in_kind(log_p, X)
 
     def _model_variances(self) -> tuple[np.ndarray, float]:
         sigma2 = float(self.noise_variance_)
@@ -991,6 +1040,9 @@ def _solve(self: PCA, X: np.ndarray, L: int) -> Spectrum:
 class ProbabilisticPCA(_LinearCode):
     """Probabilistic PCA: x = mu + W z + noise, with z ~ N(0, I) and noise of variance sigma2 in each column.
 
+    Takes numpy arrays or torch tensors, and answers in kind. The closed form needs some blocks of rows beyond X where X is tall
+    (else as `PCA`); "em" needs room for up to 4 copies of X in double precision.
+
     Parameters
     ----------
     n_components : number of causes L, from 1 to D - 1.
@@ -1027,9 +1079,7 @@ class ProbabilisticPCA(_LinearCode):
 
     def fit(self, X, y=None):
         """Maximum likelihood for the rows of X; raises ValueError on bad data, saying what to do."""
-        X = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_min_samples=3, ensure_min_features=2
-        )
+        X = self._checked(X, ensure_min_samples=3, ensure_min_features=2)
         L = self.n_components
         if not isinstance(L, Integral) or not 1 <= int(L) < X.shape[1]:
             raise ValueError(
@@ -1037,42 +1087,50 @@ class ProbabilisticPCA(_LinearCode):
             )
         if self.solver not in ("closed", "em"):
             raise ValueError(f"solver={self.solver!r} is unknown; use 'closed' or 'em'")
-        dtype, X = X.dtype, X.astype(np.float64, copy=False)
+        dtype = X.dtype
         if self.solver == "em":
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
             with one_thread_blas():  # many small products: threads would wait for each other
                 mu, W, sigma2, self.history_ = ppca_em(X, int(L), rng, self.max_iter, self.tol)
         else:
             _check_latents(len(X), X.shape[1], int(L))
-            found = spectrum(X, int(L))
+            found = _double_spectrum(X, int(L))
             mu, W, sigma2 = _ppca_from(
                 found.mu, fix_signs(found.W), found.lam / found.N, found.total / found.N
             )
-            self.history_ = [float(ppca_log_prob(X, mu, W, sigma2).mean())]
+            log_p = self._by_blocks(
+                lambda rows: ppca_log_prob(rows, mu, W, sigma2), X, "the log-density"
+            )
+            self.history_ = [float(log_p.mean())]
+        _check_size(float(np.abs(W).max()), 1, dtype)
         self.n_components_, self.n_iter_ = int(L), max(1, len(self.history_) // 2)
         self.mu_, self.W_, self.sigma2_ = mu.astype(dtype), W.astype(dtype), sigma2
         return self
 
+    def _parameters(self) -> tuple[np.ndarray, np.ndarray, float]:
+        return self.mu_.astype(np.float64), self.W_.astype(np.float64), self.sigma2_
+
     def _encode(self, X) -> np.ndarray:
-        return self.posterior(X)[0]
+        theta = self._parameters()
+        codes = self._by_blocks(lambda rows: ppca_posterior(rows, *theta)[0], X, "the code")
+        return codes.astype(X.dtype)
 
     def _decode(self, Z) -> np.ndarray:
         return decode(self._codes(Z, self.W_.shape[1]), self.mu_, self.W_)
 
-    def posterior(self, X) -> tuple[np.ndarray, np.ndarray]:
+    def posterior(self, X):
         """Mean of p(z | x) for each row, which `encode` returns, and the covariance that all rows share; eq-pca-posterior."""
-        X = self._rows(X)
-        mean, cov = ppca_posterior(X, self.mu_, self.W_, self.sigma2_)
-        return mean.astype(X.dtype), cov
+        rows = self._rows(X)
+        cov = ppca_posterior(rows[:1].astype(np.float64), *self._parameters())[1]
+        return in_kind(self._encode(rows), X), in_kind(cov, X)
 
-    def log_prob(self, X) -> np.ndarray:
+    def log_prob(self, X):
         """Log-density of each row in nats, exact."""
-        X = self._rows(X).astype(np.float64, copy=False)
-        return ppca_log_prob(
-            X, self.mu_.astype(np.float64), self.W_.astype(np.float64), self.sigma2_
-        )
+        rows, theta = self._rows(X), self._parameters()
+        log_p = self._by_blocks(lambda block: ppca_log_prob(block, *theta), rows, "the log-density")
+        return in_kind(log_p, X)
 
-    def score_samples(self, X) -> np.ndarray:
+    def score_samples(self, X):
         """scikit-learn's name for `log_prob`."""
         return self.log_prob(X)
 
@@ -1089,3 +1147,11 @@ class ProbabilisticPCA(_LinearCode):
     @property
     def _n_features_out(self) -> int:
         return self.W_.shape[1]
+
+
+def _double_spectrum(X: np.ndarray, L: int) -> Spectrum:
+    """The spectrum of X in double precision; without a copy of X in it, where X is tall."""
+    if X.dtype == np.float64 or choose_solver(len(X), X.shape[1], L) != "scatter":
+        return spectrum(X.astype(np.float64, copy=False), L)
+    blocks = (moments(X[i : i + 4096].astype(np.float64)) for i in range(0, len(X), 4096))
+    return _spectrum_of(functools.reduce(merge_moments, blocks), L, np.float64)

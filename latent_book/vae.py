@@ -22,7 +22,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import Autoencoder, mlp
-from .training import DivergedError, seeded, train
+from .data import as_numpy, check_answer, in_kind
+from .training import DivergedError, seeded, single, train
 
 # %% ../nbs/vae.ipynb #kl
 def kl_to_prior(
@@ -276,7 +277,7 @@ class VAE(Autoencoder):
         self._check_settings()
         X = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        rows = torch.tensor(X, dtype=torch.float32)
+        rows = single(X)
         with seeded(seed):
             network = self._new_network(X.shape[1]).start_at(rows)
         _check_widths(network, rows)
@@ -336,7 +337,7 @@ class VAE(Autoencoder):
     def encode(self, X):
         """mu and log sigma^2 of q(z | x), each of shape (N, L)."""
         mu, log_var = self._network(rows := self._rows(X)).encode(torch.tensor(rows))
-        return self._like(mu, X), self._like(log_var, X)
+        return self._like(mu, X, "the code"), self._like(log_var, X, "the code")
 
     def transform(self, X):
         """The means mu of q(z | x), shape (N, L)."""
@@ -382,14 +383,14 @@ class VAE(Autoencoder):
 
     def score(self, X, y=None):
         """The mean of `elbo` over the rows, one draw each: higher is better."""
-        return float(np.mean(self.elbo(X)))
+        return float(np.mean(as_numpy(self.elbo(X))))
 
     def _network(self, rows: np.ndarray) -> VAENetwork:
         """The network in the precision of the rows."""
-        return copy.deepcopy(self.network_).to(torch.from_numpy(rows[:0]).dtype)
+        return copy.deepcopy(self.network_).to(getattr(torch, rows.dtype.name))
 
-    def _like(self, answer: Tensor, X: Any) -> Any:
-        return answer.detach().to(X.device) if isinstance(X, Tensor) else answer.detach().numpy()
+    def _like(self, answer: Tensor, X: Any, what: str) -> Any:
+        return in_kind(check_answer(answer.detach().numpy(), what), X)
 
     @torch.no_grad()
     def _estimate(self, X: Any, k: Any, rng: Any, reduce: Any) -> Any:
@@ -407,7 +408,7 @@ class VAE(Autoencoder):
                 log_lik.append(network.log_lik(x, z))
                 log_w.append(log_lik[-1] + _log_ratio(z, log_var, eps))
             answers.append(reduce(torch.cat(log_w), torch.cat(log_lik), kl_to_prior(mu, log_var)))
-        return self._like(torch.cat(answers), X)
+        return self._like(torch.cat(answers), X, "the bound")
 
     def state_dict(self) -> dict[str, Tensor]:
         """The trained weights and the width of the data, for `training.save`."""

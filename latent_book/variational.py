@@ -25,6 +25,7 @@ from torch.nn.functional import softplus
 
 from . import bound
 from .autoencoder import Autoencoder, mlp
+from .data import as_numpy, in_kind
 from .training import check_images, check_rows, seeded, train
 
 # %% ../nbs/variational.ipynb #log-bernoulli
@@ -509,7 +510,7 @@ class HelmholtzMachine(Autoencoder):
 
     def score(self, X, y=None):
         """The mean of `elbo` over the rows, one draw each: higher is better."""
-        return float(np.mean(self.elbo(X)))
+        return float(np.mean(as_numpy(self.elbo(X))))
 
     @torch.no_grad()
     def _in_parts(self, X: Any, draws: Any, rng: Any, answer: Callable[..., Tensor]) -> Any:
@@ -520,7 +521,7 @@ class HelmholtzMachine(Autoencoder):
         network = copy.deepcopy(self.network_).to(rows.dtype)
         size = max(1, 2**24 // (int(draws) * rows.shape[1]))
         answers = torch.cat([answer(network, x, chance) for x in rows.split(size)])
-        return answers.to(X.device) if isinstance(X, Tensor) else answers.numpy()
+        return in_kind(answers.numpy(), X)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The trained weights and the width of the data, for `training.save`."""

@@ -159,7 +159,8 @@ MODELS = {
     "onwards",
 }
 LAYERS = [
-    {"data", "plots", "training"},
+    {"data", "plots"},
+    {"training"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
     {"manifold", "denoising", "expfam", "vae", "variational", "gan"},
     {"em", "collapse", "critique", "onwards"},

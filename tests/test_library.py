@@ -48,7 +48,18 @@ def test_no_public_name_comes_or_goes_unsaid():
     assert now - listed == set(), "new: add `+ name` to tests/public_names.txt, and say so in CHANGELOG.md"  # fmt: skip
     assert listed - now == set(), "gone: add `- name` to tests/public_names.txt, and say so in CHANGELOG.md"  # fmt: skip
     newest = (HERE.parent / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1]
-    assert [name for name in sorted(changed) if name.split(".", 1)[1] not in newest] == []
+    assert [name for name in sorted(changed) if not said(name.split(".", 1)[1], newest)] == []
+
+
+def said(name: str, text: str) -> bool:
+    """Does the text name it, as a word of its own?"""
+    return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) is not None
+
+
+def test_the_changelog_must_name_it_by_a_word_of_its_own():
+    assert said("fit", "`fit` takes weights")
+    assert said("PCA.fit", "`PCA.fit`, anew")
+    assert not said("fit", "a fitted model, `PCA.fit`, and what does not befit")
 
 
 def test_every_public_name_has_an_example():

@@ -1,0 +1,405 @@
+"""Saved models and checkpoints under attack: cut, changed, hostile, killed while they are written, and on a full disk.
+
+Counts: for each of 9 models 24 cuts, 48 changed bytes and 60 hostile headers or tensors under a right checksum (1188 files in all);
+for checkpoints 40 cuts and changed bytes and 120 hostile ones; 20 kills in training, 20 in saving.
+"""
+
+import ast
+import inspect
+import json
+import math
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from safetensors import safe_open
+from safetensors.torch import save as to_bytes
+from torch import nn
+
+from latent_book import training as t
+from latent_book.autoencoder import Autoencoder
+from latent_book.denoising import DenoisingAutoencoder
+from latent_book.gan import GAN
+from latent_book.onwards import Diffusion, Flow
+from latent_book.vae import VAE
+from latent_book.variational import NVIL, HelmholtzMachine
+from sphinxext import reference
+
+torch.set_num_threads(1)
+BITS = (np.random.default_rng(0).uniform(size=(12, 4)) > 0.5).astype(float)
+SMALL = {"epochs": 1, "device": "cpu"}
+MODELS = {
+    "autoencoder": Autoencoder(1, hidden=(3,), **SMALL),
+    "linear": Autoencoder(1, hidden=(), output="linear", **SMALL),
+    "vae": VAE(2, hidden=(3,), **SMALL),
+    "helmholtz": HelmholtzMachine(2, hidden=(3,), **SMALL),
+    "nvil": NVIL(2, **SMALL),
+    "gan": GAN(2, hidden=(3,), **SMALL),
+    "flow": Flow(layers=2, hidden=(3,), **SMALL),
+    "diffusion": Diffusion(hidden=(3,), T=3, **SMALL),
+    "denoising": DenoisingAutoencoder(5, **SMALL),
+}
+HOSTILE = [
+    None, True, 0, -1, 10**6, 10**9, 2**63, 10**30, 1e308, -0.5, "", "linear", "x" * 1000, [], [[]], [0], [-3], [2.5], [10**5, 10**5],
+    [1] * 300, ["relu"], {}, {"a": [1]}, [None],
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def fitted(request):
+    """A model that was fitted, and what it answers."""
+    return MODELS[request.param].fit(BITS)
+
+
+def content(path) -> tuple[dict, dict]:
+    """The tensors and the notes of a file."""
+    with safe_open(path, "pt") as file:
+        notes = json.loads(file.metadata()["latent_book"])
+        return {name: file.get_tensor(name) for name in file.keys()}, notes  # noqa: SIM118
+
+
+def forge(path, tensors: dict, notes: dict) -> None:
+    """A file with a right checksum, as anybody can write one."""
+    text = json.dumps(notes)
+    plain = {name: value.clone().contiguous() for name, value in tensors.items()}
+    path.write_bytes(to_bytes(plain, {"latent_book": text, "sha256": t._digest(plain, text)}))
+
+
+def spoil(tensors: dict, rng: np.random.Generator) -> None:
+    """One hostile change to the tensors."""
+    name = sorted(tensors)[rng.integers(len(tensors))]
+    value = tensors[name]
+    changes = [
+        lambda: value.double() * math.nan,
+        lambda: value.double() * math.inf,
+        lambda: value.reshape(-1)[:-1],
+        lambda: value[None],
+        lambda: value.to(torch.complex64),
+        lambda: value.to(torch.int8),
+        lambda: torch.zeros(0),
+        lambda: torch.full_like(value.double(), -(10.0**300)),
+        lambda: value.bool(),
+    ]
+    what = rng.integers(len(changes) + 2)
+    if what < len(changes):
+        tensors[name] = changes[what]()
+    elif what == len(changes):
+        del tensors[name]
+    else:
+        tensors[name + "/more"] = tensors.pop(name)
+
+
+def test_every_model_that_can_be_saved_is_attacked():
+    owns = set()
+    for path in reference.modules():
+        for node in reference.public(ast.parse(path.read_text(encoding="utf-8")).body):
+            methods = {m.name for m in reference.public(node.body)} if isinstance(node, ast.ClassDef) else set()  # fmt: skip
+            owns |= {node.name} if {"fit", "load_state_dict"} <= methods else set()
+    assert owns <= {type(model).__name__ for model in MODELS.values()}
+    assert len(owns) > 4
+
+
+def verdict(kind, path) -> bool:
+    """Is the file refused? If not, it is a model, with numbers for weights; and either way quickly."""
+    begin = time.process_time()
+    try:
+        model = t.load(kind, path)
+    except ValueError:
+        return True
+    finally:
+        assert time.process_time() - begin < 3
+    assert isinstance(model, kind)
+    assert not t._not_numbers(model.state_dict())
+    return False
+
+
+def test_cut_changed_and_hostile_files_are_refused_or_are_models(fitted, tmp_path):
+    kind, place, bad = type(fitted), tmp_path / "good", tmp_path / "bad"
+    t.save(fitted, place)
+    good = place.read_bytes()
+    for name, value in t.load(kind, place).state_dict().items():
+        assert torch.equal(value, fitted.state_dict()[name])
+    rng = np.random.default_rng(0)
+    for cut in rng.choice(len(good), 24, replace=False):
+        bad.write_bytes(good[:cut])
+        assert verdict(kind, bad)
+    for _ in range(48):  # no change goes unnoticed
+        changed, where = bytearray(good), rng.integers(len(good))
+        changed[where] ^= 1 << rng.integers(8)
+        bad.write_bytes(changed)
+        assert verdict(kind, bad) or content(bad)[1] == content(place)[1]
+    refused = 0
+    for k in range(60):
+        tensors, notes = content(place)
+        if k % 2:
+            name = sorted(notes["arguments"])[rng.integers(len(notes["arguments"]))]
+            notes["arguments"][name] = HOSTILE[rng.integers(len(HOSTILE))]
+        else:
+            spoil(tensors, rng)
+        forge(bad, tensors, notes)
+        refused += verdict(kind, bad)
+    assert refused > 25
+    for notes in ({}, {"kind": "model"}, {"kind": "model", "class": kind.__name__, "arguments": [1]}):  # fmt: skip
+        forge(bad, content(place)[0], notes)
+        assert verdict(kind, bad)
+    assert place.read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("flow", {"layers": 10**12}), ("flow", {"hidden": [10**5, 10**5]}), ("gan", {"n_components": 10**9}),
+     ("vae", {"hidden": [1] * 100_000}), ("denoising", {"n_components": 10**10})],
+)  # fmt: skip
+def test_a_header_that_asks_for_a_giant_is_refused_at_once(name, asked, tmp_path):
+    model = MODELS[name].fit(BITS)
+    t.save(model, tmp_path / "m")
+    tensors, notes = content(tmp_path / "m")
+    notes["arguments"] |= asked
+    forge(tmp_path / "m", tensors, notes)
+    begin = time.process_time()
+    with pytest.raises(ValueError, match="do not fit this"):
+        t.load(type(model), tmp_path / "m")
+    assert time.process_time() - begin < 3
+
+
+def test_no_code_is_read_from_a_file():
+    """The library names nothing that makes objects, or runs text, out of what a file says."""
+    seen = 0
+    for path in (ROOT / "latent_book").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]
+                assert not {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"} & {n.split(".")[0] for n in names}, path  # fmt: skip
+            if isinstance(node, ast.Call):
+                seen += 1
+                called = ast.unparse(node.func)
+                assert called not in ("eval", "exec", "compile", "__import__", "torch.load", "yaml.load"), path  # fmt: skip
+                assert not any(k.arg == "allow_pickle" and ast.unparse(k.value) != "False" for k in node.keywords), path  # fmt: skip
+    assert seen > 1000
+    assert inspect.signature(np.load).parameters["allow_pickle"].default is False
+
+
+# --- checkpoints -------------------------------------------------------------------------------------------------------
+
+ROWS = torch.from_numpy(BITS).float()
+
+
+def net(seed: int = 0) -> nn.Module:
+    """A small network."""
+    with t.seeded(seed):
+        return nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 4))
+
+
+def loss(model, x, generator):
+    """Needs chance."""
+    return (model(x + 0.1 * torch.randn(x.shape, generator=generator)) - x).square().sum(1).mean()
+
+
+def go(model, place=None, epochs=3, **more):
+    """One run."""
+    return t.train(model, more.pop("loss", loss), ROWS, X_val=ROWS[:3], epochs=epochs, batch_size=6, progress=False,
+                   device="cpu", checkpoint=place, **more)  # fmt: skip
+
+
+def weights(model) -> torch.Tensor:
+    """All of them, in a row."""
+    return nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+def stop_after(steps: int):
+    """The loss, until it is interrupted."""
+    calls = iter(range(steps))
+
+    def stopping(model, x, generator):
+        if model.training and next(calls, None) is None:
+            raise KeyboardInterrupt
+        return loss(model, x, generator)
+
+    return stopping
+
+
+@pytest.mark.filterwarnings("ignore:interrupted")
+def test_a_hostile_checkpoint_is_refused_before_any_of_it_is_used(tmp_path):
+    place, bad = tmp_path / "good", tmp_path / "bad"
+    go(net(), place, loss=stop_after(4))
+    good, rng, refused = place.read_bytes(), np.random.default_rng(1), 0
+    whole = net()
+    history_of_whole = go(whole)
+
+    def attempt() -> bool:
+        model = net(5)
+        before = weights(model)
+        try:
+            history = go(model, bad)
+        except ValueError as error:
+            told = str(error)
+            assert "elete it" in told or "another checkpoint" in told
+            assert torch.equal(weights(model), before)
+            return True
+        except t.DivergedError:  # what the file holds are weights without meaning
+            return False
+        assert len(history.loss) == 3
+        assert all(map(math.isfinite, history.loss + history.steps))
+        return False
+
+    bad.write_bytes(good)
+    assert not attempt()
+    for k in range(40):
+        changed, where = bytearray(good), rng.integers(len(good))
+        changed[where] ^= 1 << rng.integers(8)
+        bad.write_bytes(changed if k % 2 else good[:where])
+        assert attempt() or content(bad)[1] == content(place)[1]
+    for k in range(120):
+        tensors, notes = content(place)
+        if k % 2:
+            where = (notes, notes["history"], notes["run"])[rng.integers(3)]
+            name = sorted(where)[rng.integers(len(where))]
+            if rng.integers(4):
+                where[name] = HOSTILE[rng.integers(len(HOSTILE))]
+            else:
+                del where[name]
+        else:
+            spoil(tensors, rng)
+        forge(bad, tensors, notes)
+        refused += attempt()
+    assert refused > 95
+    again = net(7)
+    assert go(again, place) == history_of_whole  # the good one was touched by none of this
+    assert torch.equal(weights(again), weights(whole))
+
+
+# --- kills -------------------------------------------------------------------------------------------------------------
+
+
+def killed(work, rng: np.random.Generator) -> None:
+    """Do the work in another process, which tells of its steps, and kill it at a random moment after some of them."""
+    heard, told = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            work(lambda: os.write(told, b"."))
+        finally:
+            os._exit(0)
+    for _ in range(rng.integers(1, 12)):
+        os.read(heard, 1)
+    time.sleep(rng.uniform(0, 0.01))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(heard)
+    os.close(told)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_twenty_kills_in_training(tmp_path):
+    place, rng, at = tmp_path / "run", np.random.default_rng(0), []
+
+    def run(tell):
+        def heard(model, x, generator):
+            tell()
+            return loss(model, x, generator)
+
+        go(net(), place, 200, loss=heard)
+
+    for _ in range(20):
+        killed(run, rng)
+        if place.exists():
+            at.append(content(place)[1]["epoch"])
+    assert at == sorted(at)
+    assert len(at) > 10
+    assert at[0] < at[-1] < 200
+    resumed, straight = net(), net()
+    assert go(resumed, place, 200) == go(straight, None, 200)
+    assert torch.equal(weights(resumed), weights(straight))
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]  # what the killed left is cleared away
+
+
+class Wide(nn.Linear):
+    """Large enough that writing it takes a while."""
+
+    def __init__(self, fill: float = 0.0) -> None:
+        super().__init__(400, 300)
+        self.fill = fill
+        nn.init.constant_(self.weight, fill)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_twenty_kills_in_saving(tmp_path):
+    place, rng = tmp_path / "m", np.random.default_rng(1)
+    t.save(Wide(0.0), place)
+
+    def save_for_ever(tell):
+        while True:
+            for fill in (1.0, 2.0):
+                tell()
+                t.save(Wide(fill), place)
+
+    for _ in range(20):
+        killed(save_for_ever, rng)
+        model = t.load(Wide, place)
+        assert (model.weight == model.fill).all()
+    t.save(Wide(3.0), place)
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path):
+    place = tmp_path / "m"
+    writers = [
+        threading.Thread(target=lambda fill=fill: [t.save(Wide(fill), place) for _ in range(15)])
+        for fill in (1.0, 2.0)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    model = t.load(Wide, place)
+    assert (model.weight == model.fill).all()
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+# --- a full disk -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 kilobytes."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    try:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)], capture_output=True, text=True)  # fmt: skip
+        refused = done.stderr if done.returncode else ""
+    except OSError as error:
+        refused = str(error)
+    if refused:
+        pytest.skip(f"no file system can be mounted here: {refused.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_an_error_and_leaves_what_was_there(small_disk):
+    model, place = MODELS["flow"].fit(BITS), small_disk / "m"
+    t.save(model, place)
+    good = place.read_bytes()
+    with pytest.raises(OSError, match=r"No space left on device.*is as it was"):
+        t.save(Flow(layers=8, hidden=(64, 64), **SMALL).fit(BITS), place)
+    assert place.read_bytes() == good
+    assert [p.name for p in small_disk.iterdir()] == ["m"]
+    run = small_disk / "run"
+    go(net(), run, 2)
+    before = run.read_bytes()
+    (small_disk / "ballast").write_bytes(b"x" * (small_disk_left(small_disk) - 1))
+    with pytest.raises(OSError, match=r"No space left on device.*is as it was"):
+        t.train(net(), loss, ROWS, epochs=2, batch_size=6, progress=False, device="cpu", checkpoint=small_disk / "other")  # fmt: skip
+    assert run.read_bytes() == before
+    assert sorted(p.name for p in small_disk.iterdir()) == ["ballast", "m", "run"]
+
+
+def small_disk_left(place) -> int:
+    """Free bytes."""
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize
