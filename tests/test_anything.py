@@ -166,7 +166,8 @@ def hold(model, table: Table) -> bool:
     """The demands on a model; whether there was an answer."""
     before = copied(table.X)
     _, said, error = outcome(model, table.X)
-    same = (before != table.X).nnz == 0 if scipy.sparse.issparse(before) else np.array_equal(np.asarray(before, float), np.asarray(table.X, float), equal_nan=True)  # fmt: skip
+    was, now = (x.toarray() if scipy.sparse.issparse(x) else x for x in (before, table.X))
+    same = np.array_equal(np.asarray(was, float), np.asarray(now, float), equal_nan=True)
     assert same, "the rows were changed"
     if table.bad or 0 in table.plain.shape:
         assert error is not None
