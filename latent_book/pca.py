@@ -889,7 +889,8 @@ class PCA(_LinearCode):
         try:
             found = _solve(self, X, max(L, 1))
         except ValueError:
-            assert_all_finite(X, estimator_name="PCA", input_name="X")  # names what is wrong
+            with np.errstate(invalid="ignore", over="ignore"):
+                assert_all_finite(X, estimator_name="PCA", input_name="X")  # names what is wrong
             raise
         self._store(found, min(_keep(self.n_components, found), L), X.dtype, self.svd_solver)
         self.__dict__.pop("moments_", None)
