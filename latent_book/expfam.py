@@ -33,6 +33,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from tqdm import tqdm
 
+from .data import as_numpy, in_kind
 from .pca import one_thread_blas
 
 # %% ../nbs/workshop/expfam.ipynb #statistic
@@ -303,7 +304,7 @@ def _compiled_normalise() -> Callable[[np.ndarray, np.ndarray], None]:
                 g[j] *= total[j]
 
     loops = inspect.unwrap(loops)  # shape checks wrap each function where they are on
-    how = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+    how: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
     try:
         return njit(cache=True, **how)(loops)
     except RuntimeError:  # nowhere to keep what was compiled
@@ -942,15 +943,17 @@ class _ByEngine:
             rows = Rows(X, binarize=binarize)
             self.n_features_in_ = rows.D
             return rows
+        X = as_numpy(X)
         mapped = isinstance(X, np.memmap) and X.dtype.kind in "fiub"
         small = isinstance(X, np.ndarray) and X.dtype.kind in "iub"
-        checked = validate_data(
-            self,
-            X,
-            dtype=None if small or mapped else [np.float64, np.float32],
-            ensure_min_samples=2,
-            ensure_all_finite=not mapped,
-        )  # the engine finds a NaN in a file without holding all of it
+        with np.errstate(over="ignore", invalid="ignore"):  # the check for NaN adds up all values
+            checked = validate_data(
+                self,
+                X,
+                dtype=None if small or mapped else [np.float64, np.float32],
+                ensure_min_samples=2,
+                ensure_all_finite=not mapped,
+            )  # the engine finds a NaN in a file without holding all of it
         if weights is not None:
             weights = _check_sample_weight(
                 weights, checked, dtype=np.float64, ensure_non_negative=True
@@ -992,12 +995,12 @@ class _ByEngine:
     def decode(self, Z):
         """The means, weighted by responsibilities or by any other codes (N, K)."""
         check_is_fitted(self)
-        Z = check_array(Z)
+        kind, Z = Z, check_array(as_numpy(Z))
         if Z.shape[1] != len(self.means_):
             raise ValueError(
                 f"codes have {Z.shape[1]} columns; decode wants {len(self.means_)}, one a component"
             )
-        return Z @ np.asarray(self.means_)
+        return in_kind(Z @ np.asarray(self.means_), kind)
 
     def log_prob(self, X):
         """log p(x) of each row, in nats."""
@@ -1066,6 +1069,28 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
         if _is_foreign(X):
             return _THEIRS.fit_predict(self, X, y)
         return super().fit_predict(X, y, sample_weight)
+
+    def _in_kind(self, how: Callable[..., Any], X):
+        if _is_foreign(X):
+            return how(self, X)
+        with np.errstate(over="ignore", invalid="ignore"):  # the check for NaN adds up all values
+            return in_kind(how(self, as_numpy(X)), X)
+
+    def predict(self, X):
+        """The most probable component of each row."""
+        return self._in_kind(_THEIRS.predict, X)
+
+    def predict_proba(self, X):
+        """Responsibilities: the posterior over components (N, K)."""
+        return self._in_kind(_THEIRS.predict_proba, X)
+
+    def score_samples(self, X):
+        """log p(x) of each row, in nats."""
+        return self._in_kind(_THEIRS.score_samples, X)
+
+    def score(self, X, y=None) -> float:
+        """The mean of log p(x), in nats."""
+        return float(np.mean(as_numpy(self.score_samples(X))))
 
     def _start(self, engine: Engine, chance) -> Parameters:
         given = (self.weights_init, self.means_init, self.precisions_init)
@@ -1225,7 +1250,8 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
 
     def _log_joints(self, X) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        with np.errstate(over="ignore", invalid="ignore"):  # the check for NaN adds up all values
+            X = validate_data(self, as_numpy(X), dtype=[np.float64, np.float32], reset=False)
         if self.binarize is not None:
             X = (self.binarize < X).astype(X.dtype)
         elif X.min() < 0 or X.max() > 1:
@@ -1237,19 +1263,19 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
 
     def score_samples(self, X):
         """log p(x) of each row, in nats."""
-        return logsumexp(self._log_joints(X), axis=1)
+        return in_kind(logsumexp(self._log_joints(X), axis=1), X)
 
     def score(self, X, y=None) -> float:
         """The mean of log p(x), in nats."""
-        return float(self.score_samples(X).mean())
+        return float(np.mean(as_numpy(self.score_samples(X))))
 
     def predict_proba(self, X):
         """Responsibilities (N, K)."""
-        return softmax(self._log_joints(X), axis=1)
+        return in_kind(softmax(self._log_joints(X), axis=1), X)
 
     def predict(self, X):
         """The most probable component of each row."""
-        return self._log_joints(X).argmax(axis=1)
+        return in_kind(self._log_joints(X).argmax(axis=1), X)
 
     def sample(self, n_samples=1):
         """Images drawn from the mixture, zeros and ones, and the component of each."""

@@ -455,9 +455,9 @@ class Flow(_Density):
 class Prices(NamedTuple):
     """The parts of eq-onwards-chain for two layers, in nats: the bound is recon - lower - top."""
 
-    recon: Tensor  # log p(x | z_1) at the draw
-    lower: Tensor  # KL of q(z_1 | z_2, x) from p(z_1 | z_2), exact for the draw of z_2
-    top: Tensor  # KL of q(z_2 | x) from the prior, exact
+    recon: Any  # log p(x | z_1) at the draw
+    lower: Any  # KL of q(z_1 | z_2, x) from p(z_1 | z_2), exact for the draw of z_2
+    top: Any  # KL of q(z_2 | x) from the prior, exact
 
 
 class LadderNetwork(nn.Module):
