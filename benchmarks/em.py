@@ -137,15 +137,16 @@ def whole_fits(kind: str, rng: np.random.Generator) -> None:
 
 ON_DISK = """
 import resource, sys, time
+import psutil
 import numpy as np
 from latent_book.expfam import GaussianMixture
 import sklearn.cluster
 X = np.memmap(sys.argv[1], dtype="float32", mode="r", shape=(10_000_000, 16))
 GaussianMixture(2, max_iter=1, tol=0).fit(np.random.default_rng(0).normal(size=(500, 16)).astype("float32"))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = psutil.Process().memory_info().rss / 2**20
 begin = time.perf_counter()
 m = GaussianMixture(8, max_iter=5, tol=0, random_state=0).fit(X)
-held = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
 print(time.perf_counter() - begin, held)
 """
 

@@ -272,7 +272,8 @@ def ppca_em(
     _check_latents(len(X), X.shape[1], L)
     if max_iter < 1:
         raise ValueError(f"max_iter={max_iter} takes no step from the random start; use 1 or more")
-    mu = X.mean(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        mu = X.mean(axis=0)
     _check_finite(mu)
     Y, zero = X - mu, np.zeros_like(mu)
     with np.errstate(over="ignore"):

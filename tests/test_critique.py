@@ -192,7 +192,7 @@ def test_the_loss_of_a_cause_is_a_squared_error():
     model, cause = cr.Coders(x.mean(1, keepdim=True), 3, 4, hidden=5), x[..., :4]
     said = cr.cause_loss(model, x, cause, torch.Generator())
     for r in range(2):
-        guesses = model.head(model.encode(x))[r]
+        guesses = model.head(model.encode(x))[r].detach()
         error = sum(float(((guesses[i] - cause[r, i]) ** 2).sum()) for i in range(5)) / 5
         assert math.isclose(float(said[r].detach()), error, rel_tol=1e-5)
 

@@ -131,6 +131,8 @@ owners = metadata.packages_distributions()
 class OnlyDeclared:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
+        if top in sys.stdlib_module_names:  # some packages are backports of such
+            return None
         brings = {d.replace("_", "-").replace(".", "-").lower() for d in owners.get(top, [])}
         if brings and not brings & allowed | (brings & {"latent-book"}):
             raise ModuleNotFoundError(f"No module named {top!r}: none of the declared requirements brings it", name=top)

@@ -33,7 +33,7 @@ X, Y = DIGITS.X[:300], DIGITS.y[:300]
 RNG = np.random.default_rng(0)
 HEAPS = np.concatenate([RNG.normal(size=(60, 2)) + at for at in ([0, 0], [9, 0], [0, 9])])
 CODERS = [
-    PCA(3), ProbabilisticPCA(3), Autoencoder(3, hidden=(8,), **SMALL), VAE(3, hidden=(8,), **SMALL),
+    PCA(3), ProbabilisticPCA(3), Autoencoder(3, hidden=(8,), **SMALL), VAE(3, hidden=(8,), likelihood="gaussian", **SMALL),
     DenoisingAutoencoder(3, **SMALL),
 ]  # fmt: skip
 DENSITIES = [
@@ -118,7 +118,7 @@ VERBS = [
     (PCA(3, whiten=True, svd_solver="full"), ["transform"]),
     (ProbabilisticPCA(3), ["transform", "encode", "score_samples", "log_prob"]),
     (Autoencoder(3, hidden=(8,), **SMALL), ["transform", "reconstruct"]),
-    (VAE(3, hidden=(8,), **SMALL), ["transform", "elbo"]),
+    (VAE(3, hidden=(8,), likelihood="gaussian", **SMALL), ["transform", "elbo"]),
     (DenoisingAutoencoder(3, **SMALL), ["transform", "denoise", "grad_log_prob"]),
     (Flow(layers=2, hidden=(8,), **SMALL), ["encode", "log_prob"]),
 ]
@@ -164,7 +164,7 @@ def by_onnx(
 
 @pytest.mark.parametrize(
     "model",
-    [Autoencoder(3, hidden=(8,), **SMALL), Autoencoder(3, hidden=(), output="linear", **SMALL), VAE(3, hidden=(8,), **SMALL)],
+    [Autoencoder(3, hidden=(8,), **SMALL), Autoencoder(3, hidden=(), output="linear", **SMALL), VAE(3, hidden=(8,), likelihood="gaussian", **SMALL)],
     ids=["deep", "linear", "vae"],
 )  # fmt: skip
 def test_encoder_and_decoder_travel_by_onnx(model, tmp_path):
