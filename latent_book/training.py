@@ -166,8 +166,9 @@ def standardise(X: np.ndarray) -> tuple[Float[np.ndarray, " D"], float, Tensor]:
         scale = math.sqrt(sum(float(np.square(x - mean).sum()) for x in _pieces(X)) / X.size)
     differ = bool((X[:1] != X).any())
     # what rounding makes of equal rows is no spread
-    if differ and scale <= 4 * np.finfo(X.dtype).eps * float(np.abs(mean).max()):
-        differ = False
+    if differ and np.isfinite(mean).all():
+        off = max(float(np.abs(x - mean).max()) for x in _pieces(X))  # no square of it can vanish
+        differ = off > 4 * np.finfo(X.dtype).eps * float(np.abs(mean).max())
     if not (math.isfinite(scale) and np.isfinite(mean).all()) or (differ and scale < 1e-150):
         raise ValueError(
             "the squares of X are too large or too small for a number; multiply X by a constant, e.g. "
