@@ -97,10 +97,12 @@ class Visit:
         refused.clear()
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.heard.append(f"error: {error}"))
-        page.on(
-            "requestfailed", lambda r: self.heard.append(f"failed request: {r.url} ({r.failure})")
-        )
+        page.on("requestfailed", self._failed)
         page.on("request", self._request)
+
+    def _failed(self, request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # what was still loading when the page was left
+            self.heard.append(f"failed request: {request.url} ({request.failure})")
 
     def _console(self, message) -> None:
         if message.type in ("error", "warning", "assert"):
