@@ -3,6 +3,7 @@
 Which figures there are, and which controls they have, is read from the built site.
 """
 
+import os
 from collections.abc import Callable
 
 from browsing import OVERLAPS, chapters, each_live_page, live, live_pages, until
