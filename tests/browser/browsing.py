@@ -197,3 +197,15 @@ OVERLAPS = """(figure) => {
   }
   return faults;
 }"""
+
+
+WORK = """() => { let best = Infinity;
+  for (let round = 0; round < 5; round++) { const start = performance.now(); let sum = 0;
+    for (let i = 0; i < 1e6; i++) sum += Math.sqrt(i) * (i % 7);
+    best = Math.min(best, performance.now() - start + 0 * sum); }
+  return best; }"""
+
+
+def slowness(page: Page) -> float:
+    """How many times as long this machine now takes for a fixed piece of work as an idle one does; at least 1."""
+    return max(1.0, page.evaluate(WORK) / 1.6)  # milliseconds
