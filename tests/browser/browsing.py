@@ -170,12 +170,13 @@ def live(visiting: Callable, name: str, **options: object) -> Iterator[Page]:
 
 
 def unfold(page: Page) -> None:
-    """Open all that is folded, and wait until it has faded in."""
+    """Open all that is folded, lay out what is out of sight as if the reader had scrolled there, and wait until all has faded in."""
     page.evaluate(
         """async () => {
+          for (const part of document.querySelectorAll("main section > *")) part.style.contentVisibility = "visible";
           for (const d of document.querySelectorAll("details")) d.open = true;
           for (const b of document.querySelectorAll(".toggle-button[aria-expanded=false]")) b.click();
-          document.body.getBoundingClientRect();
+          for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
           await Promise.allSettled(document.getAnimations().map((motion) => motion.finished));
         }"""
     )
