@@ -18,7 +18,6 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import sklearn.mixture
 from sklearn.exceptions import ConvergenceWarning
-from timing import exponentials, gemm_peak, interleaved, note, report, seconds
+from timing import exponentials, gemm_peak, interleaved, note, peak_memory, report, seconds
 
 from latent_book import expfam
 from latent_book.expfam import BernoulliMixture, GaussianMixture, statistic_size
@@ -59,15 +58,6 @@ def start(kind: str, X: np.ndarray, K: int, rng: np.random.Generator) -> dict:
         "n_components": K, "covariance_type": kind, "tol": 0.0, "weights_init": np.full(K, 1 / K), "means_init": means,
         "precisions_init": precisions[kind],
     }  # fmt: skip
-
-
-def peak_memory(run: Callable[[], object]) -> float:
-    """Megabytes that a run holds at most, beyond what was there before."""
-    tracemalloc.start()
-    run()
-    held = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return held / 1e6
 
 
 def compiled(on: bool) -> Callable:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from timing import has_bfloat16, interleaved, report
+from timing import has_bfloat16, interleaved, peak_resident, report
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -157,10 +157,12 @@ def main() -> None:
         taking_part = {k: noting(k, loop) for k, loop in loops.items() if short or "bfloat16" not in k}  # fmt: skip
         times = interleaved(taking_part, options.rounds, 1)
         ends = {k: f"{np.mean(v):.2f} ± {np.std(v, ddof=1):.2f}" for k, v in lost.items()}
+        held = {label: peak_resident(loop) for label, loop in taking_part.items()}
         for label in list(taking_part)[1:]:
             report(
                 "GAN" + label.removeprefix("ours"), f"an update of both, {name}", "the usual loop", 1e3 * times[label] / updates,
                 1e3 * times["usual"] / updates, quality=f"discriminator's loss {ends[label]}, theirs {ends['usual']}",
+                memory=(held[label], held["usual"]),
             )  # fmt: skip
 
 

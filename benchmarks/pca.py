@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 from sklearn.decomposition import PCA as TheirPCA
 from sklearn.decomposition import IncrementalPCA
-from timing import gemm_peak, interleaved, report, seconds
+from timing import gemm_peak, interleaved, peak_memory, report, seconds
 
 from latent_book.pca import PCA, moments
 
@@ -60,12 +60,14 @@ def compare(name: str, rounds: int, peak: float, rng: np.random.Generator) -> No
     best = min(solvers, key=lambda s: np.median(times[s]))
     exact = exact_variance(X, L)
     lost = {k: 1 - float(models[k].explained_variance_.sum()) / exact for k in ("ours", best)}
+    held = tuple(peak_memory(lambda m=models[k]: m.fit(X)) for k in ("ours", best))
     limit = None
     if D <= 1000 < N and dtype is np.float64:  # the work is one product: the moments
         limit = N * D * D / min(seconds(lambda: moments(X)) for _ in range(3)) / peak
     report(
         "PCA", f"{name}: {N:,} x {D:,}, {L} components, {np.dtype(dtype).name}", f"scikit-learn, {best}", 1e3 * times["ours"],
-        1e3 * times[best], quality=f"variance short by {lost['ours']:.0e}, theirs by {lost[best]:.0e}", limit=limit,
+        1e3 * times[best], quality=f"variance short by {lost['ours']:.0e}, theirs by {lost[best]:.0e}", memory=held,
+        limit=limit,
     )  # fmt: skip
 
 
@@ -83,9 +85,11 @@ def against_incremental(rounds: int, rng: np.random.Generator) -> None:
     times = interleaved(runs, min(rounds, 3), 1)
     exact = exact_variance(X, 50)
     lost = {k: 1 - run().sum() / exact for k, run in runs.items()}
+    held = tuple(map(peak_memory, runs.values()))
     report(
         "PCA", "in 5 blocks: 20,000 x 784, 50 components", "scikit-learn, IncrementalPCA", 1e3 * times["ours"], 1e3 * times["theirs"],
         quality=f"variance short by {lost['ours']:.0e}, theirs by {lost['theirs']:.0e}",
+        memory=held,
     )  # fmt: skip
 
 

@@ -1,8 +1,11 @@
 """How the benchmarks take their times (interleaved, with a rest before each run), and how they tell them."""
 
+import ctypes
+import gc
 import json
 import os
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +31,36 @@ def exponentials(rng: np.random.Generator) -> float:
     x = -rng.exponential(size=(8, 2048))
     out = np.empty_like(x)
     return (os.cpu_count() or 1) * x.size / min(seconds(lambda: np.exp(x, out=out)) for _ in range(20))  # fmt: skip
+
+
+def peak_memory(run: Callable[[], object]) -> float:
+    """Megabytes of NumPy's that a run holds at most, beyond what was there before."""
+    tracemalloc.start()
+    run()
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return held / 1e6
+
+
+def peak_resident(run: Callable[[], object]) -> float | None:
+    """Megabytes that the process comes to hold at most during a run, beyond what it held before; for what torch takes, which
+    tracemalloc does not see. Linux tells it; elsewhere None."""
+
+    def told(field: str) -> int:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(next(line for line in status.splitlines() if line.startswith(field)).split()[1])
+
+    gc.collect()
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text(
+            "5", encoding="ascii"
+        )  # the mark of the most so far goes down to what is
+        before = told("VmRSS")
+    except (OSError, AttributeError):
+        return None
+    run()
+    return (told("VmHWM") - before) * 1024 / 1e6
 
 
 def has_bfloat16() -> bool:
@@ -68,7 +101,7 @@ def report(
     theirs: ArrayLike,
     *,
     quality: str,
-    memory: tuple[float, float] | None = None,
+    memory: tuple[float | None, float | None] | None = None,
     limit: float | None = None,
 ) -> None:
     """Print one comparison, and `note` it.
@@ -78,6 +111,8 @@ def report(
     """
     ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
     ratio = theirs / ours
+    if memory is not None and None in memory:
+        memory = None
     row = {
         "what": what, "task": task, "peer": peer, "ours": float(np.median(ours)), "theirs": float(np.median(theirs)),
         "ratio": float(np.median(ratio)), "low": float(ratio.min()), "high": float(ratio.max()), "rounds": len(ratio),

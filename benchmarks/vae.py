@@ -28,7 +28,7 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
-from timing import has_bfloat16, note, report
+from timing import has_bfloat16, note, peak_resident, report
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -220,12 +220,14 @@ def speed(X: Tensor, X_test: Tensor, rounds: int, epochs: int) -> None:
         name: f"{bounds[:, k].mean():.2f} ± {bounds[:, k].std(ddof=1):.2f}"
         for k, name in enumerate(loops)
     }
+    held = {name: peak_resident(lambda loop=loop: loop(X, epochs=1, seed=0)) for name, loop in loops.items()}  # fmt: skip
     names = list(loops)
     for name in (n for n in names if n.startswith("ours")):
         for peer in (n for n in names if not n.startswith("ours")):
             report(
                 "VAE" + name.removeprefix("ours"), "a step, 784-400-20, batches of 128", PEERS[peer], took[:, names.index(name)],
                 took[:, names.index(peer)], quality=f"held-out bound {reached[name]}, theirs {reached[peer]}",
+                memory=(held[name], held[peer]),
             )  # fmt: skip
 
 

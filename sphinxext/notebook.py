@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "latent_book"
+MEASURED = ROOT / "benchmarks" / "results.json"
 DIRECTIVE = re.compile(r"^\s*#\s*\|\s*([\w-]+)\s*:?\s*(.*?)\s*$")
 TAGS: dict[str | tuple[str, str], str] = {  # a directive, or a directive with this value
     "hide": "remove-cell",
@@ -66,12 +67,14 @@ def read(text: str) -> nbformat.NotebookNode:
 
 def imported_files(sources: Iterable[str]) -> list[Path]:
     """The library's files that some code imports, also at second hand; with the data, for whoever imports `data`, and with the
-    figures' scripts and styles, for whoever reads their folder."""
+    figures' scripts and styles, for whoever reads their folder, and with what the benchmarks found, for whoever shows it."""
     todo, files = [], set()
     for source in sources:
         todo += _imports(source)
         if "latent_book/static" in source:
             files.update(_static())
+        if MEASURED.name in source:
+            files.add(MEASURED)
     while todo:
         name = todo.pop()
         path = LIBRARY / f"{name}.py"

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -478,6 +480,63 @@ def test_a_download_goes_on_where_it_broke_off(server, tmp_path):
     server.log.clear()
     check(fetch(source_of(server, "ok"), folder=tmp_path, **QUICK))
     assert server.log == [("ok", labels)]  # the images were kept
+
+
+def test_any_sequence_of_faults_ends_in_the_files_or_in_one_line(server, tmp_path):
+    """300 fetches: one to four mirrors, each with a fault or none, over a folder that may hold spoiled files."""
+    rng, ends = np.random.default_rng(7), {True: 0, False: 0}
+    swift = [fault for fault in BROKEN if fault not in ("stall", "silent")]
+    for k in range(300):
+        folder, faults = tmp_path / str(k), list(rng.choice([*swift, "ok"], rng.integers(1, 5)))
+        for name, content in PACKED.items():
+            if rng.random() < 0.3:
+                (folder / "tiny").mkdir(parents=True, exist_ok=True)
+                spoilt = bytearray(content[: rng.integers(1, len(content))])
+                spoilt[rng.integers(len(spoilt))] ^= 1 << rng.integers(8)
+                (folder / "tiny" / name).write_bytes(spoilt)
+        delivered = "ok" in faults
+        with nullcontext() if delivered else pytest.raises(ConnectionError, match=r"^[^\n]+$"):
+            check(fetch(source_of(server, *faults), folder=folder, **QUICK))
+        assert set(files_in(folder)) <= {
+            f"tiny/{name}" for name in PACKED
+        }  # nothing half done beside them
+        ends[delivered] += 1
+    assert min(ends.values()) > 50, ends
+
+
+def test_many_at_once_fetch_the_same_files(server, tmp_path):
+    """Sixteen threads, each by its own order of mirrors, into one folder."""
+    rng = np.random.default_rng(3)
+    sources = [
+        source_of(server, *rng.permutation(["corrupt", "truncate", "500", "hangup"]), "ok")
+        for _ in range(16)
+    ]
+    with ThreadPoolExecutor(16) as pool:
+        for loaded in pool.map(lambda source: fetch(source, folder=tmp_path, **QUICK), sources):
+            check(loaded)
+    assert files_in(tmp_path) == sorted(f"tiny/{name}" for name in PACKED)
+
+
+def test_one_killed_while_it_downloads_leaves_the_next_one_well(server, tmp_path):
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_data as t; from dataclasses import replace\n"
+        "t.fetch(replace(t.TINY, mirrors=(sys.argv[2],)), folder=sys.argv[3], timeout=60, rounds=1, progress=False)"
+    )
+    here, address = str(Path(__file__).parent), server.address("stall")
+    child = subprocess.Popen([sys.executable, "-c", script, here, address, str(tmp_path)])
+    try:
+        for _ in range(600):
+            if server.log:
+                break
+            assert child.poll() is None
+            time.sleep(0.05)
+        assert server.log, "the download has begun"
+        time.sleep(0.2)
+    finally:
+        child.kill()
+        child.wait()
+    assert child.returncode < 0
+    check(fetch(source_of(server, "ok"), folder=tmp_path, **QUICK))
 
 
 def test_files_put_there_by_hand(tmp_path):

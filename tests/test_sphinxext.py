@@ -75,6 +75,18 @@ def test_what_a_module_of_the_library_imports_counts_too():
     assert {"denoising.py", "training.py"} <= deep
 
 
+def test_a_page_of_measurements_depends_on_what_was_measured():
+    pages = [
+        path
+        for path in (notebook.ROOT / "nbs").rglob("*.ipynb")
+        if "results.json" in path.read_text()
+    ]
+    assert {"speed.ipynb", "vae.ipynb"} <= {path.name for path in pages}
+    assert notebook.imported_files(['open("benchmarks/results.json")']) == [notebook.MEASURED]
+    assert notebook.MEASURED.exists()
+    assert notebook.imported_files(["x = 1"]) == []
+
+
 def test_only_lines_at_the_head_are_directives():
     (cell,) = as_read("x = 1\n#| hide")
     assert "tags" not in cell.metadata
