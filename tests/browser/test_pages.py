@@ -22,8 +22,9 @@ def test_the_site_holds_every_chapter():
     assert {"search.html", "index.html"} <= set(pages())
 
 
-def test_nothing_goes_wrong_and_nobody_else_is_asked(name, either):
-    with either() as visit:
+def test_nothing_goes_wrong_and_nobody_else_is_asked(name, from_disk):
+    """From the disk; from a server, `test_everybody_can_read_it` sees to that."""
+    with from_disk() as visit:
         page = visit.go(name)
         mount(page)
         unfold(page)
