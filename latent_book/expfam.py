@@ -873,7 +873,11 @@ class _ByEngine:
     _store: Callable[..., None]
     _check_parameters: Callable[..., None]
     _validate_params: Callable[[], None]
-    _start_rows = 20_000  # at most, for finding a start
+
+    @property
+    def _start_rows(self) -> int:
+        """How many rows, at most, a start is found from: a few hundred for each component place its mean well enough."""
+        return max(5_000, 300 * self.n_components)
 
     @property
     def kind(self) -> str:
@@ -1014,7 +1018,7 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
     `sample_weight` (only the ratios count), a memory map, and blocks of rows. The book's verbs are `encode`
     (responsibilities), `decode`, `sample`, `log_prob`.
 
-    Two things differ. Of more than 20,000 rows, as many drawn at random are used to find a start, so that a seed gives
+    Two things differ. Of more than 5,000 rows and 300 for each component, as many drawn at random are used to find a start, so that a seed gives
     scikit-learn's very start only below that. And `verbose` shows a bar on standard error. With `array_api_dispatch`
     set, arrays that are not NumPy's go to scikit-learn's own algorithm, and stay on their device.
 
