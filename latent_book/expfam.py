@@ -874,10 +874,10 @@ class _ByEngine:
     _check_parameters: Callable[..., None]
     _validate_params: Callable[[], None]
 
-    @property
-    def _start_rows(self) -> int:
-        """How many rows, at most, a start is found from: a few hundred for each component place its mean well enough."""
-        return max(5_000, 300 * self.n_components)
+    def _start_rows(self, count: int) -> int:
+        """From how many of so many rows a start is found: from all up to 20,000, so that a seed gives scikit-learn's; of more,
+        from a few hundred for each component, which place its mean as well."""
+        return count if count <= 20_000 else min(count, max(5_000, 300 * self.n_components))
 
     @property
     def kind(self) -> str:
@@ -973,12 +973,14 @@ class _ByEngine:
         rows, weights = engine.rows, engine.rows.weights
         if weights is not None:
             counts = np.flatnonzero(weights)
-            if len(counts) > self._start_rows:
+            few = self._start_rows(len(counts))
+            if few < len(counts):
                 p = weights[counts] / weights[counts].sum()
-                counts = np.sort(chance.choice(counts, self._start_rows, replace=False, p=p))
+                counts = np.sort(chance.choice(counts, few, replace=False, p=p))
             return rows.pick(counts)
-        if self._start_rows < engine.N:
-            return rows.pick(np.sort(chance.choice(engine.N, self._start_rows, replace=False)))
+        few = self._start_rows(engine.N)
+        if few < engine.N:
+            return rows.pick(np.sort(chance.choice(engine.N, few, replace=False)))
         if type(rows.X) is np.ndarray:
             return rows.X.astype(np.float64, copy=False)
         return rows.pick(np.arange(engine.N))
@@ -1018,8 +1020,8 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
     `sample_weight` (only the ratios count), a memory map, and blocks of rows. The book's verbs are `encode`
     (responsibilities), `decode`, `sample`, `log_prob`.
 
-    Two things differ. Of more than 5,000 rows and 300 for each component, as many drawn at random are used to find a start, so that a seed gives
-    scikit-learn's very start only below that. And `verbose` shows a bar on standard error. With `array_api_dispatch`
+    Two things differ. Of more than 20,000 rows some are drawn at random to find a start (300 for each component, and at least 5,000), so that
+    a seed gives scikit-learn's very start only up to there. And `verbose` shows a bar on standard error. With `array_api_dispatch`
     set, arrays that are not NumPy's go to scikit-learn's own algorithm, and stay on their device.
 
     Attributes
