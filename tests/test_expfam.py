@@ -630,6 +630,7 @@ print("fine")
 
 def test_torch_in_and_torch_out_where_scikit_learn_dispatches():
     """In a process of its own: SciPy reads the setting when it is imported."""
+    pytest.importorskip("torch")
     found = subprocess.run(
         [sys.executable, "-c", ARRAY_API], cwd=ROOT, env={**os.environ, "SCIPY_ARRAY_API": "1"}, capture_output=True, text=True
     )  # fmt: skip

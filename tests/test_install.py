@@ -59,10 +59,11 @@ def requirements(*left_out: str) -> set[str]:
     return found
 
 
-def run(command: list[str], **more) -> str:
-    """What a command prints; its complaint, if it fails."""
+def run(command: list[str], path: Path | None = None, **more) -> str:
+    """What a command prints; its complaint, if it fails. `path`: where Python looks for modules before anywhere else."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIP_"))}
-    done = subprocess.run(command, capture_output=True, text=True, env={**env, "OMP_NUM_THREADS": "1"}, **more)  # fmt: skip
+    env |= {"OMP_NUM_THREADS": "1"} | ({"PYTHONPATH": str(path)} if path else {})
+    done = subprocess.run(command, capture_output=True, text=True, env=env, **more)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     return done.stdout
 
@@ -215,6 +216,8 @@ def test_other_versions_of_python_run_what_needs_no_torch(python, dist, tmp_path
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nfilterwarnings = error\nmarkers = equation(label): as in pyproject.toml\n", encoding="utf-8"
     )  # fmt: skip
-    said = run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], cwd=tmp_path)
+    said = run(
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], tmp_path, cwd=tmp_path
+    )
     print(python, said.splitlines()[-1])
     assert re.search(r"\d\d+ passed", said), said
