@@ -479,13 +479,13 @@ def log_prob_on_grid(
     Parameters
     ----------
     reach : the grid goes from -reach to reach in each code.
-    cells : points along each code, an odd number.
+    cells : points along each code, an odd number from 5 on.
     tolerance : nats by which the sum over every second point may differ.
 
     Raises
     ------
     ValueError
-        With more than two codes (the grid would be too large), if the grid is too coarse for the tolerance, or if it ends
+        With more than two codes (the grid would be too large), an even or tiny `cells`, if the grid is too coarse for the tolerance, or if it ends
         where an image's posterior does not.
     """
     L = network.n_components
@@ -493,9 +493,9 @@ def log_prob_on_grid(
         raise ValueError(
             f"a grid over {L} codes has {cells}^{L} points; use log_weights and iwae_bound"
         )
-    if cells < 5 or cells % 4 != 1:
+    if cells < 5 or cells % 2 != 1:
         raise ValueError(
-            f"cells={cells}; take 5, 9, ..., so that every second point ends at the border"
+            f"cells={cells}; take an odd number from 5 on, so that every second point ends at the border"
         )
     side = torch.linspace(-reach, reach, cells, dtype=x.dtype, device=x.device)
     Z = torch.cartesian_prod(*[side] * L).reshape(-1, L)

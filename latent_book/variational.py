@@ -289,7 +289,7 @@ def wake_sleep_loss(
 ) -> Float[Tensor, ""]:
     """Both phases of wake-sleep, for `training.train`: eq-variational-wake moves decoder and prior, eq-variational-sleep the encoder.
 
-    Its value is an estimate of minus the bound, in nats; its slope is the slope of no function.
+    Its value is an estimate of minus the bound, in nats; its slope is made of the slopes of two functions.
     """
     z = network.guess(x, generator)
     wake = network.log_q(z, x).detach() - network.log_joint(x, z)

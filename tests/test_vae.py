@@ -211,6 +211,10 @@ def test_the_grid_is_the_integral_of_a_linear_gaussian_model():
     exact = td.MultivariateNormal(b, W @ W.T + 0.3 * torch.eye(5).double()).log_prob(x)
     assert torch.allclose(v.log_prob_on_grid(network, x, 7.0, 201), exact, atol=1e-4)
     assert math.isfinite(exact.sum().item())
+    assert torch.allclose(v.log_prob_on_grid(network, x, 7.0, 203), exact, atol=1e-4)
+    for cells in (200, 202, 3):
+        with pytest.raises(ValueError, match="odd number from 5 on"):
+            v.log_prob_on_grid(network, x, 7.0, cells)
 
 
 @pytest.mark.equation("eq-vae-reparameterise")
