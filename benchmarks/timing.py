@@ -53,9 +53,8 @@ def peak_resident(run: Callable[[], object]) -> float | None:
     gc.collect()
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text(
-            "5", encoding="ascii"
-        )  # the mark of the most so far goes down to what is
+        # sets the mark of the most so far down to what is held now
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         before = told("VmRSS")
     except (OSError, AttributeError):
         return None

@@ -877,7 +877,7 @@ class _ByEngine:
     def _start_rows(self, count: int) -> int:
         """From how many of so many rows a start is found: from all up to 20,000, so that a seed gives scikit-learn's; of more,
         from a few hundred for each component, which place its mean as well."""
-        return count if count <= 20_000 else min(count, max(5_000, 300 * self.n_components))
+        return count if count <= 20_000 else min(20_000, max(5_000, 300 * self.n_components))
 
     @property
     def kind(self) -> str:
@@ -1020,7 +1020,7 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
     `sample_weight` (only the ratios count), a memory map, and blocks of rows. The book's verbs are `encode`
     (responsibilities), `decode`, `sample`, `log_prob`.
 
-    Two things differ. Of more than 20,000 rows some are drawn at random to find a start (300 for each component, and at least 5,000), so that
+    Two things differ. Of more than 20,000 rows some are drawn at random to find a start (300 for each component, at least 5,000 and at most 20,000), so that
     a seed gives scikit-learn's very start only up to there. And `verbose` shows a bar on standard error. With `array_api_dispatch`
     set, arrays that are not NumPy's go to scikit-learn's own algorithm, and stay on their device.
 

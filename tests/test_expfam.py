@@ -481,6 +481,27 @@ def test_bernoulli_mixture_finds_what_made_the_pixels():
     assert m.bic(X) - m.aic(X) == pytest.approx(41 * (math.log(3000) - 2))
 
 
+@pytest.mark.parametrize(("K", "sample"), [(4, 5_000), (30, 9_000), (100, 20_000)])
+def test_a_start_takes_all_of_twenty_thousand_rows_and_of_more_a_sample(K, sample, monkeypatch):
+    """Up to there a seed gives scikit-learn's start."""
+    taken = []
+    theirs = sklearn.mixture.GaussianMixture._initialize_parameters
+    monkeypatch.setattr(
+        GaussianMixture,
+        "_initialize_parameters",
+        lambda self, X, *rest: (taken.append(X.copy()), theirs(self, X, *rest)),
+    )
+    X = clouds(20_001, 2, 4)
+    for rows in (X[:20_000], X):
+        for weights in (None, np.ones(len(rows))):
+            GaussianMixture(
+                K, init_params="random_from_data", random_state=0, max_iter=2, tol=1e9
+            ).fit(rows, sample_weight=weights)
+    assert [len(rows) for rows in taken] == [20_000, 20_000, sample, sample]
+    assert np.array_equal(taken[0], X[:20_000])
+    assert len(np.unique(taken[2], axis=0)) == sample  # no row twice
+
+
 def test_large_data_start_from_a_sample_and_end_as_well():
     X = clouds(30_000, 2, 4, apart=4.0)
     theirs = sklearn.mixture.GaussianMixture(4, random_state=0, tol=1e-5, max_iter=500).fit(X)
