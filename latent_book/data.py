@@ -413,7 +413,7 @@ def _download(
                 raise OSError(f"cannot write in {place} ({error}); {cure}") from None
             else:
                 return _on_disk(place, name, inside), faults
-    return None, faults
+    return _on_disk(place, name, inside), faults  # somebody else may have had more luck
 
 # %% ../nbs/workshop/data.ipynb #fetch
 def fetch(
