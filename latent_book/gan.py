@@ -145,14 +145,14 @@ def play_round(
     n = logits.shape[-1] // 2
     loss_d = -game_value(logits[..., :n], logits[..., n:])
     wanted = loss_d + penalty * gradient_penalty(logits, both) if penalty else loss_d
-    adam_d.zero_grad()
+    discriminator.zero_grad()
     wanted.sum().backward()
     adam_d.step()
 
     discriminator.requires_grad_(False)
     fake = discriminator(made).squeeze(-1).float()
     loss_g = generator_loss(fake, loss)
-    adam_g.zero_grad()
+    generator.zero_grad()
     loss_g.sum().backward()
     adam_g.step()
     discriminator.requires_grad_(True)

@@ -147,7 +147,7 @@ def single(X: np.ndarray) -> Tensor:
     """A copy of X in single precision; ValueError where that has no such numbers."""
     with np.errstate(over="ignore"):
         rows = torch.from_numpy(X.astype(np.float32))
-    if not rows.isfinite().all():
+    if not _finite(rows):
         raise ValueError(
             "X has values beyond 3e38, the largest number of single precision, in which networks are trained; "
             "divide X by a constant, e.g. X / np.abs(X).max()"
@@ -381,7 +381,7 @@ class _Run:
                     group["lr"] = self.step_length(len(self.history.steps) + len(self.losses))
                 with self.helper.autocast():
                     value = self.objective(self.share(batch), noise)
-                self.optimiser.zero_grad()
+                self.objective.zero_grad()
                 self.helper.backward(value)
                 self.optimiser.step()
                 self.losses.append(value.detach())

@@ -370,7 +370,8 @@ TINY = Source(
     names=tuple("0123456789"),
 )
 QUICK = {"timeout": 0.3, "rounds": 1, "progress": False}
-PATIENT = {**QUICK, "timeout": 60.0}  # for faults that need no silence to end, beside any other work
+# for faults that need no silence to end, beside any other work
+PATIENT = {**QUICK, "timeout": 60.0}
 BROKEN = [fault for fault in FAULTS if fault not in ("ok", "flaky", "encodes")]
 WORDS = {
     "truncate": "broke off",
