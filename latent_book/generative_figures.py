@@ -163,7 +163,7 @@ class BetaFigure(LiveFigure):
         reconstruction, price, bound = self.terms[self.k]
         parts["bars"].bar(
             ["reconstruction", "price", "bound"], [reconstruction, -price, bound],
-            color=[COLOR["recon"], COLOR["kl"], COLOR["elbo"]],
+            color=[COLOR["recon"], COLOR["latent"], COLOR["elbo"]],
         )  # fmt: skip
         parts["bars"].tick_params(axis="x", labelsize=7)
         parts["bars"].set(title=f"beta {self.betas[self.k]:g}", ylabel="nats per test image")
@@ -226,7 +226,7 @@ class CollapseFigure(LiveFigure):
         parts["spectrum"].bar(at, lam, color=[COLOR["data"] if g else COLOR["grid"] for g in gain])
         parts["spectrum"].axhline(10**self.log_sigma2, color=COLOR["recon"])
         parts["spectrum"].set(yscale="log", ylabel="variance")
-        parts["price"].bar(at, prices, color=COLOR["kl"])
+        parts["price"].bar(at, prices, color=COLOR["latent"])
         parts["price"].set(xlabel="dimension", ylabel="nats")
         x = np.frombuffer(self.images, "u1").reshape(-1, len(trip))[self.digit] / 255
         side = round(len(trip) ** 0.5)

@@ -16,7 +16,7 @@ function render({ model, el }) {
   const low = Math.min(...terms.flatMap(([a, , c]) => [a, c])), high = Math.max(...terms.map((t) => t[1]));
   const plot = fig.plot({ width: 300, height: 240, x: [0, 3], y: [Math.floor(1.15 * low), 1.25 * high], axes: false, label: "reconstruction, price and bound in nats per test image" });
   plot.inside.append(kit.svg("line", { x1: plot.px(0), x2: plot.px(3), y1: plot.py(0), y2: plot.py(0), stroke: kit.color("ink") }));
-  const bars = [["recon", "reconstruction"], ["kl", "price"], ["elbo", "bound"]].map(([name, words], k) => ({ bar: plot.bar(name, k + 0.2, k + 0.8, { from: 0 }), value: plot.text(name, { anchor: "middle", size: 11 }), words, k }));
+  const bars = [["recon", "reconstruction"], ["latent", "price"], ["elbo", "bound"]].map(([name, words], k) => ({ bar: plot.bar(name, k + 0.2, k + 0.8, { from: 0 }), value: plot.text(name, { anchor: "middle", size: 11 }), words, k }));
   const labels = bars.map(() => plot.text("ink", { anchor: "middle", size: 11 }));
   const out = fig.readout("ink", column);
   fig.slider({ key: "k", label: "beta", min: 0, max: betas.length - 1, step: 1, format: (k) => String(betas[k]) });

@@ -26,7 +26,7 @@ function render({ model, el }) {
   const bars = Array.from(lam, (v, l) => plot.bar("data", l + 0.6, l + 1.4, { from: low }));
   const line = plot.line("recon", { thickness: 2.5 }), name = plot.text("recon", { anchor: "end", size: 12 });
   const prices = fig.plot({ width: 360, height: 130, left: 56, x: [0.5, L + 0.5], y: [0, 0.5 * Math.log(lam[0] / 10 ** low)], xlabel: "dimension", ylabel: "nats", label: "what each dimension says" });
-  const said = Array.from(lam, (_, l) => prices.bar("kl", l + 0.6, l + 1.4, { from: 0 }));
+  const said = Array.from(lam, (_, l) => prices.bar("latent", l + 0.6, l + 1.4, { from: 0 }));
   const pixels = { width: side, height: side, scale: 4 };
   const digit = fig.pixels({ ...pixels, title: "digit", label: "a digit" }), trip = fig.pixels({ ...pixels, title: "round trip", label: "its round trip" });
   const out = fig.readout("elbo");

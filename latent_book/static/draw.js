@@ -24,7 +24,7 @@ function render({ model, el }) {
   plane.inside.append(numerals);
   const rings = [2, 1].map((k) => plane.inside.appendChild(kit.svg("ellipse", { fill: kit.color("latent"), "fill-opacity": k === 1 ? 0.45 : 0.2, stroke: kit.color("latent"), "stroke-width": 1.5 })));
   const column = fig.column(), decoded = fig.pixels({ width: side, height: side, scale: 7, title: "decoded from its middle", label: "what the middle of the guess decodes to", into: column });
-  const out = fig.readout("latent", column), cost = fig.readout("kl", column);
+  const out = fig.readout("latent", column), cost = fig.readout("latent", column);
   const draw = (a, b) => fig.set({ pen: [a, b], ink: inked(model.get("ink"), side, [a, b]) });
   fig.handle(sheet, { label: "pen", name: "recon", step: 1, radius: 7, get: () => model.get("pen"), set: draw, text: ([a, b]) => `column ${Math.ceil(a)}, row ${side - Math.floor(b)}` });
   const digit = (k) => Array.from(examples.subarray(k * side * side, (k + 1) * side * side));
