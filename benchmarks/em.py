@@ -86,7 +86,9 @@ def steps(
     if NUMBA:
         models["compiled"] = (GaussianMixture, True)
     runs = {f"{name} {n}": lambda m=m, n=n: fit(m[0], n, m[1]) for name, m in models.items() for n in (6, 1)}  # fmt: skip
-    times = interleaved(runs, rounds, 3 if N <= 100_000 else 1)  # a short step drowns in a single time
+    times = interleaved(
+        runs, rounds, 3 if N <= 100_000 else 1
+    )  # a short step drowns in a single time
     step = {name: (times[f"{name} 6"] - times[f"{name} 1"]) / 5 for name in models}
     bound = {name: fit(m[0], 6, m[1]).lower_bound_ for name, m in models.items()}
     held = {name: peak_memory(lambda m=m: fit(m[0], 2, m[1])) for name, m in models.items()}
