@@ -98,7 +98,7 @@ function render({ model, el }) {
     blendDot.set([t], [off]);
     movedDot.set([t], [0]);
     name.set(0.3, curve[12], "pixels", -8, -6);
-    const text = `at t = ${kit.number(t, 2)} the blend is ${kit.number(off, 2)} lengths of a picture away from every picture of a ball`;
+    const text = `at t = ${kit.number(t, 2)} the blend is ${kit.number(off, 2)} away from the nearest picture of a ball (black is 1 away)`;
     out.set(text);
     blended.describe(text);
     moved.describe(`the ball at ${kit.number(at[0], 2)}, ${kit.number(at[1], 2)}`);
