@@ -23,7 +23,14 @@ from torch import Tensor, nn
 
 from .autoencoder import Autoencoder, mlp
 from .data import as_numpy, check_answer, in_kind
-from .training import DivergedError, seeded, single, train
+from latent_book.training import (
+    DivergedError,
+    check_module,
+    seeded,
+    single,
+    torch_generator,
+    train,
+)
 
 # %% ../nbs/vae.ipynb #kl
 def kl_to_prior(
@@ -280,7 +287,7 @@ class VAE(Autoencoder):
         rows = single(X)
         with seeded(seed):
             network = self._new_network(X.shape[1]).start_at(rows)
-        _check_widths(network, rows)
+        _check_widths(network, rows[:2])
         steps = -(-len(rows) // self.batch_size)
         loss = _Loss(self.beta, self.free_bits, self.k, self.warm_up * steps)
         try:
@@ -348,7 +355,7 @@ class VAE(Autoencoder):
         check_is_fitted(self)
         if isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1:
             raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
-        chance = _chance(rng)
+        chance = torch_generator(rng)
         with torch.no_grad():
             mean = self.network_.decode(torch.randn(int(n), self.n_components_, generator=chance))
             if noise and self.likelihood == "bernoulli":
@@ -397,7 +404,7 @@ class VAE(Autoencoder):
         """`reduce(log_w, log_lik, kl)` for all rows, a few thousand decoded images at a time."""
         if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
             raise ValueError(f"{k!r} draws; take a whole number, at least 1")
-        rows, chance = self._rows(X), _chance(rng)
+        rows, chance = self._rows(X), torch_generator(rng)
         network, answers = self._network(rows), []
         for x in torch.tensor(rows).split(256):
             mu, log_var = network.encode(x)
@@ -427,31 +434,12 @@ class VAE(Autoencoder):
         )
 
 
-def _chance(rng: np.random.Generator | int) -> torch.Generator:
-    """torch's kind of generator, from numpy's or from a seed."""
-    return torch.Generator().manual_seed(int(np.random.default_rng(rng).integers(2**62)))
-
-
-@torch.no_grad()
 def _check_widths(network: VAENetwork, rows: Tensor) -> None:
     """Do encoder and decoder take and give as many numbers as they should?"""
     L, D = network.n_components, rows.shape[1]
-    for name, part, inputs, wanted in (
-        ("encoder", network.encoder, rows[:2], 2 * L),
-        ("decoder", network.decoder, rows.new_zeros(len(rows[:2]), L), D),
-    ):
-        learning = part.training
-        try:
-            given = tuple(part.eval()(inputs).shape)
-        except RuntimeError as error:
-            raise ValueError(f"the {name} does not take {tuple(inputs.shape)}: {error}") from error
-        part.train(learning)
-        if given != (len(inputs), wanted):
-            raise ValueError(
-                f"the {name} makes {given} of {tuple(inputs.shape)}; for n_components={L} and "
-                f"{D} pixels it should make {(len(inputs), wanted)}"
-                + (": mu and log sigma^2" if name == "encoder" else "")
-            )
+    said = f"n_components={L} and {D} pixels"
+    check_module("encoder", network.encoder, rows, 2 * L, f"{said} (mu and log sigma^2)")
+    check_module("decoder", network.decoder, rows.new_zeros(len(rows), L), D, said)
 
 
 @torch.no_grad()

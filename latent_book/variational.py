@@ -26,7 +26,14 @@ from torch.nn.functional import softplus
 from . import bound
 from .autoencoder import Autoencoder, mlp
 from .data import as_numpy, in_kind
-from .training import check_images, check_rows, seeded, train
+from latent_book.training import (
+    check_images,
+    check_module,
+    check_rows,
+    seeded,
+    torch_generator,
+    train,
+)
 
 # %% ../nbs/variational.ipynb #log-bernoulli
 def log_bernoulli(
@@ -342,30 +349,14 @@ def log_weights(
     return network.log_joint(x, z) - log_bernoulli(z, logits)
 
 # %% ../nbs/variational.ipynb #estimator-helpers
-def _chance(rng: np.random.Generator | int) -> torch.Generator:
-    """torch's kind of generator, from numpy's or from a seed."""
-    return torch.Generator().manual_seed(int(np.random.default_rng(rng).integers(2**62)))
-
-
-@torch.no_grad()
 def _check_widths(network: BeliefNetwork, x: Tensor) -> None:
     """Do the modules take and give as many numbers as they should?"""
     D, L = network.n_features, network.n_components
-    parts = [("encoder", x, L), ("decoder", x.new_zeros(len(x), L), D)]
-    parts += [("baseline", x, 1)] if network.baseline is not None else []
-    for name, inputs, wanted in parts:
-        module = getattr(network, name)
-        learning = module.training
-        try:
-            given = tuple(module.eval()(inputs).shape)
-        except RuntimeError as error:
-            raise ValueError(f"the {name} does not take {tuple(inputs.shape)}: {error}") from error
-        module.train(learning)
-        if given != (len(x), wanted):
-            raise ValueError(
-                f"the {name} makes {given} of {tuple(inputs.shape)}; for {D} pixels and "
-                f"n_components={L} it should make {(len(x), wanted)}"
-            )
+    said = f"{D} pixels and n_components={L}"
+    check_module("encoder", network.encoder, x, L, said)
+    check_module("decoder", network.decoder, x.new_zeros(len(x), L), D, said)
+    if network.baseline is not None:
+        check_module("baseline", network.baseline, x, 1, said)
 
 # %% ../nbs/variational.ipynb #estimators
 class HelmholtzMachine(Autoencoder):
@@ -469,7 +460,7 @@ class HelmholtzMachine(Autoencoder):
         check_is_fitted(self)
         if isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1:
             raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
-        images, causes = self.network_.dream(int(n), _chance(rng))
+        images, causes = self.network_.dream(int(n), torch_generator(rng))
         with torch.no_grad():
             return (images if noise else self.network_.decode(causes)).numpy()
 
@@ -517,7 +508,7 @@ class HelmholtzMachine(Autoencoder):
         """`answer` for all rows, not too many at a time."""
         if isinstance(draws, bool) or not isinstance(draws, Integral) or int(draws) < 1:
             raise ValueError(f"{draws!r} draws; take a whole number, at least 1")
-        rows, chance = torch.tensor(self._rows(X)), _chance(rng)
+        rows, chance = torch.tensor(self._rows(X)), torch_generator(rng)
         network = copy.deepcopy(self.network_).to(rows.dtype)
         size = max(1, 2**24 // (int(draws) * rows.shape[1]))
         answers = torch.cat([answer(network, x, chance) for x in rows.split(size)])
