@@ -272,7 +272,7 @@ def test_an_svg_is_described_and_scaled():
 
 
 def test_words_keep_their_size_on_a_phone():
-    assert "min-width:360px" in figures.inline_svg(drawing('<g id="text_1"/>'), "What.")
+    assert "min-width:317px" in figures.inline_svg(drawing('<g id="text_1"/>'), "What.")
     assert "min-width" not in figures.inline_svg(drawing("<g/>"), "What.")
 
 

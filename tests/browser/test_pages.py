@@ -113,7 +113,7 @@ LAYOUT = """() => {
   }
   for (const holder of document.querySelectorAll(".lb-svg")) {
     const svg = holder.querySelector("svg"), scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
-    if (shown(svg) && svg.querySelector('[id*="text_"]') && scale < 0.99) faults.push(`${holder.getAttribute("aria-label").slice(0, 40)}: drawn at ${scale.toFixed(2)} px for a point`);
+    if (shown(svg) && svg.querySelector('[id*="text_"]') && scale < 0.87) faults.push(`${holder.getAttribute("aria-label").slice(0, 40)}: drawn at ${scale.toFixed(2)} px for a point`);
   }
   return faults;
 }""".replace("OVERLAPS", OVERLAPS)
