@@ -37,7 +37,7 @@ const raining = {
 function render({ model, el }) {
   const fig = kit.figure(model, el), noise = kit.floats(model.get("noise")), most = model.get("most"), reach = model.get("reach");
   const plot = fig.plot({ width: 330, height: 250, x: [0, 2], y: [-reach, reach], ylabel: "slope", bottom: 26, top: 24, label: "estimates of the slope, and the true slope" });
-  plot.svg.style.maxWidth = "640px";
+  plot.svg.style.maxWidth = "460px";
   plot.svg.querySelectorAll('.lb-axes text[text-anchor="middle"]:not(.lb-label)').forEach((t) => t.remove());
   const kinds = [["score", "recon", "score function"], ["path", "latent", "reparameterised"]];
   const rain = kinds.map(([, name]) => plot.dots(name, { radius: 2.4, opacity: 0.6 }));
