@@ -468,6 +468,17 @@ def _let_go(X: np.memmap) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
+def _as_block(X: Any) -> np.ndarray:
+    return np.asarray(as_numpy(X))
+
+
+def _above(X: np.ndarray, threshold: Real) -> np.ndarray:
+    """Ones and zeros; ValueError for a NaN, which is neither above nor below."""
+    if X.dtype.kind == "f" and not np.isfinite(X.sum()) and not np.isfinite(X).all():
+        raise ValueError("the rows contain NaN or infinity; drop or impute such rows")
+    return np.greater(X, float(threshold))
+
+
 class Rows:
     """Rows of data that can be passed over again and again.
 
@@ -501,9 +512,10 @@ class Rows:
                 )
             self.X = X = X.rechunk({1: -1})
             if binarize is not None:
-                self.X, self.binarize = binarize < X, None
+                bits = X.map_blocks(_above, binarize, dtype=bool, meta=np.empty((0, 0), bool))
+                self.X, self.binarize = bits, None
         whole = is_dask(X) or isinstance(X, np.ndarray)
-        first = X if whole else next((b for b in map(np.asarray, X) if len(b)), None)
+        first = X if whole else next((b for b in map(_as_block, X) if len(b)), None)
         if first is None or not len(first):
             raise ValueError("there are no rows; pass at least one")
         if first.ndim != 2 or first.dtype.kind not in "fiub":
@@ -516,7 +528,7 @@ class Rows:
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Portions of rows with their weights; at most 2^16 rows of a memory map at a time."""
         for block, weights in self._portions():
-            yield block if self.binarize is None else block > self.binarize, weights
+            yield block if self.binarize is None else _above(block, self.binarize), weights
         if isinstance(self.X, np.memmap):
             _let_go(self.X)
 
@@ -525,7 +537,7 @@ class Rows:
             for block in self.X.blocks:
                 yield np.asarray(block), None
         elif not isinstance(self.X, np.ndarray):
-            for number, block in enumerate(map(np.asarray, self.X)):
+            for number, block in enumerate(map(_as_block, self.X)):
                 if block.ndim != 2 or block.shape[1] != self.D or block.dtype.kind not in "fiub":
                     raise ValueError(
                         f"block {number} has shape {block.shape} and type {block.dtype}; the first one has {self.D} columns "
@@ -639,7 +651,7 @@ class Engine:
         if kind not in KINDS:
             raise ValueError(f"kind = {kind!r}; choose one of {', '.join(KINDS)}")
         self.rows, self.kind, self.floor = X if isinstance(X, Rows) else Rows(X, weights), kind, floor  # fmt: skip
-        folded = self.rows.fold(_survey, add, add, add, min, max)
+        folded = self.rows.fold(_survey, add, add, add, np.minimum, np.maximum)  # a NaN stays a NaN
         self.N, self.weight, total, low, high = folded
         self.top = max(abs(low), abs(high))
         if not np.isfinite(self.top):
@@ -827,7 +839,7 @@ def climb(
 
 # %% ../nbs/workshop/expfam.ipynb #by-engine
 def _is_blocks(X: Any) -> bool:
-    """Is this an iterable of arrays of rows, and no array in memory itself?"""
+    """Is this an iterable of tables of rows (arrays, data frames, tensors), and no table in memory itself?"""
     if is_dask(X):
         return True
     if hasattr(X, "__array__") or hasattr(X, "shape") or not isinstance(X, Iterable):
@@ -835,7 +847,7 @@ def _is_blocks(X: Any) -> bool:
     if isinstance(X, Iterator):
         return True  # `Rows` says what is wrong with it
     first = next(iter(X), None)
-    return isinstance(first, np.ndarray) and first.ndim == 2
+    return len(getattr(first, "shape", ())) == 2
 
 
 def _is_foreign(X: Any) -> bool:

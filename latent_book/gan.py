@@ -329,7 +329,9 @@ def _rounds(
             share = 0.5 * (1 + math.cos(math.pi * step / total))
             adam_g.param_groups[0]["lr"] = share * model.lr
             adam_d.param_groups[0]["lr"] = share * lr_d
-            z = torch.randn(size, model.n_components, generator=chance, device=device)
+            z = torch.randn(
+                size, model.n_components, generator=chance, device=device, dtype=torch.float32
+            )
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=model.bfloat16):
                 lost.append(torch.stack(play_round(
                     network.generator, network.discriminator, adam_g, adam_d, real, z, loss=model.loss,
@@ -474,7 +476,7 @@ class GAN(BaseEstimator):
         return GANNetwork(
             mlp(widths, last) if made is None else made,
             mlp((self.pack * D, *self.hidden[::-1], 1)) if judged is None else judged,
-        )
+        ).float()
 
     def _rows(self, X: Any) -> Tensor:
         """The rows of X in single precision, looked at."""
@@ -525,5 +527,5 @@ def _check_players(network: GANNetwork, rows: Tensor, model: GAN) -> None:
     if len(rows) < m:
         raise ValueError(f"{len(rows)} rows make no group of pack={m}; pass more rows")
     said = f"n_components={model.n_components}, pack={m} and {D} pixels"
-    check_module("generator", network.generator, torch.zeros(2, model.n_components), D, said)
+    check_module("generator", network.generator, rows.new_zeros(2, model.n_components), D, said)
     check_module("discriminator", network.discriminator, rows[:1].repeat(2, m), 1, said)

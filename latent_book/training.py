@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Model', 'seeded', 'torch_generator', 'shuffled_batches', 'check_images', 'check_rows', 'estimator_rows', 'single',
-           'standardise', 'check_module', 'choose_device', 'History', 'DivergedError', 'held_out_loss', 'train', 'save',
-           'load']
+           'standardise', 'check_module', 'by_rows', 'choose_device', 'History', 'DivergedError', 'held_out_loss',
+           'train', 'save', 'load']
 
 # %% ../nbs/workshop/training.ipynb #imports
 import contextlib
@@ -39,11 +39,21 @@ from tqdm.auto import tqdm as auto_tqdm
 from .data import as_numpy
 
 # %% ../nbs/workshop/training.ipynb #seeded
+_generator_in_use = threading.RLock()
+if hasattr(
+    os, "register_at_fork"
+):  # a child has only the thread that forked it: nobody in it would let go
+    os.register_at_fork(after_in_child=_generator_in_use._at_fork_reinit)  # type: ignore[attr-defined]
+
+
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Within this block torch's global generator starts from `seed`; afterwards it is where it was."""
+    """Within this block torch's global generator starts from `seed`; afterwards it is where it was.
+
+    The generator is one for the whole process: threads that come to such a block wait for each other.
+    """
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=devices):
+    with _generator_in_use, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 
@@ -145,9 +155,10 @@ def estimator_rows(model: Any, X: Any, *, reset: bool = False, least: int = 1) -
             "X.reshape(len(X), -1)"
         )
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told by an error
-        return validate_data(
+        rows = validate_data(
             model, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=least
         )
+    return rows.copy() if min(rows.strides) < 0 else rows  # torch counts forwards only
 
 
 def single(X: np.ndarray) -> Tensor:
@@ -209,13 +220,21 @@ def check_module(name: str, module: nn.Module, inputs: Tensor, width: int, setti
     """
     try:
         given = tuple(copy.deepcopy(module).eval()(inputs).shape)
-    except RuntimeError as error:
+    except (AttributeError, RuntimeError, TypeError) as error:
         raise ValueError(f"the {name} does not take {tuple(inputs.shape)}: {error}") from error
     wanted = (len(inputs), width)
     if given != wanted:
         raise ValueError(
             f"the {name} makes {given} of {tuple(inputs.shape)}; for {settings} it should make {wanted}"
         )
+
+
+def by_rows(module: nn.Module, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch E"]:
+    """What a network for rows makes of rows with any number of leading axes, which it need not know of."""
+    if x.ndim == 2:
+        return module(x)
+    answer = module(x.reshape(-1, x.shape[-1]))
+    return answer.reshape(*x.shape[:-1], answer.shape[-1])
 
 # %% ../nbs/workshop/training.ipynb #choose-device
 def choose_device(device: str | torch.device = "auto") -> torch.device:
@@ -629,9 +648,18 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, notes
 
 
+def _as_json(value: Any) -> Any:
+    """Numbers of NumPy as Python's, and a device by its name."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, torch.device):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no number, word or list")
+
+
 def _pack(tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> bytes:
     plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    text = json.dumps(notes)
+    text = json.dumps(notes, default=_as_json)
     return to_bytes(plain, {"latent_book": text, "sha256": _digest(plain, text)})
 
 
@@ -674,6 +702,10 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         if not hasattr(model, name):
             raise TypeError(f"{kind.__name__} does not keep its argument: add self.{name} = {name}")
         arguments[name] = getattr(model, name)
+    if not hasattr(model, "state_dict"):
+        raise TypeError(
+            f"{kind.__name__} has no weights of a network; keep it by joblib.dump(model, path)"
+        )
     weights = model.state_dict()
     if bad := _not_numbers(weights):
         raise ValueError(
@@ -685,7 +717,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         content = _pack(weights, notes)
     except TypeError as error:
         raise TypeError(
-            f"the arguments {arguments} are no numbers, words or lists: {error}"
+            f"{kind.__name__} was made with an argument that a file without code cannot hold: {error}. Keep the whole model "
+            "by joblib.dump, or its weights by safetensors.torch.save_model(model.network_, path)"
         ) from error
     _write(content, Path(path))
 

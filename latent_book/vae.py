@@ -25,6 +25,7 @@ from .autoencoder import Autoencoder, mlp
 from .data import as_numpy, check_answer, in_kind
 from latent_book.training import (
     DivergedError,
+    by_rows,
     check_module,
     seeded,
     single,
@@ -121,12 +122,12 @@ class VAENetwork(nn.Module):
         self, x: Float[Tensor, "*batch D"]
     ) -> tuple[Float[Tensor, "*batch L"], Float[Tensor, "*batch L"]]:
         """mu and log sigma^2 of q(z | x)."""
-        mu, log_var = _full(self.encoder(x)).chunk(2, dim=-1)
+        mu, log_var = _full(by_rows(self.encoder, x)).chunk(2, dim=-1)
         return mu, log_var
 
     def logits(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
         """What the decoder says: the logits of Bernoulli pixels, the means of Gaussian ones."""
-        return _full(self.decoder(z))
+        return _full(by_rows(self.decoder, z))
 
     def decode(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
         """The mean of p(x | z): for Bernoulli pixels the probability of ink."""
@@ -304,7 +305,7 @@ class VAE(Autoencoder):
         return VAENetwork(
             n_features, int(self.n_components), self.hidden, self.likelihood, self.sigma2,
             copy.deepcopy(self.encoder), copy.deepcopy(self.decoder),
-        )  # fmt: skip
+        ).float()  # fmt: skip
 
     def _check_settings(self) -> None:
         super()._check_settings()
@@ -357,12 +358,14 @@ class VAE(Autoencoder):
             raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
         chance = torch_generator(rng)
         with torch.no_grad():
-            mean = self.network_.decode(torch.randn(int(n), self.n_components_, generator=chance))
+            mean = self.network_.decode(
+                torch.randn(int(n), self.n_components_, generator=chance, dtype=torch.float32)
+            )
             if noise and self.likelihood == "bernoulli":
                 mean = torch.bernoulli(mean, generator=chance)
             elif noise:
                 spread = (0.5 * self.network_.log_sigma2).exp()
-                mean = mean + spread * torch.randn(mean.shape, generator=chance)
+                mean = mean + spread * torch.randn(mean.shape, generator=chance, dtype=mean.dtype)
         return mean.numpy()
 
     def elbo(self, X, *, draws=1, rng=0):
@@ -410,7 +413,9 @@ class VAE(Autoencoder):
             mu, log_var = network.encode(x)
             log_w, log_lik = [], []
             for part in torch.arange(int(k)).split(16):
-                eps = torch.randn(len(part), *mu.shape, generator=chance).to(x.dtype)
+                eps = torch.randn(len(part), *mu.shape, generator=chance, dtype=torch.float32).to(
+                    x.dtype
+                )
                 z = reparameterise(mu, log_var, eps)
                 log_lik.append(network.log_lik(x, z))
                 log_w.append(log_lik[-1] + _log_ratio(z, log_var, eps))

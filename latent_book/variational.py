@@ -27,6 +27,7 @@ from . import bound
 from .autoencoder import Autoencoder, mlp
 from .data import as_numpy, in_kind
 from latent_book.training import (
+    by_rows,
     check_images,
     check_module,
     check_rows,
@@ -213,19 +214,19 @@ class BeliefNetwork(nn.Module):
         self, x: Float[Tensor, "*#batch D"], z: Float[Tensor, "*#batch L"]
     ) -> Float[Tensor, "*batch"]:
         """log p(x, z) in nats."""
-        return log_bernoulli(z, self.prior) + log_bernoulli(x, self.decoder(z))
+        return log_bernoulli(z, self.prior) + log_bernoulli(x, by_rows(self.decoder, z))
 
     def log_q(self, z: Float[Tensor, "B L"], x: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
         """log q(z | x) in nats."""
-        return log_bernoulli(z, self.encoder(x))
+        return log_bernoulli(z, by_rows(self.encoder, x))
 
     def encode(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
         """The probability q(z_l = 1 | x) of each cause."""
-        return self.encoder(x).sigmoid()
+        return by_rows(self.encoder, x).sigmoid()
 
     def decode(self, z: Float[Tensor, "B L"]) -> Float[Tensor, "B D"]:
         """The probability of ink in each pixel."""
-        return self.decoder(z).sigmoid()
+        return by_rows(self.decoder, z).sigmoid()
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
         """There and back by the probabilities."""
@@ -260,13 +261,13 @@ def log_joint_states(network: BeliefNetwork, x: Float[Tensor, "B D"]) -> Float[T
     The sum of its exponentials over a row is p(x), exactly. Raises ValueError above 16 causes.
     """
     z = all_states(network.n_components).to(x)
-    logits = network.decoder(z)
+    logits = by_rows(network.decoder, z)
     return log_bernoulli(z, network.prior) + x @ logits.T - softplus(logits).sum(1)
 
 
 def exact_elbo(network: BeliefNetwork, x: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
     """The bound in nats for each image, summed over all states of the causes: no sampling."""
-    log_q = product_states(network.encoder(x))
+    log_q = product_states(by_rows(network.encoder, x))
     return (log_q.exp() * (log_joint_states(network, x) - log_q)).sum(dim=1)
 
 # %% ../nbs/variational.ipynb #sampled-elbo
@@ -281,9 +282,11 @@ def sampled_elbo(
     network: BeliefNetwork, x: Float[Tensor, "B D"], generator: torch.Generator, draws: int = 1
 ) -> Float[Tensor, "draws B"]:
     """Estimates of the bound in nats, one for each draw of the causes from q; eq-variational-terms. Unbiased; the KL is exact."""
-    logits = network.encoder(x)
+    logits = by_rows(network.encoder, x)
     z = torch.bernoulli(logits.sigmoid().expand(draws, -1, -1), generator=generator)
-    return log_bernoulli(x, network.decoder(z)) - kl_bits(logits, network.prior).sum(dim=-1)
+    return log_bernoulli(x, by_rows(network.decoder, z)) - kl_bits(logits, network.prior).sum(
+        dim=-1
+    )
 
 # %% ../nbs/variational.ipynb #wake-sleep
 def _silent(value: Tensor) -> Tensor:
@@ -344,7 +347,7 @@ def log_weights(
     network: BeliefNetwork, x: Float[Tensor, "B D"], generator: torch.Generator, k: int
 ) -> Float[Tensor, "k B"]:
     """log p(x, z) - log q(z | x) in nats at k draws from q for each image; eq-variational-importance."""
-    logits = network.encoder(x)
+    logits = by_rows(network.encoder, x)
     z = torch.bernoulli(logits.sigmoid().expand(k, -1, -1), generator=generator)
     return network.log_joint(x, z) - log_bernoulli(z, logits)
 
@@ -414,7 +417,7 @@ class HelmholtzMachine(Autoencoder):
         return BeliefNetwork(
             n_features, int(self.n_components), self.hidden,
             copy.deepcopy(self.encoder), copy.deepcopy(self.decoder),
-        )  # fmt: skip
+        ).float()  # fmt: skip
 
     def _check_settings(self) -> None:
         super()._check_settings()
@@ -565,7 +568,7 @@ class NVIL(HelmholtzMachine):
         network.baseline = (
             mlp([n_features, 1]) if self.baseline is None else copy.deepcopy(self.baseline)
         )
-        return network
+        return network.float()
 
 # %% ../nbs/variational.ipynb #two-estimators
 def two_gradients(

@@ -791,3 +791,31 @@ def test_a_step_of_em_against_fifty_digits(kind, far, squeeze):
     assert (np.abs(new.mu - exact_means) < 1e-8 * np.sqrt(spread) + 4e-16 * far).all()
     unit = np.sqrt(np.outer(spread, spread)) if kind in ("full", "tied") else spread if kind == "diag" else spread.mean()  # fmt: skip
     assert (np.abs(new.Sigma - exact) < 1e-7 * unit).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("portions", ["map", "blocks", "dask"])
+def test_what_is_no_number_is_found_in_any_portion(portions, bad, tmp_path):
+    X = (np.random.default_rng(0).random((70_000, 3)) < 0.5).astype(float)
+    X[-1, 2] = bad
+    np.save(tmp_path / "rows.npy", X)
+    given = {
+        "map": lambda: np.load(tmp_path / "rows.npy", mmap_mode="r"),
+        "blocks": lambda: [X[:40_000], X[40_000:]],
+        "dask": lambda: pytest.importorskip("dask.array").from_array(X, chunks=(20_000, 3)),
+    }[portions]()
+    models = [GaussianMixture(2), GaussianMixture(2, covariance_type="diag")]
+    models += [BernoulliMixture(2), BernoulliMixture(2, binarize=None)]
+    for model in models:
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            model.set_params(random_state=0).fit(given)
+
+
+def test_blocks_may_be_data_frames_or_tensors():
+    pd, torch = pytest.importorskip("pandas"), pytest.importorskip("torch")
+    X = np.random.default_rng(0).normal(size=(600, 3))
+    known = GaussianMixture(2, random_state=0).fit([X[:300], X[300:]]).means_
+    for kind in (pd.DataFrame, torch.from_numpy):
+        assert np.allclose(
+            GaussianMixture(2, random_state=0).fit([kind(X[:300]), kind(X[300:])]).means_, known
+        )

