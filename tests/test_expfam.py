@@ -819,3 +819,20 @@ def test_blocks_may_be_data_frames_or_tensors():
         assert np.allclose(
             GaussianMixture(2, random_state=0).fit([kind(X[:300]), kind(X[300:])]).means_, known
         )
+
+
+@pytest.mark.parametrize("K, N", [(2, 3000), (2, 20), (9, 20), (9, 3000)])
+def test_many_features_are_whitened_and_nothing_else_changes(K, N):
+    """Few components of many features go the long way in fit, few rows in predict: the same fit as scikit-learn's, and the same scores."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 40)) + 4 * rng.normal(size=(K, 40))[rng.integers(K, size=3000)]
+    settings = {"n_components": K, "means_init": X[:K], "weights_init": np.full(K, 1 / K)}
+    settings |= {"precisions_init": np.tile(np.eye(40), (K, 1, 1)), "tol": 0, "max_iter": 5}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours, theirs = (
+            GaussianMixture(**settings).fit(X),
+            sklearn.mixture.GaussianMixture(**settings).fit(X),
+        )
+    assert np.isclose(ours.lower_bound_, theirs.lower_bound_, atol=1e-9)
+    assert np.allclose(ours.score_samples(X[:N]), theirs.score_samples(X[:N]), atol=1e-8)
