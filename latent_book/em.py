@@ -6,7 +6,7 @@
 __all__ = ['expected_complete_log_lik', 'm_step_gaussian', 'HalfStep', 'full_e_step', 'em', 'em_gaussian', 'gaussian_start',
            'partial_e_step', 'hard_e_step', 'moments', 'gaussian_from_moments', 'incremental_em_gaussian',
            'spread_means', 'log_joint_bernoulli', 'm_step_bernoulli', 'em_bernoulli', 'BernoulliMixture',
-           'GaussianMixture']
+           'CollapsedError', 'GaussianMixture']
 
 # %% ../nbs/em.ipynb #imports
 from collections.abc import Callable
@@ -293,6 +293,6 @@ def em_bernoulli(
     return em(X, (pi, mu), log_joint_bernoulli, m_step, steps)
 
 # %% ../nbs/em.ipynb #estimator-import
-from .expfam import BernoulliMixture, GaussianMixture
+from .expfam import BernoulliMixture, CollapsedError, GaussianMixture
 
-_all_ = ["BernoulliMixture", "GaussianMixture"]
+_all_ = ["BernoulliMixture", "CollapsedError", "GaussianMixture"]

@@ -1094,6 +1094,11 @@ class ProbabilisticPCA(_LinearCode):
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
             with one_thread_blas():  # many small products: threads would wait for each other
                 mu, W, sigma2, self.history_ = ppca_em(X, int(L), rng, self.max_iter, self.tol)
+            if len(self.history_) % 2 == 0:  # it ended by an M-step: by the count, not by the gain
+                warnings.warn(
+                    f"EM still gained more than tol={self.tol} nats a row after {self.max_iter} steps; raise max_iter or tol",
+                    ConvergenceWarning, stacklevel=2,
+                )  # fmt: skip
         else:
             _check_latents(len(X), X.shape[1], int(L))
             found = _double_spectrum(X, int(L))

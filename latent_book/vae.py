@@ -223,7 +223,7 @@ class VAE(Autoencoder):
     n_components : width L of the code, at least 1.
     hidden : widths of the layers between data and code; () makes encoder and decoder linear.
     likelihood : "bernoulli" for images of zeros and ones (grey ones are refused; `variational.binarise` draws bits from
-        them), "gaussian" for any real data.
+        them), "gaussian" for real data of about unit spread (standardise others: weights and steps are of that size).
     sigma2 : variance of the Gaussian's noise; None learns it.
     beta : weight of the KL term; 1 is the bound.
     warm_up : epochs over which the weight of the KL rises from 0 to beta.

@@ -268,6 +268,7 @@ def test_far_from_zero_a_linear_autoencoder_is_as_good():
 
 @pytest.mark.parametrize(("scale", "dtype"), [(1e-162, "f8"), (1e-161, "f8"), (1e-23, "f4"), (1e-24, "f4"), (1e-40, "f4")])  # fmt: skip
 @pytest.mark.parametrize("name", ["pca", "pca-full", "ppca", "ppca-em"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_squares_that_are_too_small_are_refused(name, scale, dtype):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4))

@@ -821,7 +821,7 @@ def test_blocks_may_be_data_frames_or_tensors():
         )
 
 
-@pytest.mark.parametrize("K, N", [(2, 3000), (2, 20), (9, 20), (9, 3000)])
+@pytest.mark.parametrize(("K", "N"), [(2, 3000), (2, 20), (9, 20), (9, 3000)])
 def test_many_features_are_whitened_and_nothing_else_changes(K, N):
     """Few components of many features go the long way in fit, few rows in predict: the same fit as scikit-learn's, and the same scores."""
     rng = np.random.default_rng(0)

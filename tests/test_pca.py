@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latent_book import pca as p
@@ -883,3 +884,12 @@ def test_the_figures_hold_what_the_browser_needs():
     assert np.allclose(plane.decoded(), mu + W[:, :2] @ [0.2, 0.1], atol=1e-6)
     for shown in (figure, plane, RotateFigure(X[:, :2])):
         assert shown.poster().startswith(b"\x89PNG")
+
+
+def test_an_em_that_ran_out_of_steps_says_so():
+    X = np.random.default_rng(0).normal(size=(60, 5)) @ np.diag([3.0, 2.0, 1.0, 1.0, 1.0])
+    with pytest.warns(ConvergenceWarning, match="raise max_iter or tol"):
+        ProbabilisticPCA(2, solver="em", max_iter=2, random_state=0).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        ProbabilisticPCA(2, solver="em", max_iter=5000, random_state=0).fit(X)
