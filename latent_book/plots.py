@@ -105,7 +105,7 @@ def shades(
     name: str,  # of a colour of the palette
 ) -> LinearSegmentedColormap:  # from transparent to that colour
     """A colour map for pixels of still figures, on a light page and on a dark one."""
-    full = np.mean([to_rgb(colour) for colour in PALETTE[name]], axis=0)
+    full = np.average([to_rgb(colour) for colour in PALETTE[name]], axis=0, weights=[0.6, 0.4])
     return LinearSegmentedColormap.from_list(name, [(*full, 0.0), (*full, 1.0)])
 
 # %% ../nbs/workshop/plots.ipynb #image-grid

@@ -19,6 +19,8 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = "appendix/library"  # the page with the directive
 EXAMPLES = ROOT / "nbs" / "appendix" / "examples.md"
+ROLES = {"eq": "eq", "thm": "prf:ref"}
+LABEL = r"\b(eq|thm)-[a-z]+-[\w-]*\w"  # of an equation or a theorem
 HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.M)
 ENTRY = re.compile(r"^(\w[\w, ()]*?) : (.*)$")
 
@@ -135,11 +137,11 @@ def _told(words: str, *, code: bool = False) -> str:
     """Prose without Markdown's signs, but for `code`; labels of equations become links."""
     if code:
         return ", ".join(f"`{name.strip()}`" for name in words.split(","))
-    parts = re.split(r"(`+[^`]+`+)", words)
+    parts = re.split(r"(`+[^`]+`+)", re.sub(f"`({LABEL})`", r"\1", words))
     for n, part in enumerate(parts):
         if not part.startswith("`"):
             plain = re.sub(r"([\\*_$<>\[\]{}|~#@^])", r"\\\1", part)
-            parts[n] = re.sub(r"\beq-[a-z]+-[\w-]*\w", r"{eq}`\g<0>`", plain)
+            parts[n] = re.sub(LABEL, lambda m: f"{{{ROLES[m[1]]}}}`{m[0]}`", plain)
     return "".join(parts)
 
 
