@@ -194,8 +194,8 @@ class DirectionFigure(LiveFigure):
     means = T.List(T.Float(), default_value=[-5.0, 5.0]).tag(sync=True)  # where q's mean may go
     widths = T.List(T.Float(), default_value=[0.55, 4.0]).tag(sync=True)  # and its width
     separation = T.Float(2.0).tag(sync=True)  # of each bump from zero
-    mu = T.Float(-0.8).tag(sync=True)
-    sigma = T.Float(1.2).tag(sync=True)
+    mu = T.Float(-1.6).tag(sync=True)
+    sigma = T.Float(1.0).tag(sync=True)
     poster_size = (6.4, 2.7)
 
     def __init__(self, **traits: Any) -> None:

@@ -421,7 +421,7 @@ class ComponentsFigure(LiveFigure):
         grid = fig.add_gridspec(2, 4)
         panels = {
             "x": s["x"],
-            "added last": last / (np.abs(last).max() or 1),
+            "last component": last / (np.abs(last).max() or 1),
             "rebuilt": s["x_hat"],
             "missing": s["x"] - s["x_hat"],
         }

@@ -67,7 +67,12 @@ function render({ model, el }) {
   const likelihood = map("likelihood p(x|z): drag it", "data"), prior = map("prior p(z): drag it", "prior"), posterior = map("posterior p(z|x)", "latent");
   const centre = posterior.axes.dots("ink", { radius: 4, opacity: 1 });
   const middle = (distances[0] + distances[1]) / 2, [least, most] = model.get("looks");
-  fig.handle(likelihood.axes, { name: "data", label: "size over distance of the disc", get: () => [middle, middle * model.get("apparent")],
+  const onRay = (apparent) => { // the point of size = apparent * distance that is nearest to the middle and in the plot
+    const size = kit.clamp(middle * apparent, sizes[0] + 0.01, sizes[1] - 0.01);
+    return [kit.clamp(size / apparent, ...distances), size];
+  };
+  const ray = likelihood.axes.line("data", { dash: "4 4", thickness: 1.5 });
+  fig.handle(likelihood.axes, { name: "data", label: "size over distance of the disc", get: () => onRay(model.get("apparent")),
     set: (d, s) => fig.set({ apparent: kit.clamp(s / d, least, most) }), text: ([d, s]) => `size over distance ${kit.number(s / d)}` });
   fig.handle(prior.axes, { name: "prior", label: "expected size", get: () => [middle, model.get("mean")], set: (_, s) => fig.set({ mean: s }),
     text: ([, s]) => `expected size ${kit.number(s)}` });
@@ -93,6 +98,8 @@ function render({ model, el }) {
     const [size, sizeSpread] = ambiguity.moments(probability, n, ranges, (s) => s), [distance, distanceSpread] = ambiguity.moments(probability, n, ranges, (_, d) => d);
     const [ratio, ratioSpread] = ambiguity.moments(probability, n, ranges, (s, d) => s / d);
     seen.paint(x, -sigma, 1 + sigma);
+    const ends = [Math.max(distances[0], sizes[0] / apparent), Math.min(distances[1], sizes[1] / apparent)];
+    ray.set(ends, ends.map((d) => d * apparent));
     likelihood.show(ambiguity.normalised(logLik));
     prior.show(ambiguity.normalised(logPrior));
     posterior.show(probability);

@@ -33,7 +33,7 @@ function render({ model, el }) {
   fig.stage.append(row);
   const pixels = { width: side, height: side, scale: 5, into: row };
   const image = fig.pixels({ ...pixels, title: "x", label: "the digit" });
-  const added = fig.pixels({ ...pixels, title: "added last", label: "the component added last" });
+  const added = fig.pixels({ ...pixels, title: "last component", label: "the component added last" });
   const rebuilt = fig.pixels({ ...pixels, title: "rebuilt", label: "the digit, rebuilt" });
   const missing = fig.pixels({ ...pixels, title: "missing", label: "what is missing" });
   const highest = Math.max(...all.map((a) => a.left[0]));

@@ -52,9 +52,9 @@ function render({ model, el }) {
   const filled = plot.line("latent", { area: 0, opacity: 0.22 }), rim = plot.line("latent"), curve = plot.line("ink", { thickness: 2.5 });
   plot.text("latent", { weight: 600 }).set(ends[0], 0.75, "target p", 8, 14);
   plot.text("ink", { weight: 600 }).set(ends[0], 0.75, "your q: drag its top", 8, 32);
-  const bars = fig.plot({ width: 330, height: 260, x: [0, 2], y: [0, 4], ylabel: "nats", label: "the divergence in both directions" });
+  const bars = fig.plot({ width: 330, height: 260, x: [0, 2], y: [0, 4], top: 24, ylabel: "nats", label: "the divergence in both directions" });
   bars.svg.querySelectorAll('.lb-axes text[text-anchor="middle"]:not(.lb-label)').forEach((t) => t.remove());
-  const there = bars.bar("kl", 0.2, 0.8), back = bars.bar("kl", 1.2, 1.8, { opacity: 0.6 }), words = [0, 1].map(() => bars.text("kl", { anchor: "middle", weight: 600, size: 13 }));
+  const there = bars.bar("kl", 0.2, 0.8), back = bars.bar("kl", 1.2, 1.8, { opacity: 0.6 }), words = [0, 1].map(() => bars.text("ink", { anchor: "middle", weight: 600, size: 13 }));
   bars.text("ink", { anchor: "middle", size: 13 }).set(0.5, 0, "KL(p \u2016 q)", 0, 16);
   bars.text("ink", { anchor: "middle", size: 13 }).set(1.5, 0, "KL(q \u2016 p)", 0, 16);
   bars.text("muted", { anchor: "middle" }).set(0.5, 0, "forward", 0, 31);
@@ -82,7 +82,7 @@ function render({ model, el }) {
     const values = [direction.kl(logP, logQ), direction.kl(logQ, logP)];
     there.set(values[0]);
     back.set(values[1]);
-    words.forEach((w, i) => w.set(i + 0.5, Math.min(values[i], 3.7), kit.number(values[i], values[i] < 100 ? 2 : 0), 0, -5));
+    words.forEach((w, i) => w.set(i + 0.5, Math.min(values[i], 4), (values[i] > 4 ? "\u2191 " : "") + kit.number(values[i], values[i] < 100 ? 2 : 0), 0, -5)); // an arrow: the bar ends at the frame
     out.set(`q: mean ${kit.number(mu)}, width ${kit.number(sigma)}`);
     fig.say(`forward ${kit.number(values[0])}, reverse ${kit.number(values[1])} nats`);
   });

@@ -5,6 +5,7 @@ const MATCHED = 0.05; // an error that no eye sees
 /** What the picture can tell: the look of a scene, apart from the causes that cancel. */
 function verdict(error, z, target) {
   if (error > MATCHED) return `error E = ${kit.number(error, 2)}`;
+  if (z.every((v, j) => v === target[j])) return `error E = ${kit.number(error, 2)}: these are its causes`;
   const ratio = (v) => v[CAUSE.size] / v[CAUSE.distance];
   const twins = Math.abs(z[CAUSE.size] - target[CAUSE.size]) > 0.03 && Math.abs(ratio(z) - ratio(target)) < 0.02;
   return `error E = ${kit.number(error, 2)}: you found it` + (twins ? ", though with another size and distance: the picture cannot tell" : "");

@@ -97,7 +97,7 @@ function render({ model, el }) {
     marker.set([t, t], [0, 0.8]);
     blendDot.set([t], [off]);
     movedDot.set([t], [0]);
-    name.set(0.3, curve[12], "pixels", -8, -6);
+    name.set(0.3, Math.max(curve[12], 0.12), "pixels", -8, -6); // clear of the other label
     const text = `at t = ${kit.number(t, 2)} the blend is ${kit.number(off, 2)} away from the nearest picture of a ball (black is 1 away)`;
     out.set(text);
     blended.describe(text);
