@@ -246,13 +246,16 @@ class BeliefNetwork(nn.Module):
         return torch.bernoulli(self.decode(z), generator=generator), z
 
 # %% ../nbs/variational.ipynb #binarise
-def binarise(X: Float[np.ndarray, "N D"], rng: np.random.Generator) -> Float[np.ndarray, "N D"]:
-    """Black and white images: each pixel is 1 with the probability that its grey value names.
+def binarise(
+    X: Float[np.ndarray, "N D"] | Float[Tensor, "N D"], rng: np.random.Generator | int
+) -> Any:
+    """Black and white images, of the kind of X: each pixel is 1 with the probability that its grey value names.
 
     Raises ValueError or TypeError where X is no table of grey values in [0, 1].
     """
     check_images(X)
-    return (rng.random(X.shape) < X).astype(X.dtype)
+    grey = as_numpy(X)
+    return in_kind((np.random.default_rng(rng).random(grey.shape) < grey).astype(grey.dtype), X)
 
 # %% ../nbs/variational.ipynb #exact
 def log_joint_states(network: BeliefNetwork, x: Float[Tensor, "B D"]) -> Float[Tensor, "B S"]:

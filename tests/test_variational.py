@@ -495,3 +495,10 @@ def test_the_browser_rains_as_python_does():
         by_score, by_path = figure.estimates()
         assert both["score"] == pytest.approx(by_score, abs=1e-9)
         assert both["path"] == pytest.approx(by_path, abs=1e-9)
+
+
+def test_bits_are_of_the_kind_of_the_greys():
+    grey = torch.rand(5, 3, generator=torch.Generator().manual_seed(0))
+    bits = v.binarise(grey, 0)
+    assert isinstance(bits, torch.Tensor)
+    assert np.array_equal(bits.numpy(), v.binarise(grey.numpy(), np.random.default_rng(0)))
