@@ -447,6 +447,10 @@ class Flow(_Density):
         log_p = self._network().log_prob(rows).numpy() + self._log_volume()
         return in_kind(check_answer(log_p, "log p"), X)
 
+    def score(self, X, y=None) -> float:
+        """The mean of log p(x) in nats: exact."""
+        return float(self.log_prob(X).mean())
+
     def _network(self) -> FlowNetwork:
         """A copy in double precision, for which undoing is exact."""
         return copy.deepcopy(self.network_).double()
@@ -568,10 +572,11 @@ class Ladder(_Density):
         return LadderNetwork(D, tuple(self.n_components), tuple(self.hidden))
 
     @torch.no_grad()
-    def _draw(self, X: Any, k: int, rng: np.random.Generator) -> tuple[Prices, Tensor]:
+    def _draw(self, X: Any, k: int, rng: np.random.Generator | int) -> tuple[Prices, Tensor]:
         if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
             raise ValueError(f"k={k!r}; average over a whole number of draws, at least 1")
         x = torch.from_numpy(self._standard(X)).float()
+        rng = np.random.default_rng(rng)
         eps = rng.normal(size=(int(k), len(x), sum(self.network_.n_components)))
         return self.network_(x, torch.from_numpy(eps).float())
 
@@ -595,7 +600,7 @@ class Ladder(_Density):
     def sample(self, n, rng):
         """n rows from the model, (n, D): z_2 from the prior, z_1 given z_2, and the decoder's mean."""
         check_is_fitted(self)
-        n = _count(n)
+        n, rng = _count(n), np.random.default_rng(rng)
         low, top = self.network_.n_components
         z_top = torch.from_numpy(rng.normal(size=(n, top))).float()
         mean, log_v = self.network_.expect_low(z_top).chunk(2, dim=-1)

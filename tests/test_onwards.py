@@ -460,3 +460,13 @@ def test_the_browser_walks_as_python_does(chain, calm):
     assert found == figure.inside(ours[-1])
     at, k = divmod(0.3 * T, 1)
     np.testing.assert_allclose(middle, ((1 - k) * ours[int(at)] + k * ours[int(at) + 1]).ravel(), atol=1e-12)  # fmt: skip
+
+
+def test_a_flow_is_scored_and_a_ladder_takes_a_seed(points):
+    flow = o.Flow(layers=2, hidden=(8,), epochs=2).fit(points)
+    assert flow.score(points) == pytest.approx(flow.log_prob(points).mean())
+    ladder = o.Ladder(n_components=(2, 1), hidden=(8,), epochs=1).fit(points)
+    assert np.array_equal(ladder.sample(3, 0), ladder.sample(3, np.random.default_rng(0)))
+    assert np.array_equal(
+        ladder.elbo(points[:5], 0), ladder.elbo(points[:5], np.random.default_rng(0))
+    )
