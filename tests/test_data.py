@@ -369,7 +369,7 @@ TINY = Source(
     },
     names=tuple("0123456789"),
 )
-QUICK = {"timeout": 0.3, "rounds": 1, "progress": False}
+QUICK = {"timeout": 2.0, "rounds": 1, "progress": False}
 # for faults that need no silence to end, beside any other work
 PATIENT = {**QUICK, "timeout": 60.0}
 BROKEN = [fault for fault in FAULTS if fault not in ("ok", "flaky", "encodes")]
@@ -409,13 +409,13 @@ def check(loaded: ImageSet) -> None:
 
 def test_fetch_downloads_once(server, tmp_path):
     source = source_of(server, "ok")
-    check(fetch(source, folder=tmp_path, **QUICK))
+    check(fetch(source, folder=tmp_path, **PATIENT))
     assert files_in(tmp_path) == sorted(f"tiny/{name}" for name in PACKED)
     assert len(server.log) == 2
-    check(fetch(source, folder=tmp_path, **QUICK))
-    check(fetch(TINY, folder=tmp_path, **QUICK))  # no mirror at all: the folder is enough
+    check(fetch(source, folder=tmp_path, **PATIENT))
+    check(fetch(TINY, folder=tmp_path, **PATIENT))  # no mirror at all: the folder is enough
     assert len(server.log) == 2
-    assert fetch(source, folder=tmp_path, dtype=np.float32, **QUICK).images.dtype == np.float32
+    assert fetch(source, folder=tmp_path, dtype=np.float32, **PATIENT).images.dtype == np.float32
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -449,25 +449,25 @@ def test_all_faults_one_after_the_other_then_success(server, tmp_path):
 
 def test_a_second_round_helps_a_flaky_server(server, tmp_path):
     with pytest.raises(ConnectionError, match="HTTP 500"):
-        fetch(source_of(server, "flaky"), folder=tmp_path / "a", **QUICK)
+        fetch(source_of(server, "flaky"), folder=tmp_path / "a", **PATIENT)
     server.log.clear()
-    check(fetch(source_of(server, "flaky"), folder=tmp_path / "b", **{**QUICK, "rounds": 2}))
+    check(fetch(source_of(server, "flaky"), folder=tmp_path / "b", **{**PATIENT, "rounds": 2}))
 
 
 def test_a_server_that_would_unpack_on_the_way(server, tmp_path):
-    check(fetch(source_of(server, "encodes"), folder=tmp_path, **QUICK))
+    check(fetch(source_of(server, "encodes"), folder=tmp_path, **PATIENT))
 
 
 def test_nobody_answers(tmp_path, server):
     address = server.address("ok")
     server._server.socket.close()  # from here on the port is closed
     with pytest.raises(ConnectionError, match=r"no connection.*put .* into "):
-        fetch(replace(TINY, mirrors=(address,)), folder=tmp_path, **QUICK)
+        fetch(replace(TINY, mirrors=(address,)), folder=tmp_path, **PATIENT)
     assert files_in(tmp_path) == []
 
 
 def test_progress_bar(server, tmp_path, capsys):
-    fetch(source_of(server, "404", "ok"), folder=tmp_path, **{**QUICK, "progress": True})
+    fetch(source_of(server, "404", "ok"), folder=tmp_path, **{**PATIENT, "progress": True})
     assert "100%" in capsys.readouterr().err
 
 
@@ -475,12 +475,12 @@ def test_a_download_goes_on_where_it_broke_off(server, tmp_path):
     images, labels = PACKED
     server.files = {images: PACKED[images]}
     with pytest.raises(ConnectionError) as caught:
-        fetch(source_of(server, "ok"), folder=tmp_path, **QUICK)
+        fetch(source_of(server, "ok"), folder=tmp_path, **PATIENT)
     assert labels in str(caught.value)
     assert images not in str(caught.value).split("put ")[1]
     server.files = PACKED
     server.log.clear()
-    check(fetch(source_of(server, "ok"), folder=tmp_path, **QUICK))
+    check(fetch(source_of(server, "ok"), folder=tmp_path, **PATIENT))
     assert server.log == [("ok", labels)]  # the images were kept
 
 
@@ -498,7 +498,7 @@ def test_any_sequence_of_faults_ends_in_the_files_or_in_one_line(server, tmp_pat
                 (folder / "tiny" / name).write_bytes(spoilt)
         delivered = "ok" in faults
         with nullcontext() if delivered else pytest.raises(ConnectionError, match=r"^[^\n]+$"):
-            check(fetch(source_of(server, *faults), folder=folder, **QUICK))
+            check(fetch(source_of(server, *faults), folder=folder, **PATIENT))
         assert set(files_in(folder)) <= {
             f"tiny/{name}" for name in PACKED
         }  # nothing half done beside them
@@ -538,7 +538,7 @@ def test_one_killed_while_it_downloads_leaves_the_next_one_well(server, tmp_path
         child.kill()
         child.wait()
     assert child.returncode < 0
-    check(fetch(source_of(server, "ok"), folder=tmp_path, **QUICK))
+    check(fetch(source_of(server, "ok"), folder=tmp_path, **PATIENT))
 
 
 def test_files_put_there_by_hand(tmp_path):
@@ -549,7 +549,7 @@ def test_files_put_there_by_hand(tmp_path):
     (place / f"{images}.gz").write_bytes(packed_anew)
     (place / labels).write_bytes(CONTENTS[labels])  # unpacked
     assert sha256(packed_anew) != TINY.sha256[images][0]
-    check(fetch(TINY, folder=tmp_path, **QUICK))
+    check(fetch(TINY, folder=tmp_path, **PATIENT))
 
 
 @pytest.mark.parametrize(
@@ -569,15 +569,15 @@ def test_a_bad_file_is_replaced_online_and_kept_offline(server, tmp_path, spoil)
         (place / name).write_bytes(spoil(content))
     before = {name: (place / name).read_bytes() for name in PACKED}
     with pytest.raises(ConnectionError, match="put "):
-        fetch(source_of(server, "404"), folder=tmp_path, **QUICK)
+        fetch(source_of(server, "404"), folder=tmp_path, **PATIENT)
     assert {name: (place / name).read_bytes() for name in PACKED} == before  # not ours to delete
-    check(fetch(source_of(server, "ok"), folder=tmp_path, **QUICK))
+    check(fetch(source_of(server, "ok"), folder=tmp_path, **PATIENT))
 
 
 def test_a_folder_that_cannot_be_written(server, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="LATENT_BOOK_DATA") as caught:
-        fetch(source_of(server, "ok"), folder=tmp_path / "file", **QUICK)
+        fetch(source_of(server, "ok"), folder=tmp_path / "file", **PATIENT)
     assert "cannot write in" in str(caught.value)
     assert caught.value.__suppress_context__  # one error, not a chain
 
@@ -599,7 +599,7 @@ def test_data_folder(monkeypatch, tmp_path):
 
 def test_environment_names_the_folder(server, tmp_path, monkeypatch):
     monkeypatch.setenv("LATENT_BOOK_DATA", str(tmp_path))
-    check(fetch(source_of(server, "ok"), **QUICK))
+    check(fetch(source_of(server, "ok"), **PATIENT))
     assert len(files_in(tmp_path)) == 2
 
 
