@@ -81,7 +81,7 @@ function render({ model, el }) {
   const ellipses = names.map((name) => [plane.line(name, { thickness: 2.4 }), plane.line(name, { thickness: 1.2, opacity: 0.6 })]);
   const ring = plane.dots("ink", { radius: 7, opacity: 0.35 });
   const [low, high] = model.get("span");
-  const chart = fig.plot({ width: 338, height: 330, left: 54, x: [0, WINDOW], y: [low, high], xlabel: "half steps (the last 24)", ylabel: "nats per point", label: "log-likelihood, bound and gap, half step by half step" });
+  const chart = fig.plot({ width: 338, height: 330, left: 54, x: [-1, WINDOW], y: [low, high], xlabel: "half steps (the last 24)", ylabel: "nats per point", label: "log-likelihood, bound and gap, half step by half step" });
   const gap = kit.svg("path", { fill: kit.color("kl"), opacity: 0.4 });
   chart.inside.append(gap);
   const bound = chart.line("elbo", { thickness: 2.4 }), log_p = chart.line("logp", { thickness: 2 });
@@ -165,18 +165,18 @@ function render({ model, el }) {
     ties.forEach((tie, k) => { tie.set([at[0], s.mu[2 * k]], [at[1], s.mu[2 * k + 1]]); tie.node.setAttribute("opacity", (0.9 * s.q[n * K + k]).toFixed(3)); });
 
     const from = Math.max(0, s.log_p.length - 1 - WINDOW), heights = s.log_p.slice(from), below = s.elbo.slice(from), xs = heights.map((_, i) => i);
-    const fix = (v) => Math.max(v, low - 1);
+    const fix = (v) => Math.max(v, low), deep = (v) => (v < low ? "\u2193 " : ""); // below the chart: on its edge, and an arrow
     log_p.set(xs, heights.map(fix));
     bound.set(xs, below.map(fix));
     dots[0].set(xs, below.map(fix));
     dots[1].set(xs, heights.map(fix));
     const spot = (x, y) => `${chart.px(x).toFixed(1)} ${chart.py(fix(y)).toFixed(1)}`;
     gap.setAttribute("d", xs.length > 1 ? `M${xs.map((x) => spot(x, heights[x])).join("L")}L${xs.toReversed().map((x) => spot(x, below[x])).join("L")}Z`
-      : `M${spot(0, heights[0])}L${spot(0.35, heights[0])}L${spot(0.35, below[0])}L${spot(0, below[0])}Z`);
+      : `M${spot(-0.8, heights[0])}L${spot(0, heights[0])}L${spot(0, below[0])}L${spot(-0.8, below[0])}Z`);
     const last = heights.length - 1, p = heights[last], b = below[last];
     const line = (i, words) => labels[i].set(WINDOW, low, words, -4, -12 - 17 * (2 - i));
-    line(0, `log p  ${kit.number(p, 4)}`);
-    line(1, `bound  ${kit.number(b, 4)}`);
+    line(0, `${deep(p)}log p  ${kit.number(p, 4)}`);
+    line(1, `${deep(b)}bound  ${kit.number(b, 4)}`);
     line(2, `gap  ${kit.number(p - b, 4)}`);
     const text = `log p ${kit.number(p, 4)} = bound ${kit.number(b, 4)} + gap ${kit.number(p - b, 4)}`;
     out.set(text);
