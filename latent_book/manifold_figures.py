@@ -98,7 +98,10 @@ class BottleneckFigure(LiveFigure):
             ms=4,
             label="network",
         )
-        ax.set(xscale="log", xlabel="width of the code", ylabel="held-out error", ylim=(0, None))
+        for away, colour in (("flat_away", "ink"), ("bent_away", "recon")):
+            ax.plot(self.widths[self.k], s[away], "o", mfc="none", mec=COLOR[colour], ms=9)
+        ax.set(xscale="log", xlabel="width of the code", ylabel="held-out error, mean")
+        ax.set_ylim(0, None)
         ax.set_xticks(self.widths, [str(width) for width in self.widths])
         ax.minorticks_off()
         ax.legend()
@@ -172,7 +175,7 @@ class FieldFigure(LiveFigure):
         path = self.path()
         ax.plot(*path.T, ".-", color=COLOR["latent"])
         ax.plot(*path[-1], "o", color=COLOR["recon"])
-        ax.set(xlim=limits, ylim=limits, aspect="equal")
+        ax.set(xlim=limits, ylim=limits, aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
 
 # %% ../nbs/workshop/manifold_figures.ipynb #denoising-normals
 def mulberry_normals(seed: int, n: int) -> np.ndarray:

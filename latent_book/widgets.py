@@ -390,7 +390,7 @@ class ComponentsFigure(LiveFigure):
     def __init__(
         self, mu: np.ndarray, W: np.ndarray, images: np.ndarray, names: Sequence[str], **traits: Any
     ) -> None:
-        alt = "A digit, its last component, the digit rebuilt and what is missing, over a plot of variance kept and error."
+        alt = "A digit, its last component, the digit rebuilt and what is missing, over a plot of what is kept and of the error."
         super().__init__(
             **{
                 "alt": alt,
@@ -442,8 +442,8 @@ class ComponentsFigure(LiveFigure):
         ax.fill_between(range(len(left)), 0, left, color=COLOR["kl"], alpha=0.3, lw=0)
         ax.axhline(left[0], color=COLOR["ink"], ls="--", lw=1)
         ax.plot(self.k, left[self.k], "o", color=COLOR["latent"])
-        ax.text(len(left) - 2, 0.9 * left[0], "variance kept", ha="right", va="top")
-        ax.text(1, 0.08 * left[0], "error")
+        ax.text(len(left) - 2, 0.9 * left[0], "kept", ha="right", va="top")
+        ax.text(12, 0.04 * left[0], "error")
         ax.set(
             xlabel="components",
             ylabel="squared distance",
@@ -477,7 +477,8 @@ class RotateFigure(LiveFigure):
         left.plot(*np.outer(axes[-1], [-5, 5]), color=COLOR["latent"])
         left.plot(*points.T, ".", color=COLOR["data"])
         left.plot(*feet.T, ".", color=COLOR["recon"], ms=4)
-        left.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
+        left.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
+        right.fill_between(degrees[:-1], along[:-1], total, color=COLOR["kl"], alpha=0.15, lw=0)
         right.fill_between(degrees[:-1], along[:-1], color=COLOR["recon"], alpha=0.25, lw=0)
         right.plot(degrees[:-1], along[:-1], color=COLOR["recon"])
         right.axhline(total, color=COLOR["ink"], ls="--", lw=1)
@@ -517,7 +518,7 @@ class PlaneFigure(LiveFigure):
         flat = [{"inputs": 2, "outputs": len(mu), "activation": "identity"}]
         start = {"layers": flat, "weights": pack(W[:, :2]) + pack(mu), "codes": pack(codes[:, :2])}
         rest = {"y": pack(y, "u1"), "names": list(names), "alt": alt}
-        reach = float(np.ceil(1.05 * np.abs(codes[:, :2]).max()))
+        reach = float(np.ceil(np.abs(codes[:, :2]).max()))
         super().__init__(**{**start, **rest, "reach": reach, **traits})
 
     @classmethod
@@ -538,12 +539,12 @@ class PlaneFigure(LiveFigure):
         """The numerals, the point and its picture."""
         left, right = fig.subplots(1, 2, width_ratios=[2, 1])
         codes = np.frombuffer(self.codes, "<f4").reshape(-1, 2)
+        nearest = self.y[np.sum((codes - np.array(self.at)) ** 2, axis=1).argmin()]
+        style = {"color": COLOR["data"], "fontsize": 7, "ha": "center", "va": "center"}
         for (a, b), k in zip(codes, self.y, strict=True):
-            left.text(
-                a, b, self.names[k], color=COLOR["data"], fontsize=7, ha="center", va="center"
-            )
+            left.text(a, b, self.names[k], alpha=1 if k == nearest else 0.35, **style)
         left.plot(*self.at, "o", color=COLOR["latent"])
-        limits = (-self.reach, self.reach)
+        limits = (-1.05 * self.reach, 1.05 * self.reach)
         left.set(
             xlim=limits, ylim=limits, aspect="equal", xlabel="first code", ylabel="second code"
         )

@@ -22,7 +22,8 @@ function render({ model, el }) {
   const image = fig.pixels({ ...pixels, title: "the digit", label: "the digit" });
   const byFlat = fig.pixels({ ...pixels, title: "PCA", label: "the digit as PCA redraws it" });
   const byBent = fig.pixels({ ...pixels, title: "network", label: "the digit as the network redraws it" });
-  const top = 1.1 * Math.max(...errors.flat, ...errors.bent), places = widths.map((_, i) => i);
+  const each = widths.map((_, k) => names.map((_, digit) => chosen(images, flat, bent, names.length, digit, k)));
+  const top = 1.1 * Math.max(...errors.flat, ...errors.bent, ...each.flat().flatMap((s) => [s.flatAway, s.bentAway])), places = widths.map((_, i) => i);
   // equal steps for widths that double: the axes count places, and the widths are written below them
   const box = { left: 46, bottom: 36 }, plot = fig.plot({ ...box, axes: false, width: 400, height: 200, x: [-0.25, last + 0.25], y: [0, top], label: "held-out errors of both models against the width of the code" });
   const frame = kit.svg("g", { class: "lb-axes", "aria-hidden": "true" }), floor = plot.py(0), right = plot.box.left + plot.box.width;
@@ -30,15 +31,18 @@ function render({ model, el }) {
   for (const t of kit.ticks(0, top)) frame.append(kit.svg("text", { x: plot.box.left - 6, y: plot.py(t) + 4, "text-anchor": "end" }, String(t)), kit.svg("line", { x1: plot.box.left, x2: right, y1: plot.py(t), y2: plot.py(t) }));
   frame.append(kit.svg("path", { d: `M${plot.box.left} ${plot.box.top}V${floor}H${right}` }),
     kit.svg("text", { x: (plot.box.left + right) / 2, y: floor + 30, "text-anchor": "middle", class: "lb-label" }, "width of the code"),
-    kit.svg("text", { transform: `translate(11 ${plot.box.top + plot.box.height / 2}) rotate(-90)`, "text-anchor": "middle", class: "lb-label" }, "held-out error"));
+    kit.svg("text", { transform: `translate(11 ${plot.box.top + plot.box.height / 2}) rotate(-90)`, "text-anchor": "middle", class: "lb-label" }, "held-out error, mean"));
   plot.svg.insertBefore(frame, plot.inside);
   const here = plot.line("latent", { thickness: 2.5 });
   for (const [name, colour, dash] of [["flat", "ink", "5 4"], ["bent", "recon", null]]) {
     plot.line(colour, { dash }).set(places, errors[name]);
     plot.dots(colour, { radius: 3, opacity: 1 }).set(places, errors[name]);
   }
-  plot.text("ink", { anchor: "end" }).set(last, top, "dashed: PCA", 0, 14);
-  plot.text("recon", { anchor: "end" }).set(last, top, "line: network", 0, 30);
+  const ring = (colour) => plot.inside.appendChild(kit.svg("circle", { r: 5, fill: "none", stroke: kit.color(colour), "stroke-width": 2 }));
+  const rings = [ring("ink"), ring("recon")];
+  plot.text("ink", { anchor: "end" }).set(last, top, "dashed: PCA", -12, 14);
+  plot.text("recon", { anchor: "end" }).set(last, top, "line: network", -12, 30);
+  plot.text("muted", { anchor: "end" }).set(last, top, "rings: this digit", -12, 46);
   const out = fig.readout("ink");
   out.node.style.gridColumn = "1 / -1";
   fig.choice({ key: "digit", label: "digit", options: names });
@@ -48,11 +52,12 @@ function render({ model, el }) {
     get: () => [model.get("k"), errors.bent[model.get("k")]], set: (k) => fig.write("k", undefined, Math.round(kit.clamp(k, 0, last))) });
 
   fig.draw(() => {
-    const k = model.get("k"), digit = model.get("digit"), now = chosen(images, flat, bent, names.length, digit, k);
+    const k = model.get("k"), digit = model.get("digit"), now = each[k][digit];
     image.paint(now.x, 0, 255);
     byFlat.paint(now.flat, 0, 255);
     byBent.paint(now.bent, 0, 255);
     here.set([k, k], [0, top]);
+    rings.forEach((node, i) => { node.setAttribute("cx", plot.px(k)); node.setAttribute("cy", plot.py([now.flatAway, now.bentAway][i])); });
     const text = `this digit through ${words(k)}: PCA loses ${kit.number(now.flatAway, 1)}, the network ${kit.number(now.bentAway, 1)}`;
     out.set(text);
     image.describe(`digit ${names[digit]}`);

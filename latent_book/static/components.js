@@ -37,7 +37,7 @@ function render({ model, el }) {
   const rebuilt = fig.pixels({ ...pixels, title: "rebuilt", label: "the digit, rebuilt" });
   const missing = fig.pixels({ ...pixels, title: "missing", label: "what is missing" });
   const highest = Math.max(...all.map((a) => a.left[0]));
-  const plot = fig.plot({ width: 400, height: 190, x: [0, most], y: [0, 1.12 * highest], xlabel: "components", ylabel: "squared distance", label: "variance kept and error against components" });
+  const plot = fig.plot({ width: 400, height: 190, x: [-2, most], y: [0, 1.12 * highest], xlabel: "components", ylabel: "squared distance", label: "what is kept and the error, against components" });
   const kept = plot.line("recon", { area: 0, opacity: 0.25 }), error = plot.line("kl", { area: 0, opacity: 0.3 });
   const edge = plot.line("kl"), total = plot.line("ink", { dash: "5 4", thickness: 1.5 }), here = plot.line("latent", { thickness: 2.5 });
   const names = [plot.text("recon", { anchor: "end" }), plot.text("kl")];
@@ -47,7 +47,7 @@ function render({ model, el }) {
   fig.choice({ key: "digit", label: "digit", options: model.get("names") });
   fig.slider({ key: "k", label: "components", min: 0, max: most, step: 1 });
   fig.handle(plot, { label: "components", name: "latent", step: 1, text: ([k]) => `${k} components`,
-    get: () => [model.get("k"), all[model.get("digit")].left[model.get("k")]], set: (k) => fig.write("k", undefined, Math.round(k)) });
+    get: () => [model.get("k"), all[model.get("digit")].left[model.get("k")]], set: (k) => fig.write("k", undefined, Math.round(kit.clamp(k, 0, most))) });
 
   fig.draw(() => {
     const k = model.get("k"), { x, z, left } = all[model.get("digit")], x_hat = rebuild(z, mu, W, k);
@@ -61,8 +61,8 @@ function render({ model, el }) {
     edge.set(steps, left);
     total.set([0, most], [left[0], left[0]]);
     here.set([k, k], [0, left[0]]);
-    names[0].set(most, left[0], "variance kept", -6, 18);
-    names[1].set(0, 0, "error", 8, -8);
+    names[0].set(most, left[0], "kept", -6, 18);
+    names[1].set(0, 0, "error", 50, -8); // beside the point that the figure starts with
     const text = `${k} components: kept ${kit.number(left[0] - left[k], 2)} + error ${kit.number(left[k], 2)} = ${kit.number(left[0], 2)}`;
     out.set(text);
     rebuilt.describe(`the digit, rebuilt from ${k} components`);

@@ -33,7 +33,7 @@ function dab(drawing, u, v, side) {
 function render({ model, el }) {
   const fig = kit.figure(model, el), net = network(model.get("layers"), kit.floats(model.get("weights"))), names = model.get("names");
   const D = model.get("layers")[0].inputs, side = Math.round(Math.sqrt(D)), grey = kit.bytes(model.get("images")), own = names.length;
-  const row = kit.el("div", { style: "display:grid;gap:12px;width:100%;max-width:560px;margin:0 auto;align-items:end;grid-template-columns:repeat(auto-fit,minmax(min(130px,100%),1fr))" });
+  const row = kit.el("div", { style: "display:grid;gap:12px;width:100%;max-width:560px;margin:0 auto;align-items:end;grid-template-columns:repeat(3,minmax(0,1fr))" });
   fig.stage.append(row);
   const pixels = { width: side, height: side, scale: 12, into: row };
   const original = fig.pixels({ ...pixels, title: "draw here", label: "the original; draw on it with the pointer" });
@@ -44,7 +44,7 @@ function render({ model, el }) {
   fig.choice({ key: "digit", label: "picture", options: [...names, "yours"] });
   fig.slider({ key: "sigma", label: "noise sigma", min: 0, max: 1.5, step: 0.05 });
   fig.slider({ key: "times", label: "times cleaned", min: 1, max: 20, step: 1 });
-  fig.choice({ key: "shake", label: "before each further cleaning", options: ["nothing", "noise again"] });
+  const further = fig.choice({ key: "shake", label: "before each further cleaning", options: ["nothing", "noise again"] });
   const buttons = kit.el("div", { style: "display:flex;flex-wrap:wrap;gap:8px;grid-column:1/-1" });
   fig.panel.append(buttons);
   fig.button({ into: buttons, label: "clean again", act: () => fig.set({ times: (model.get("times") % 20) + 1 }) });
@@ -73,6 +73,8 @@ function render({ model, el }) {
   fig.draw(() => {
     const x = picture(), sigma = model.get("sigma"), times = model.get("times"), shake = model.get("shake") === 1;
     const seen = cleaned(x, net, { sigma, draw: model.get("draw"), times, shake });
+    further.disabled = times === 1; // there is no further one
+    further.style.opacity = times === 1 ? 0.5 : 1;
     original.paint(x);
     noisy.paint(seen.noisy);
     result.paint(seen.now);

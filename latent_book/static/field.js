@@ -31,7 +31,7 @@ function walked(parts, sigma, at, steps) {
 
 function render({ model, el }) {
   const fig = kit.figure(model, el), mixture = { pi: model.get("pi"), mu: model.get("mu"), Sigma: model.get("Sigma") }, reach = model.get("reach");
-  const plot = fig.plot({ width: 400, height: 390, x: [-reach, reach], y: [-reach, reach], equal: true, label: "density, steps of the denoiser, and a walk" });
+  const plot = fig.plot({ width: 400, height: 390, x: [-reach, reach], y: [-reach, reach], equal: true, xlabel: "x\u2081", ylabel: "x\u2082", label: "density, steps of the denoiser, and a walk" });
   const cells = 48, shade = fig.pixels({ width: cells, height: cells, into: null, label: "the blurred density" });
   plot.backdrop(shade);
   const arrows = kit.svg("path", { stroke: kit.color("muted"), "stroke-width": 1.4, fill: "none", "stroke-linecap": "round", "stroke-linejoin": "round" });

@@ -12,13 +12,15 @@ function nearest(z, points) {
 function render({ model, el }) {
   const fig = kit.figure(model, el), layers = model.get("layers"), decode = network(layers, kit.floats(model.get("weights")));
   const side = Math.round(Math.sqrt(layers[layers.length - 1].outputs));
-  const points = kit.floats(model.get("codes")), y = kit.bytes(model.get("y")), reach = model.get("reach"), names = model.get("names");
-  const plot = fig.plot({ width: 380, height: 340, x: [-reach, reach], y: [-reach, reach], equal: true, xlabel: "first code", ylabel: "second code", label: "digits by their two codes" });
+  const points = kit.floats(model.get("codes")), y = kit.bytes(model.get("y")), reach = model.get("reach"), names = model.get("names"), edge = 1.05 * reach; // with room for what stands at the border
+  const plot = fig.plot({ width: 380, height: 340, x: [-edge, edge], y: [-edge, edge], equal: true, xlabel: "first code", ylabel: "second code", label: "digits by their two codes" });
   const numerals = kit.svg("g", { fill: kit.color("data"), "text-anchor": "middle", "aria-hidden": "true" });
+  const kinds = names.map(() => kit.svg("g", {}));
+  numerals.append(...kinds);
   y.forEach((k, i) => {
     const t = kit.svg("text", { x: plot.px(points[2 * i]).toFixed(1), y: (plot.py(points[2 * i + 1]) + 3).toFixed(1) }, names[k]);
     t.style.fontSize = "10.5px";
-    numerals.append(t);
+    kinds[k].append(t);
   });
   plot.inside.append(numerals);
   const column = fig.column(), decoded = fig.pixels({ width: side, height: side, scale: 6, title: "decoded", label: "the decoded point", into: column });
@@ -30,7 +32,9 @@ function render({ model, el }) {
   plot.svg.addEventListener("pointermove", fig.guard((event) => { if (event.pointerType === "mouse" && !event.buttons) go(plot.at(event)); }));
 
   fig.draw(() => {
-    const z = model.get("at"), digit = names[y[nearest(z, points)]];
+    const z = model.get("at"), kind = y[nearest(z, points)], digit = names[kind];
+    kinds.forEach((group, k) => { group.setAttribute("opacity", k === kind ? 1 : 0.35); group.setAttribute("font-weight", k === kind ? 700 : 400); });
+    if (numerals.lastChild !== kinds[kind]) numerals.append(kinds[kind]); // in front of the others
     decoded.paint(decode(z));
     out.set(`z = (${kit.number(z[0], 1)}, ${kit.number(z[1], 1)})`);
     near.set(`nearest digit here: ${digit}`);

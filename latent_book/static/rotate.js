@@ -18,7 +18,7 @@ function best(points) {
 function render({ model, el }) {
   const fig = kit.figure(model, el), flat = kit.floats(model.get("points")), points = [];
   for (let i = 0; i < flat.length; i += 2) points.push([flat[i], flat[i + 1]]);
-  const plane = fig.plot({ width: 290, height: 280, x: [-3, 3], y: [-3, 3], equal: true, label: "points, and an axis through their mean" });
+  const plane = fig.plot({ width: 290, height: 280, x: [-3, 3], y: [-3, 3], equal: true, xlabel: "x\u2081", ylabel: "x\u2082", label: "points, and an axis through their mean" });
   const across = kit.svg("path", { stroke: kit.color("kl"), "stroke-width": 1, "stroke-dasharray": "3 2", fill: "none", opacity: 0.8 });
   plane.inside.append(across);
   const axis = plane.line("latent"), cloud = plane.dots("data", { radius: 2.6 }), shadows = plane.dots("recon", { radius: 2.2 });
@@ -26,13 +26,14 @@ function render({ model, el }) {
 
   const degrees = kit.linspace(0, 180, 91), along = Array.from(degrees, (a) => split(points, a).kept), { kept, error } = split(points, 0), total = kept + error;
   const curve = fig.plot({ width: 320, height: 280, x: [0, 180], y: [0, 1.1 * total], xlabel: "angle of the axis, degrees", ylabel: "mean square", label: "variance and error against the angle" });
-  const low = curve.line("recon", { area: 0, opacity: 0.25 }), whole = curve.line("ink", { dash: "5 4", thickness: 1.5 }), rim = curve.line("recon"), here = curve.line("latent", { thickness: 2.5 });
+  const lost = curve.line("kl", { area: total, opacity: 0.15 }), low = curve.line("recon", { area: 0, opacity: 0.25 }), whole = curve.line("ink", { dash: "5 4", thickness: 1.5 }), rim = curve.line("recon"), here = curve.line("latent", { thickness: 2.5 });
+  lost.set(degrees, along);
   low.set(degrees, along);
   rim.set(degrees, along);
   whole.set([0, 180], [total, total]);
-  const names = [curve.text("recon", { anchor: "middle" }), curve.text("kl", { anchor: "middle" }), curve.text("ink", { anchor: "end" })];
-  const top = best(points);
-  names[0].set(top, 0, "variance", 0, -14);
+  const top = best(points), side = top > 120 ? -1 : 1;
+  const names = [curve.text("recon", { anchor: side > 0 ? "start" : "end" }), curve.text("kl", { anchor: "middle" }), curve.text("ink", { anchor: "end" })];
+  names[0].set(top, 0, "variance", 8 * side, -14); // beside the line that marks the top when it is found
   names[1].set((top + 90) % 180, 0.72 * total, "error");
   names[2].set(180, total, "total: fixed", -4, -5);
   const out = fig.readout("ink");
