@@ -542,7 +542,7 @@ class PlaneFigure(LiveFigure):
         nearest = self.y[np.sum((codes - np.array(self.at)) ** 2, axis=1).argmin()]
         style = {"color": COLOR["data"], "fontsize": 7, "ha": "center", "va": "center"}
         for (a, b), k in zip(codes, self.y, strict=True):
-            left.text(a, b, self.names[k], alpha=1 if k == nearest else 0.35, **style)
+            left.text(a, b, self.names[k], alpha=1 if k == nearest else 0.45, **style)
         left.plot(*self.at, "o", color=COLOR["latent"])
         limits = (-1.05 * self.reach, 1.05 * self.reach)
         left.set(

@@ -33,7 +33,7 @@ function render({ model, el }) {
 
   fig.draw(() => {
     const z = model.get("at"), kind = y[nearest(z, points)], digit = names[kind];
-    kinds.forEach((group, k) => { group.setAttribute("opacity", k === kind ? 1 : 0.35); group.setAttribute("font-weight", k === kind ? 700 : 400); });
+    kinds.forEach((group, k) => group.setAttribute("opacity", k === kind ? 1 : 0.45));
     if (numerals.lastChild !== kinds[kind]) numerals.append(kinds[kind]); // in front of the others
     decoded.paint(decode(z));
     out.set(`z = (${kit.number(z[0], 1)}, ${kit.number(z[1], 1)})`);
