@@ -390,7 +390,7 @@ class ComponentsFigure(LiveFigure):
     def __init__(
         self, mu: np.ndarray, W: np.ndarray, images: np.ndarray, names: Sequence[str], **traits: Any
     ) -> None:
-        alt = "A digit, its last component, the digit rebuilt and what is missing, over a plot of what is kept and of the error."
+        alt = "A digit, what its last component added, the digit rebuilt and what is missing, over a plot of what is kept and of the error."
         super().__init__(
             **{
                 "alt": alt,
@@ -414,14 +414,14 @@ class ComponentsFigure(LiveFigure):
     def draw_poster(self, fig: Figure) -> None:
         """The four pictures, and the error against the number of components."""
         s = self.state()
-        last = s["W"][:, self.k - 1] if self.k else np.zeros_like(s["x"])
+        last = s["z"][self.k - 1] * s["W"][:, self.k - 1] if self.k else np.zeros_like(s["x"])
         signed = LinearSegmentedColormap.from_list(
             "signed", [COLOR["recon"], COLOR["paper"], COLOR["data"]]
         )
         grid = fig.add_gridspec(2, 4)
         panels = {
             "x": s["x"],
-            "last component": last / (np.abs(last).max() or 1),
+            "added last": last / (np.abs(last).max() or 1),
             "rebuilt": s["x_hat"],
             "missing": s["x"] - s["x_hat"],
         }

@@ -33,7 +33,7 @@ function render({ model, el }) {
   fig.stage.append(row);
   const pixels = { width: side, height: side, scale: 5, into: row };
   const image = fig.pixels({ ...pixels, title: "x", label: "the digit" });
-  const added = fig.pixels({ ...pixels, title: "last component", label: "the component added last" });
+  const added = fig.pixels({ ...pixels, title: "added last", label: "what the last component added" });
   const rebuilt = fig.pixels({ ...pixels, title: "rebuilt", label: "the digit, rebuilt" });
   const missing = fig.pixels({ ...pixels, title: "missing", label: "what is missing" });
   const highest = Math.max(...all.map((a) => a.left[0]));
@@ -54,8 +54,8 @@ function render({ model, el }) {
     image.paint(x);
     rebuilt.paint(x_hat);
     missing.signed(x.map((v, d) => v - x_hat[d]), 1);
-    const last = k ? W.subarray((k - 1) * D, k * D) : new Float32Array(D);
-    added.signed(last, 1.2 * Math.max(0.01, ...last.map(Math.abs)));
+    const last = Float64Array.from({ length: D }, (_, d) => (k ? z[k - 1] * W[(k - 1) * D + d] : 0));
+    added.signed(last, 1.2 * Math.max(1e-9, ...last.map(Math.abs)));
     kept.set(steps, steps.map(() => left[0]));
     error.set(steps, left);
     edge.set(steps, left);

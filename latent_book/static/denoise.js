@@ -45,6 +45,7 @@ function render({ model, el }) {
   fig.slider({ key: "sigma", label: "noise sigma", min: 0, max: 1.5, step: 0.05 });
   fig.slider({ key: "times", label: "times cleaned", min: 1, max: 20, step: 1 });
   const further = fig.choice({ key: "shake", label: "before each further cleaning", options: ["nothing", "noise again"] });
+  further.addEventListener("change", fig.guard(() => { if (model.get("shake") && model.get("times") === 1) fig.set({ times: 2 }); })); // else there is no further one
   const buttons = kit.el("div", { style: "display:flex;flex-wrap:wrap;gap:8px;grid-column:1/-1" });
   fig.panel.append(buttons);
   fig.button({ into: buttons, label: "clean again", act: () => fig.set({ times: (model.get("times") % 20) + 1 }) });
@@ -73,8 +74,6 @@ function render({ model, el }) {
   fig.draw(() => {
     const x = picture(), sigma = model.get("sigma"), times = model.get("times"), shake = model.get("shake") === 1;
     const seen = cleaned(x, net, { sigma, draw: model.get("draw"), times, shake });
-    further.disabled = times === 1; // there is no further one
-    further.style.opacity = times === 1 ? 0.5 : 1;
     original.paint(x);
     noisy.paint(seen.noisy);
     result.paint(seen.now);
