@@ -282,8 +282,13 @@ def test_wildly_dragged_it_leaks_nothing_and_never_holds_up_the_page(
                 draws = figure.evaluate(DRAWS) - start
                 if tasks[-1] <= TASK * slow:
                     break
-            after = gauge.held()
-            heap, listeners, nodes = (after[k] - before[k] for k in after)
+            for _ in range(2):
+                after = gauge.held()
+                heap, listeners, nodes = (after[k] - before[k] for k in after)
+                if heap <= HEAP:
+                    break
+                before = after  # what is kept once is no leak: a leak grows again
+                drag()
             busy = [t for t in tasks if t > 2] or tasks
             line = (
                 f"{page_name}, {title(figure)!r}: {moves} moves, {draws} drawings; tasks over 2 ms: {len(busy)}, median "
