@@ -1,4 +1,6 @@
-"""The version and the project's address, from settings.ini; everything else stands in pyproject.toml."""
+"""The version and the project's address, from settings.ini; everything else stands in
+pyproject.toml.
+"""
 
 from configparser import ConfigParser
 from pathlib import Path

@@ -1,8 +1,11 @@
-"""The settings of the contest in the chapter "What is wrong with unsupervised learning?": six a kind, tried where nothing is reported.
+"""The settings of the contest in the chapter "What is wrong with unsupervised
+learning?": six a kind, tried where nothing is reported.
 
-Three worlds (seeds 5 to 7) that the chapter does not use. All codes are learned from training images and judged on training
-images held out; no test image is loaded. Run `python benchmarks/critique_settings.py`; it prints mean accuracies of the probe in
-per cent: the mean of all four, then few and many labels without clutter and with all of it. A few minutes on one core.
+Three worlds (seeds 5 to 7) that the chapter does not use. All codes are learned from
+training images and judged on training images held out; no test image is loaded. Run
+`python benchmarks/critique_settings.py`; it prints mean accuracies of the probe in per
+cent: the mean of all four, then few and many labels without clutter and with all of it.
+A few minutes on one core.
 """
 
 import numpy as np
@@ -30,7 +33,9 @@ M, y = halve(digits.X), digits.y
 
 
 def collect(known, what):
-    """Images, digits, photographs or labels of the known or the new classes, one row of the result a run."""
+    """Images, digits, photographs or labels of the known or the new classes, one row of
+    the result a run.
+    """
     sets = []
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
@@ -52,7 +57,9 @@ clean = clean @ torch.linalg.eigh(clean.mT @ clean).eigenvectors[..., -L:]
 
 
 def judge(model):
-    """Mean accuracy at each strength, with few labels (five draws of ten a class) and many."""
+    """Mean accuracy at each strength, with few labels (five draws of ten a class) and
+    many.
+    """
     with torch.no_grad():
         Z, Z_held = model.encode(X_fit).numpy(), model.encode(X_held).numpy()
     scores = []
@@ -60,10 +67,16 @@ def judge(model):
         rng, train_t = np.random.default_rng(0), t[:KEPT]
         few = []
         for _ in range(5):
-            rows = [rng.choice(np.flatnonzero(train_t == k), 10, replace=False) for k in range(5)]
+            rows = [
+                rng.choice(np.flatnonzero(train_t == k), 10, replace=False)
+                for k in range(5)
+            ]
             few.append(
                 linear_probe(
-                    z[np.concatenate(rows)], train_t[np.concatenate(rows)], z_held, t[KEPT:]
+                    z[np.concatenate(rows)],
+                    train_t[np.concatenate(rows)],
+                    z_held,
+                    t[KEPT:],
                 )
             )
         scores.append([np.mean(few), linear_probe(z, train_t, z_held, t[KEPT:])])
@@ -83,7 +96,9 @@ def denoise(sigma):
 
 
 def two_views(tau, noise):
-    """The contrastive loss of one picture seen twice, or of one digit over two photographs."""
+    """The contrastive loss of one picture seen twice, or of one digit over two
+    photographs.
+    """
 
     def loss(model, *parts):
         *rows, generator = parts
@@ -91,7 +106,10 @@ def two_views(tau, noise):
             pictures = [rows[0], rows[0]]
         else:
             other = torch.randperm(rows[0].shape[1], generator=generator)
-            pictures = [rows[0] + (1 - rows[0]) * behind for behind in (rows[1], rows[1][:, other])]
+            pictures = [
+                rows[0] + (1 - rows[0]) * behind
+                for behind in (rows[1], rows[1][:, other])
+            ]
         views = [
             shifted(x, generator) + noise * torch.randn(x.shape, generator=generator)
             for x in pictures
@@ -102,7 +120,9 @@ def two_views(tau, noise):
 
 
 def tried():
-    """Each kind with each of its settings: a name, the untrained model, and what `fit_many` takes."""
+    """Each kind with each of its settings: a name, the untrained model, and what
+    `fit_many` takes.
+    """
     for epochs in (8, 15):
         for lr in (2e-3, 4e-3, 8e-3):
             yield (
@@ -165,5 +185,7 @@ if __name__ == "__main__":
     for name, settings, model, loss, rows in tried():
         score = 100 * judge(fit_many(model, loss, *rows, **settings))
         print(
-            f"{name:32s} {settings!s:30s} {score.mean():5.1f} ", score.round(1).tolist(), flush=True
+            f"{name:32s} {settings!s:30s} {score.mean():5.1f} ",
+            score.round(1).tolist(),
+            flush=True,
         )

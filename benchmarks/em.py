@@ -1,17 +1,21 @@
-"""Mixtures side by side with scikit-learn: same data, same start, same number of steps, interleaved in one run.
+"""Mixtures side by side with scikit-learn: same data, same start, same number of steps,
+interleaved in one run.
 
     python benchmarks/em.py [--rounds 5] [--only full] [--fits | --disk | --pomegranate]
 
-Printed for each kind of covariance and each size: the time of one EM step (a fit of six steps less a fit of one, over five), as
-the ratio of theirs to ours with its range over the rounds; how far the two bounds differ, in nats a point; and the most memory
-that each holds beyond the data. With --fits, whole fits as they come, over ten seeds: the ratio of the times, and the difference
-of the bounds that they reach. With --disk, ours alone: ten million rows of 16 features in single precision in a file, and the most
-memory that the process comes to hold while it fits them. With --pomegranate, that library (which must be installed) beside ours,
-step against step: full and diagonal covariances, and Bernoulli pixels. Where numba is installed, ours is timed without it and with
-it. A ratio above 1 means that ours is quicker.
+Printed for each kind of covariance and each size: the time of one EM step (a fit of six
+steps less a fit of one, over five), as the ratio of theirs to ours with its range over
+the rounds; how far the two bounds differ, in nats a point; and the most memory that
+each holds beyond the data. With --fits, whole fits as they come, over ten seeds: the
+ratio of the times, and the difference of the bounds that they reach. With --disk, ours
+alone: ten million rows of 16 features in single precision in a file, and the most
+memory that the process comes to hold while it fits them. With --pomegranate, that
+library (which must be installed) beside ours, step against step: full and diagonal
+covariances, and Bernoulli pixels. Where numba is installed, ours is timed without it
+and with it. A ratio above 1 means that ours is quicker.
 
-The share of the limit: the least time for the two products, at the speed of large ones, and for the exponentials, at the speed of
-NumPy's, over the time of a step.
+The share of the limit: the least time for the two products, at the speed of large ones,
+and for the exponentials, at the speed of NumPy's, over the time of a step.
 """
 
 import argparse
@@ -25,7 +29,15 @@ from pathlib import Path
 import numpy as np
 import sklearn.mixture
 from sklearn.exceptions import ConvergenceWarning
-from timing import exponentials, gemm_peak, interleaved, note, peak_memory, report, seconds
+from timing import (
+    exponentials,
+    gemm_peak,
+    interleaved,
+    note,
+    peak_memory,
+    report,
+    seconds,
+)
 
 from latent_book import expfam
 from latent_book.expfam import BernoulliMixture, GaussianMixture, statistic_size
@@ -40,7 +52,9 @@ def clouds(N: int, D: int, K: int, rng: np.random.Generator) -> np.ndarray:
     z = rng.choice(K, N, p=rng.dirichlet(np.full(K, 5.0)))
     X = np.empty((N, D))
     for k in range(K):
-        turn = np.linalg.qr(rng.normal(size=(D, D)))[0] * np.sqrt(rng.uniform(0.2, 2, D))
+        turn = np.linalg.qr(rng.normal(size=(D, D)))[0] * np.sqrt(
+            rng.uniform(0.2, 2, D)
+        )
         X[z == k] = rng.normal(size=(np.sum(z == k), D)) @ turn.T + centres[k]
     return X
 
@@ -50,14 +64,20 @@ def start(kind: str, X: np.ndarray, K: int, rng: np.random.Generator) -> dict:
     precision = 1 / X[:5000].var(axis=0).mean()
     D = X.shape[1]
     precisions = {
-        "full": np.tile(precision * np.eye(D), (K, 1, 1)), "tied": precision * np.eye(D),
-        "diag": np.full((K, D), precision), "spherical": np.full(K, precision),
-    }  # fmt: skip
+        "full": np.tile(precision * np.eye(D), (K, 1, 1)),
+        "tied": precision * np.eye(D),
+        "diag": np.full((K, D), precision),
+        "spherical": np.full(K, precision),
+    }
     means = X[rng.choice(len(X), K, replace=False)]
     return {
-        "n_components": K, "covariance_type": kind, "tol": 0.0, "weights_init": np.full(K, 1 / K), "means_init": means,
+        "n_components": K,
+        "covariance_type": kind,
+        "tol": 0.0,
+        "weights_init": np.full(K, 1 / K),
+        "means_init": means,
         "precisions_init": precisions[kind],
-    }  # fmt: skip
+    }
 
 
 def compiled(on: bool) -> Callable:
@@ -72,8 +92,14 @@ NUMBA = COMPILED() is not expfam._normalise
 
 
 def steps(
-    N: int, D: int, K: int, kind: str, rounds: int, peaks: tuple[float, float], rng: np.random.Generator
-) -> None:  # fmt: skip
+    N: int,
+    D: int,
+    K: int,
+    kind: str,
+    rounds: int,
+    peaks: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
     """One size and kind, step against step."""
     X = clouds(N, D, K, rng)
     arguments = start(kind, X, K, rng)
@@ -82,28 +108,47 @@ def steps(
         compiled(with_numba)
         return model(**arguments, max_iter=max_iter).fit(X)
 
-    models = {"ours": (GaussianMixture, False), "theirs": (sklearn.mixture.GaussianMixture, False)}
+    models = {
+        "ours": (GaussianMixture, False),
+        "theirs": (sklearn.mixture.GaussianMixture, False),
+    }
     if NUMBA:
         models["compiled"] = (GaussianMixture, True)
-    runs = {f"{name} {n}": lambda m=m, n=n: fit(m[0], n, m[1]) for name, m in models.items() for n in (6, 1)}  # fmt: skip
+    runs = {
+        f"{name} {n}": lambda m=m, n=n: fit(m[0], n, m[1])
+        for name, m in models.items()
+        for n in (6, 1)
+    }
     times = interleaved(
         runs, rounds, 3 if N <= 100_000 else 1
     )  # a short step drowns in a single time
     step = {name: (times[f"{name} 6"] - times[f"{name} 1"]) / 5 for name in models}
     bound = {name: fit(m[0], 6, m[1]).lower_bound_ for name, m in models.items()}
-    held = {name: peak_memory(lambda m=m: fit(m[0], 2, m[1])) for name, m in models.items()}
+    held = {
+        name: peak_memory(lambda m=m: fit(m[0], 2, m[1])) for name, m in models.items()
+    }
     least = 4 * N * statistic_size(kind, D) * K / peaks[0] + N * K / peaks[1]
-    for name, what in (("ours", f"mixture, {kind}"), ("compiled", f"mixture, {kind}, with numba")):
+    for name, what in (
+        ("ours", f"mixture, {kind}"),
+        ("compiled", f"mixture, {kind}, with numba"),
+    ):
         if name in step:
             report(
-                what, f"a step, {N:,} x {D}, K = {K}", "scikit-learn", 1e3 * step[name], 1e3 * step["theirs"],
-                quality=f"bounds {abs(bound[name] - bound['theirs']):.0e} apart", memory=(held[name], held["theirs"]),
+                what,
+                f"a step, {N:,} x {D}, K = {K}",
+                "scikit-learn",
+                1e3 * step[name],
+                1e3 * step["theirs"],
+                quality=f"bounds {abs(bound[name] - bound['theirs']):.0e} apart",
+                memory=(held[name], held["theirs"]),
                 limit=least / np.median(step[name]) if name == "ours" else None,
-            )  # fmt: skip
+            )
 
 
 def whole_fits(kind: str, rng: np.random.Generator) -> None:
-    """Fits as they come, over ten seeds; without numba and, where it is installed, with it."""
+    """Fits as they come, over ten seeds; without numba and, where it is installed, with
+    it.
+    """
     X = clouds(*SIZES[0], rng)
     ours = [("ours", False)] + [("compiled", True)] * NUMBA
     times, bounds = [], []
@@ -112,19 +157,21 @@ def whole_fits(kind: str, rng: np.random.Generator) -> None:
         bounds.append({})
         for name, with_numba in [*ours, ("theirs", False)]:
             compiled(with_numba)
-            model = (sklearn.mixture.GaussianMixture if name == "theirs" else GaussianMixture)(
-                SIZES[0][2], covariance_type=kind, random_state=seed
-            )
+            model = (
+                sklearn.mixture.GaussianMixture if name == "theirs" else GaussianMixture
+            )(SIZES[0][2], covariance_type=kind, random_state=seed)
             times[-1][name] = 1e3 * seconds(lambda m=model: m.fit(X))
             bounds[-1][name] = model.lower_bound_
     for name, _ in ours:
         better = [b[name] - b["theirs"] for b in bounds]
         report(
             f"mixture, {kind}" + (", with numba" if name == "compiled" else ""),
-            "whole fits of ten seeds, {:,} x {}, K = {}".format(*SIZES[0]), "scikit-learn",
-            [t[name] for t in times], [t["theirs"] for t in times],
+            "whole fits of ten seeds, {:,} x {}, K = {}".format(*SIZES[0]),
+            "scikit-learn",
+            [t[name] for t in times],
+            [t["theirs"] for t in times],
             quality=f"bound {np.mean(better):+.3f} nats a point ({min(better):+.3f} to {max(better):+.3f})",
-        )  # fmt: skip
+        )
 
 
 ON_DISK = """
@@ -152,7 +199,10 @@ def on_disk(rng: np.random.Generator) -> None:
                 clouds(100_000, 16, 8, rng).astype(np.float32).tofile(file)
         run = [sys.executable, "-W", "ignore", "-c", ON_DISK, str(place)]
         took, held = map(
-            float, subprocess.run(run, check=True, capture_output=True, text=True).stdout.split()
+            float,
+            subprocess.run(
+                run, check=True, capture_output=True, text=True
+            ).stdout.split(),
         )
         size = place.stat().st_size / 2**20
     print(
@@ -171,19 +221,24 @@ def on_disk(rng: np.random.Generator) -> None:
 
 
 def pomegranate_steps(rounds: int, only: str, rng: np.random.Generator) -> None:
-    """Step against step with pomegranate, from the same means and equal covariances, in its single precision and ours."""
+    """Step against step with pomegranate, from the same means and equal covariances, in
+    its single precision and ours.
+    """
     import torch
     from pomegranate.distributions import Bernoulli, Normal
     from pomegranate.gmm import GeneralMixtureModel
 
     compiled(False)
-    cases = [(kind, size) for kind in ("full", "diag") for size in SIZES[:1] + SIZES[2:]]
+    cases = [
+        (kind, size) for kind in ("full", "diag") for size in SIZES[:1] + SIZES[2:]
+    ]
     for kind, (N, D, K) in [*cases, ("bernoulli", (20_000, 784, 10))]:
         if not kind.startswith(only):
             continue
         X = clouds(N, D, K, rng).astype(np.float32)
         if kind == "bernoulli":
-            # a twentieth of the pixels turned round: where a component never sees a pixel lit, pomegranate's log p is not a number
+            # a twentieth of the pixels turned round: where a component never sees a
+            # pixel lit, pomegranate's log p is not a number
             X = ((X > 0.5) ^ (rng.random(X.shape) < 0.05)).astype(np.float32)
             means = 0.25 + 0.5 * X[rng.choice(N, K, replace=False)]
             arguments = {
@@ -213,25 +268,48 @@ def pomegranate_steps(rounds: int, only: str, rng: np.random.Generator) -> None:
                     else np.full(D, spread, "float32")
                 )
                 parts = [Normal(m, covariance, covariance_type=kind) for m in means]
-            return GeneralMixtureModel(parts, max_iter=n, tol=-np.inf).fit(torch.from_numpy(X))
+            return GeneralMixtureModel(parts, max_iter=n, tol=-np.inf).fit(
+                torch.from_numpy(X)
+            )
 
-        runs = {f"{f.__name__} {n}": lambda f=f, n=n: f(n) for f in (ours, theirs) for n in (6, 1)}
+        runs = {
+            f"{f.__name__} {n}": lambda f=f, n=n: f(n)
+            for f in (ours, theirs)
+            for n in (6, 1)
+        }
         times = interleaved(runs, rounds, 1)
-        step = {name: (times[f"{name} 6"] - times[f"{name} 1"]) / 5 for name in ("ours", "theirs")}
-        apart = ours(6).score(X) - float(theirs(6).log_probability(torch.from_numpy(X)).mean())
+        step = {
+            name: (times[f"{name} 6"] - times[f"{name} 1"]) / 5
+            for name in ("ours", "theirs")
+        }
+        apart = ours(6).score(X) - float(
+            theirs(6).log_probability(torch.from_numpy(X)).mean()
+        )
         report(
-            f"mixture, {kind}", f"a step in single precision, {N:,} x {D}, K = {K}", "pomegranate",
-            1e3 * step["ours"], 1e3 * step["theirs"], quality=f"log p {apart:+.0e} nats a point",
-        )  # fmt: skip
+            f"mixture, {kind}",
+            f"a step in single precision, {N:,} x {D}, K = {K}",
+            "pomegranate",
+            1e3 * step["ours"],
+            1e3 * step["theirs"],
+            quality=f"log p {apart:+.0e} nats a point",
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="the kinds of covariance whose name starts so")
-    parser.add_argument("--fits", action="store_true", help="whole fits instead of steps")
-    parser.add_argument("--disk", action="store_true", help="ten million rows from a file")
-    parser.add_argument("--pomegranate", action="store_true", help="against pomegranate")
+    parser.add_argument(
+        "--only", default="", help="the kinds of covariance whose name starts so"
+    )
+    parser.add_argument(
+        "--fits", action="store_true", help="whole fits instead of steps"
+    )
+    parser.add_argument(
+        "--disk", action="store_true", help="ten million rows from a file"
+    )
+    parser.add_argument(
+        "--pomegranate", action="store_true", help="against pomegranate"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     rng = np.random.default_rng(0)

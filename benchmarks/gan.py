@@ -1,13 +1,18 @@
-"""GANs on digits side by side with the loop that people write: a DataLoader, BCELoss on a sigmoid, two passes of the discriminator.
+"""GANs on digits side by side with the loop that people write: a DataLoader, BCELoss on
+a sigmoid, two passes of the discriminator.
 
     python benchmarks/gan.py [--rounds 5] [--epochs 4] [--threads 2]
 
-The same networks from the same weights, the same number of updates of both players by the same steps (they shrink as a cosine, in the
-usual loop, too), batches of 64. Two pairs: multilayer perceptrons (the usual loop against the library's rounds in single precision and
-in bfloat16), and small convolutional networks (the library's bfloat16 with channels last). Every round runs all loops, so that a slow moment
-of the machine hits all alike. Printed: milliseconds an update of both players, and the ratio of the usual loop's time to each with
-its range over the rounds; above 1 means quicker than the usual. The last column is the discriminator's mean loss in the last epoch, with
-its standard deviation over the rounds, each of which has other weights, another order and other noise.
+The same networks from the same weights, the same number of updates of both players by
+the same steps (they shrink as a cosine, in the usual loop, too), batches of 64. Two
+pairs: multilayer perceptrons (the usual loop against the library's rounds in single
+precision and in bfloat16), and small convolutional networks (the library's bfloat16
+with channels last). Every round runs all loops, so that a slow moment of the machine
+hits all alike. Printed: milliseconds an update of both players, and the ratio of the
+usual loop's time to each with its range over the rounds; above 1 means quicker than the
+usual. The last column is the discriminator's mean loss in the last epoch, with its
+standard deviation over the rounds, each of which has other weights, another order and
+other noise.
 """
 
 import argparse
@@ -31,9 +36,15 @@ BATCH, CAUSES = 64, 64
 class Convolutional(nn.Module):
     """Layers that see images, between rows of numbers."""
 
-    def __init__(self, shape: tuple[int, ...], *layers: nn.Module, channels_last: bool) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], *layers: nn.Module, channels_last: bool
+    ) -> None:
         super().__init__()
-        self.shape, self.layers, self.channels_last = shape, nn.Sequential(*layers), channels_last
+        self.shape, self.layers, self.channels_last = (
+            shape,
+            nn.Sequential(*layers),
+            channels_last,
+        )
         if channels_last:
             self.layers.to(memory_format=torch.channels_last)
 
@@ -68,12 +79,18 @@ def convolutions(seed: int, channels_last: bool = False) -> tuple[nn.Module, nn.
     return generator, discriminator
 
 
-def usual(X: Tensor, players: tuple[nn.Module, nn.Module], epochs: int, seed: int) -> float:
-    """What one finds in most tutorials; returns the discriminator's mean loss in the last epoch."""
+def usual(
+    X: Tensor, players: tuple[nn.Module, nn.Module], epochs: int, seed: int
+) -> float:
+    """What one finds in most tutorials; returns the discriminator's mean loss in the
+    last epoch.
+    """
     torch.manual_seed(seed)
     generator, discriminator = players
     judge = nn.Sequential(discriminator, nn.Sigmoid())
-    loader = DataLoader(TensorDataset(X), batch_size=BATCH, shuffle=True, drop_last=True)
+    loader = DataLoader(
+        TensorDataset(X), batch_size=BATCH, shuffle=True, drop_last=True
+    )
     adam_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     adam_d = torch.optim.Adam(judge.parameters(), lr=2e-4, betas=(0.5, 0.999))
     entropy = nn.BCELoss()
@@ -91,7 +108,8 @@ def usual(X: Tensor, players: tuple[nn.Module, nn.Module], epochs: int, seed: in
             loss_d.backward()
             adam_d.step()
             adam_g.zero_grad()
-            loss_g = entropy(judge(made), ones)  # this leaves slopes in the discriminator, too
+            # this leaves slopes in the discriminator, too
+            loss_g = entropy(judge(made), ones)
             loss_g.backward()
             adam_g.step()
             lost += loss_d.item()
@@ -99,19 +117,33 @@ def usual(X: Tensor, players: tuple[nn.Module, nn.Module], epochs: int, seed: in
 
 
 def ours(
-    X: Tensor, players: tuple[nn.Module, nn.Module], epochs: int, seed: int, bfloat16: bool = False
+    X: Tensor,
+    players: tuple[nn.Module, nn.Module],
+    epochs: int,
+    seed: int,
+    bfloat16: bool = False,
 ) -> float:
     """The library's estimator, on the same networks and for as many updates."""
     generator, discriminator = players
     model = GAN(
-        CAUSES, generator=generator, discriminator=discriminator, penalty=0.0, epochs=epochs, lr=2e-4,
-        batch_size=BATCH, bfloat16=bfloat16, device="cpu", random_state=seed,
-    )  # fmt: skip
+        CAUSES,
+        generator=generator,
+        discriminator=discriminator,
+        penalty=0.0,
+        epochs=epochs,
+        lr=2e-4,
+        batch_size=BATCH,
+        bfloat16=bfloat16,
+        device="cpu",
+        random_state=seed,
+    )
     return model.fit(X).history_.discriminator[-1]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
@@ -129,7 +161,9 @@ def main() -> None:
         "perceptrons": {
             "usual": lambda seed: usual(X, perceptrons(seed), options.epochs, seed),
             "ours": lambda seed: ours(X, perceptrons(seed), options.epochs, seed),
-            "ours, bfloat16": lambda seed: ours(X, perceptrons(seed), options.epochs, seed, True),
+            "ours, bfloat16": lambda seed: ours(
+                X, perceptrons(seed), options.epochs, seed, True
+            ),
         },
         "convolutions": {
             "usual": lambda seed: usual(X, convolutions(seed), options.epochs, seed),
@@ -146,7 +180,9 @@ def main() -> None:
         lost: dict[str, list[float]] = {}
 
         def noting(
-            label: str, loop: Callable[[int], float], lost: dict[str, list[float]] = lost
+            label: str,
+            loop: Callable[[int], float],
+            lost: dict[str, list[float]] = lost,
         ) -> Callable[[], None]:
             def run() -> None:
                 seen = lost.setdefault(label, [])
@@ -154,16 +190,26 @@ def main() -> None:
 
             return run
 
-        taking_part = {k: noting(k, loop) for k, loop in loops.items() if short or "bfloat16" not in k}  # fmt: skip
+        taking_part = {
+            k: noting(k, loop)
+            for k, loop in loops.items()
+            if short or "bfloat16" not in k
+        }
         times = interleaved(taking_part, options.rounds, 1)
-        ends = {k: f"{np.mean(v):.2f} ± {np.std(v, ddof=1):.2f}" for k, v in lost.items()}
+        ends = {
+            k: f"{np.mean(v):.2f} ± {np.std(v, ddof=1):.2f}" for k, v in lost.items()
+        }
         held = {label: peak_resident(loop) for label, loop in taking_part.items()}
         for label in list(taking_part)[1:]:
             report(
-                "GAN" + label.removeprefix("ours"), f"an update of both, {name}", "the usual loop", 1e3 * times[label] / updates,
-                1e3 * times["usual"] / updates, quality=f"discriminator's loss {ends[label]}, theirs {ends['usual']}",
+                "GAN" + label.removeprefix("ours"),
+                f"an update of both, {name}",
+                "the usual loop",
+                1e3 * times[label] / updates,
+                1e3 * times["usual"] / updates,
+                quality=f"discriminator's loss {ends[label]}, theirs {ends['usual']}",
                 memory=(held[label], held["usual"]),
-            )  # fmt: skip
+            )
 
 
 if __name__ == "__main__":

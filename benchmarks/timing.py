@@ -1,4 +1,6 @@
-"""How the benchmarks take their times (interleaved, with a rest before each run), and how they tell them."""
+"""How the benchmarks take their times (interleaved, with a rest before each run), and
+how they tell them.
+"""
 
 import ctypes
 import gc
@@ -27,10 +29,16 @@ def gemm_peak(rng: np.random.Generator) -> float:
 
 
 def exponentials(rng: np.random.Generator) -> float:
-    """NumPy's exponentials a second, on all cores, for numbers in the cache; the best of twenty."""
+    """NumPy's exponentials a second, on all cores, for numbers in the cache; the best
+    of twenty.
+    """
     x = -rng.exponential(size=(8, 2048))
     out = np.empty_like(x)
-    return (os.cpu_count() or 1) * x.size / min(seconds(lambda: np.exp(x, out=out)) for _ in range(20))  # fmt: skip
+    return (
+        (os.cpu_count() or 1)
+        * x.size
+        / min(seconds(lambda: np.exp(x, out=out)) for _ in range(20))
+    )
 
 
 def peak_memory(run: Callable[[], object]) -> float:
@@ -43,12 +51,18 @@ def peak_memory(run: Callable[[], object]) -> float:
 
 
 def peak_resident(run: Callable[[], object]) -> float | None:
-    """Megabytes that the process comes to hold at most during a run, beyond what it held before; for what torch takes, which
-    tracemalloc does not see. Linux tells it; elsewhere None."""
+    """Megabytes that the process comes to hold at most during a run, beyond what it
+    held before; for what torch takes, which tracemalloc does not see. Linux tells it;
+    elsewhere None.
+    """
 
     def told(field: str) -> int:
         status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(next(line for line in status.splitlines() if line.startswith(field)).split()[1])
+        return int(
+            next(
+                line for line in status.splitlines() if line.startswith(field)
+            ).split()[1]
+        )
 
     gc.collect()
     try:
@@ -63,7 +77,9 @@ def peak_resident(run: Callable[[], object]) -> float | None:
 
 
 def has_bfloat16() -> bool:
-    """Does this processor multiply 16-bit numbers quicker than 32-bit ones? Without the instructions it is many times slower."""
+    """Does this processor multiply 16-bit numbers quicker than 32-bit ones? Without the
+    instructions it is many times slower.
+    """
     exact = torch.ones(512, 512)
     short = exact.bfloat16()
     times = [min(seconds(lambda A=A: A @ A) for _ in range(5)) for A in (exact, short)]
@@ -75,11 +91,13 @@ def has_bfloat16() -> bool:
     return False
 
 
-def interleaved(runs: dict[str, Callable], rounds: int, repeat: int) -> dict[str, np.ndarray]:
+def interleaved(
+    runs: dict[str, Callable], rounds: int, repeat: int
+) -> dict[str, np.ndarray]:
     """Seconds of each run in each round; every round runs all.
 
-    Before each run the machine rests: the threads of a matrix library spin on for a while after their work, and would
-    charge one run with the other's.
+    Before each run the machine rests: the threads of a matrix library spin on for a
+    while after their work, and would charge one run with the other's.
     """
     for run in runs.values():
         run()  # the first one pays for pages and threads
@@ -105,19 +123,31 @@ def report(
 ) -> None:
     """Print one comparison, and `note` it.
 
-    `ours` and `theirs`: milliseconds of each round. `quality`: how the results differ. `memory`: megabytes held beyond the data by
-    ours and theirs. `limit`: the share of the machine's matrix-product peak that ours reaches.
+    `ours` and `theirs`: milliseconds of each round. `quality`: how the results differ.
+    `memory`: megabytes held beyond the data by ours and theirs. `limit`: the share of
+    the machine's matrix-product peak that ours reaches.
     """
     ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
     ratio = theirs / ours
     if memory is not None and None in memory:
         memory = None
     row = {
-        "what": what, "task": task, "peer": peer, "ours": float(np.median(ours)), "theirs": float(np.median(theirs)),
-        "ratio": float(np.median(ratio)), "low": float(ratio.min()), "high": float(ratio.max()), "rounds": len(ratio),
-        "quality": quality, "memory": memory, "limit": limit,
-    }  # fmt: skip
-    held = "" if memory is None else f"  memory {memory[0]:.0f} against {memory[1]:.0f} MB"
+        "what": what,
+        "task": task,
+        "peer": peer,
+        "ours": float(np.median(ours)),
+        "theirs": float(np.median(theirs)),
+        "ratio": float(np.median(ratio)),
+        "low": float(ratio.min()),
+        "high": float(ratio.max()),
+        "rounds": len(ratio),
+        "quality": quality,
+        "memory": memory,
+        "limit": limit,
+    }
+    held = (
+        "" if memory is None else f"  memory {memory[0]:.0f} against {memory[1]:.0f} MB"
+    )
     share = "" if limit is None else f"  {limit:.0%} of the limit"
     print(
         f"{what}, {task}: {row['ours']:.2f} ms against {row['theirs']:.2f} of {peer}, ratio {row['ratio']:.2f} "

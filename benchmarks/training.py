@@ -1,10 +1,13 @@
-"""The training loop side by side with the usual one: torch's DataLoader, its Adam as it comes, `loss.item()` at each step.
+"""The training loop side by side with the usual one: torch's DataLoader, its Adam as it
+comes, `loss.item()` at each step.
 
     python benchmarks/training.py [--rounds 5] [--epochs 4] [--threads 2]
 
-The same networks from the same weights, the same number of updates of the same size; every round runs all loops, so that a slow
-moment of the machine hits all alike. Printed for each network: the ratio of the usual loop's time to ours with its range over
-the rounds, and the loss of each on held-out digits with its spread over seeds. A ratio above 1 means that ours is quicker.
+The same networks from the same weights, the same number of updates of the same size;
+every round runs all loops, so that a slow moment of the machine hits all alike. Printed
+for each network: the ratio of the usual loop's time to ours with its range over the
+rounds, and the loss of each on held-out digits with its spread over seeds. A ratio
+above 1 means that ours is quicker.
 """
 
 import argparse
@@ -50,17 +53,28 @@ def usual(X: Tensor, net: nn.Module, epochs: int, seed: int) -> None:
             total += loss.item()
 
 
-def ours(X: Tensor, net: nn.Module, epochs: int, seed: int, bfloat16: bool = False) -> None:
+def ours(
+    X: Tensor, net: nn.Module, epochs: int, seed: int, bfloat16: bool = False
+) -> None:
     train(
-        net, squared_error, X, epochs=epochs, schedule="constant", random_state=seed, bfloat16=bfloat16,
-        device="cpu", progress=False,
-    )  # fmt: skip
+        net,
+        squared_error,
+        X,
+        epochs=epochs,
+        schedule="constant",
+        random_state=seed,
+        bfloat16=bfloat16,
+        device="cpu",
+        progress=False,
+    )
 
 
 LOOPS: dict[str, Callable[[Tensor, nn.Module, int, int], None]] = {
     "usual": usual,
     "ours": ours,
-    "ours, bfloat16": lambda X, net, epochs, seed: ours(X, net, epochs, seed, bfloat16=True),
+    "ours, bfloat16": lambda X, net, epochs, seed: ours(
+        X, net, epochs, seed, bfloat16=True
+    ),
 }
 NETWORKS = {
     "small": [784, 128, 16, 128, 784],
@@ -70,14 +84,20 @@ NETWORKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    X, X_val = (torch.from_numpy(mnist(part, np.float32).X) for part in ("train", "test"))
-    print(f"{len(X)} digits, batches of 128, {options.epochs} epochs, {options.threads} threads\n")
+    X, X_val = (
+        torch.from_numpy(mnist(part, np.float32).X) for part in ("train", "test")
+    )
+    print(
+        f"{len(X)} digits, batches of 128, {options.epochs} epochs, {options.threads} threads\n"
+    )
     if not has_bfloat16():
         del LOOPS["ours, bfloat16"]
     for widths in NETWORKS.values():
@@ -95,9 +115,13 @@ def main() -> None:
         took, ends = 1e3 * times / updates, losses.mean(axis=0)
         for k, label in list(enumerate(LOOPS))[1:]:
             report(
-                "training loop" + label.removeprefix("ours"), f"a step, {' - '.join(map(str, widths))}", "DataLoader loop",
-                took[:, k], took[:, 0], quality=f"held-out loss {ends[k]:.2f}, theirs {ends[0]:.2f}, spread {losses[:, 0].std(ddof=1):.2f}",
-            )  # fmt: skip
+                "training loop" + label.removeprefix("ours"),
+                f"a step, {' - '.join(map(str, widths))}",
+                "DataLoader loop",
+                took[:, k],
+                took[:, 0],
+                quality=f"held-out loss {ends[k]:.2f}, theirs {ends[0]:.2f}, spread {losses[:, 0].std(ddof=1):.2f}",
+            )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,24 @@
-"""The variational autoencoder side by side with the usual PyTorch loop and with pythae's trainer.
+"""The variational autoencoder side by side with the usual PyTorch loop and with
+pythae's trainer.
 
-    python benchmarks/vae.py [--rounds 5] [--epochs 10] [--threads 2]   seconds a step, from equal weights, at equal updates
-    python benchmarks/vae.py --budget 60 [--rounds 3] [--rows 60000]    held-out bound after equal seconds
-    python benchmarks/vae.py --burda [--epochs 30 | --minutes 2] [--rows 60000] [--test 10000]
+    python benchmarks/vae.py [--rounds 5] [--epochs 10] [--threads 2]   seconds a step,
+    from equal weights, at equal updates python benchmarks/vae.py --budget 60 [--rounds
+    3] [--rows 60000]    held-out bound after equal seconds python benchmarks/vae.py
+    --burda [--epochs 30 | --minutes 2] [--rows 60000] [--test 10000]
 
-The network is 784-400-20-400-784 with Bernoulli pixels; its digits are black and white, ink where the grey value is above a half. In the
-first table, on the shipped digits, all start from the same weights and take the same number of updates on batches of 128, and every
-round runs all loops, so that a slow moment of the machine hits all alike; a ratio above 1 means that ours is quicker. Beside it stands
-the bound on held-out digits that each reaches, with its standard deviation over the rounds. In the second, on the full MNIST, each
-takes its own defaults: pythae's batches of 64 at a step of 1e-4, and `VAE`'s. pythae takes part where it is installed.
+The network is 784-400-20-400-784 with Bernoulli pixels; its digits are black and white,
+ink where the grey value is above a half. In the first table, on the shipped digits, all
+start from the same weights and take the same number of updates on batches of 128, and
+every round runs all loops, so that a slow moment of the machine hits all alike; a ratio
+above 1 means that ours is quicker. Beside it stands the bound on held-out digits that
+each reaches, with its standard deviation over the rounds. In the second, on the full
+MNIST, each takes its own defaults: pythae's batches of 64 at a step of 1e-4, and
+`VAE`'s. pythae takes part where it is installed.
 
-The third trains the one-layer models of Burda, Grosse and Salakhutdinov (2016), for so many epochs or for so many minutes each, and sets
-log p of held-out digits beside their table. The full MNIST comes by `latent_book.data.fetch` (LATENT_BOOK_DATA names its folder).
+The third trains the one-layer models of Burda, Grosse and Salakhutdinov (2016), for so
+many epochs or for so many minutes each, and sets log p of held-out digits beside their
+table. The full MNIST comes by `latent_book.data.fetch` (LATENT_BOOK_DATA names its
+folder).
 """
 
 import argparse
@@ -135,19 +142,35 @@ def pythae(
     logging.disable(logging.WARNING)
     torch.manual_seed(seed)
     config = VAEConfig(input_dim=(784,), latent_dim=CODE, reconstruction_loss="bce")
-    model, start = Model(config, encoder=Encoder(), decoder=Decoder()), first_weights(seed)
+    model, start = (
+        Model(config, encoder=Encoder(), decoder=Decoder()),
+        first_weights(seed),
+    )
     if not own_start:
         for mine, first in (
-            (model.encoder.trunk, start.trunk), (model.encoder.mu, start.mu), (model.encoder.log_var, start.log_var),
-            (model.decoder.layers[0], start.up), (model.decoder.layers[2], start.out),
-        ):  # fmt: skip
+            (model.encoder.trunk, start.trunk),
+            (model.encoder.mu, start.mu),
+            (model.encoder.log_var, start.log_var),
+            (model.decoder.layers[0], start.up),
+            (model.decoder.layers[2], start.out),
+        ):
             mine.load_state_dict(first.state_dict())
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         settings = BaseTrainerConfig(
-            output_dir=folder, num_epochs=epochs, learning_rate=lr, seed=seed,
-            per_device_train_batch_size=batch_size, no_cuda=True, keep_best_on_train=True,
-        )  # fmt: skip
-        BaseTrainer(model, BaseDataset(X, torch.zeros(len(X))), training_config=settings).train()
+            output_dir=folder,
+            num_epochs=epochs,
+            learning_rate=lr,
+            seed=seed,
+            per_device_train_batch_size=batch_size,
+            no_cuda=True,
+            keep_best_on_train=True,
+        )
+        BaseTrainer(
+            model, BaseDataset(X, torch.zeros(len(X))), training_config=settings
+        ).train()
 
     def encode(x: Tensor) -> tuple[Tensor, Tensor]:
         out = model.encoder(x)
@@ -158,7 +181,9 @@ def pythae(
 
 @torch.no_grad()
 def same_weights(first: Usual) -> VAENetwork:
-    """The library's network with these weights: the two heads are the halves of one layer."""
+    """The library's network with these weights: the two heads are the halves of one
+    layer.
+    """
     net = VAENetwork(784, CODE, (HIDDEN,))
     heads = {
         name: torch.cat([getattr(first.mu, name), getattr(first.log_var, name)])
@@ -171,12 +196,21 @@ def same_weights(first: Usual) -> VAENetwork:
     return net
 
 
-def ours(X: Tensor, epochs: int, seed: int, bfloat16: bool = False) -> tuple[Encode, Decode]:
+def ours(
+    X: Tensor, epochs: int, seed: int, bfloat16: bool = False
+) -> tuple[Encode, Decode]:
     net = same_weights(first_weights(seed))
     train(
-        net, neg_elbo, X, epochs=epochs, schedule="constant", random_state=seed, bfloat16=bfloat16,
-        device="cpu", progress=False,
-    )  # fmt: skip
+        net,
+        neg_elbo,
+        X,
+        epochs=epochs,
+        schedule="constant",
+        random_state=seed,
+        bfloat16=bfloat16,
+        device="cpu",
+        progress=False,
+    )
     return net.encode, net.decode
 
 
@@ -220,22 +254,31 @@ def speed(X: Tensor, X_test: Tensor, rounds: int, epochs: int) -> None:
         name: f"{bounds[:, k].mean():.2f} ± {bounds[:, k].std(ddof=1):.2f}"
         for k, name in enumerate(loops)
     }
-    held = {name: peak_resident(lambda loop=loop: loop(X, epochs=1, seed=0)) for name, loop in loops.items()}  # fmt: skip
+    held = {
+        name: peak_resident(lambda loop=loop: loop(X, epochs=1, seed=0))
+        for name, loop in loops.items()
+    }
     names = list(loops)
     for name in (n for n in names if n.startswith("ours")):
         for peer in (n for n in names if not n.startswith("ours")):
             report(
-                "VAE" + name.removeprefix("ours"), "a step, 784-400-20, batches of 128", PEERS[peer], took[:, names.index(name)],
-                took[:, names.index(peer)], quality=f"held-out bound {reached[name]}, theirs {reached[peer]}",
+                "VAE" + name.removeprefix("ours"),
+                "a step, 784-400-20, batches of 128",
+                PEERS[peer],
+                took[:, names.index(name)],
+                took[:, names.index(peer)],
+                quality=f"held-out bound {reached[name]}, theirs {reached[peer]}",
                 memory=(held[name], held[peer]),
-            )  # fmt: skip
+            )
 
 
 def budget(X: Tensor, X_test: Tensor, rounds: int, seconds: float) -> None:
     """What each reaches with its defaults, when all have the same time."""
 
     def default(X: Tensor, epochs: int, seed: int) -> tuple[Encode, Decode]:
-        model = VAE(CODE, hidden=(HIDDEN,), epochs=epochs, random_state=seed, device="cpu")
+        model = VAE(
+            CODE, hidden=(HIDDEN,), epochs=epochs, random_state=seed, device="cpu"
+        )
         network = model.fit(X.numpy()).network_
         return network.encode, network.decode
 
@@ -243,8 +286,12 @@ def budget(X: Tensor, X_test: Tensor, rounds: int, seconds: float) -> None:
     if installed("pythae"):
         loops["theirs"] = partial(pythae, batch_size=64, lr=1e-4, own_start=True)
     row: dict = {
-        "what": "VAE", "task": f"784-400-20, {len(X):,} digits", "peer": "pythae", "budget": seconds, "test": len(X_test),
-    }  # fmt: skip
+        "what": "VAE",
+        "task": f"784-400-20, {len(X):,} digits",
+        "peer": "pythae",
+        "budget": seconds,
+        "test": len(X_test),
+    }
     for name, loop in loops.items():
         part, found = X[: min(len(X), 12_000)], []
         loop(part[:1000], epochs=1, seed=0)
@@ -262,7 +309,9 @@ def budget(X: Tensor, X_test: Tensor, rounds: int, seconds: float) -> None:
                 f"held-out bound {found[-1][0]:.2f}",
                 flush=True,
             )
-        row[name], row[f"{name}_epochs"], row[f"{name}_seconds"] = map(list, zip(*found, strict=True))  # fmt: skip
+        row[name], row[f"{name}_epochs"], row[f"{name}_seconds"] = map(
+            list, zip(*found, strict=True)
+        )
     if "theirs" in row:
         note(row)
 
@@ -275,34 +324,61 @@ def chain(widths: tuple[int, ...]) -> nn.Sequential:
 
 
 def burda(
-    X: Tensor, X_test: Tensor, epochs: int, minutes: float | None, chosen: list[str] | None
+    X: Tensor,
+    X_test: Tensor,
+    epochs: int,
+    minutes: float | None,
+    chosen: list[str] | None,
 ) -> None:
-    """One stochastic layer of 50, two of 200 tanh units a side, digits drawn anew from their grey values at each step."""
+    """One stochastic layer of 50, two of 200 tanh units a side, digits drawn anew from
+    their grey values at each step.
+    """
     X_test = torch.bernoulli(X_test, generator=torch.Generator().manual_seed(0))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    theirs = {("VAE", 1): -86.76, ("VAE", 5): -86.47, ("VAE", 50): -86.35, ("IWAE", 5): -85.54, ("IWAE", 50): -84.78}  # fmt: skip
+    theirs = {
+        ("VAE", 1): -86.76,
+        ("VAE", 5): -86.47,
+        ("VAE", 50): -86.35,
+        ("IWAE", 5): -85.54,
+        ("IWAE", 50): -84.78,
+    }
 
     for (name, k), reported in theirs.items():
         if chosen and f"{name}-{k}" not in chosen:
             continue
 
         def loss(
-            net: VAENetwork, x: Tensor, chance: torch.Generator, name: str = name, k: int = k
+            net: VAENetwork,
+            x: Tensor,
+            chance: torch.Generator,
+            name: str = name,
+            k: int = k,
         ) -> Tensor:
             x = torch.bernoulli(x, generator=chance)
             if name == "IWAE":
                 return neg_iwae(net, x, chance, k)
             return neg_elbo(net, x.repeat(k, 1), chance)
 
-        def trained(X: Tensor, epochs: int, loss: Callable[..., Tensor] = loss) -> VAENetwork:
+        def trained(
+            X: Tensor, epochs: int, loss: Callable[..., Tensor] = loss
+        ) -> VAENetwork:
             with seeded(0):
                 net = VAENetwork(
-                    784, 50, encoder=chain((784, 200, 200, 100)), decoder=chain((50, 200, 200, 784))
+                    784,
+                    50,
+                    encoder=chain((784, 200, 200, 100)),
+                    decoder=chain((50, 200, 200, 784)),
                 )
             train(
-                net.start_at(X), loss, X, epochs=epochs, batch_size=100, lr=1e-3, device=device,
+                net.start_at(X),
+                loss,
+                X,
+                epochs=epochs,
+                batch_size=100,
+                lr=1e-3,
+                device=device,
                 progress=False,
-            )  # fmt: skip
+            )
             return net
 
         if minutes is not None:
@@ -322,10 +398,21 @@ def burda(
             f"({took:.0f} s); they report {reported} after 3,280 of 60,000",
             flush=True,
         )
-        note({
-            "what": "Burda et al.", "task": f"{name}, k = {k}", "k": k, "ours": value, "error": error, "epochs": epochs,
-            "rows": len(X), "seconds": took, "test": len(X_test), "draws": DRAWS, "theirs": reported,
-        })  # fmt: skip
+        note(
+            {
+                "what": "Burda et al.",
+                "task": f"{name}, k = {k}",
+                "k": k,
+                "ours": value,
+                "error": error,
+                "epochs": epochs,
+                "rows": len(X),
+                "seconds": took,
+                "test": len(X_test),
+                "draws": DRAWS,
+                "theirs": reported,
+            }
+        )
 
 
 @torch.no_grad()
@@ -334,7 +421,9 @@ def estimates(net: VAENetwork, X: Tensor) -> Tensor:
     chance, found = torch.Generator(X.device).manual_seed(0), []
     for x in X.split(20 if X.device.type == "cpu" else 500):
         parts = [
-            log_weights(net, x, torch.randn(50, len(x), 50, generator=chance, device=X.device))
+            log_weights(
+                net, x, torch.randn(50, len(x), 50, generator=chance, device=X.device)
+            )
             for _ in range(DRAWS // 50)
         ]
         found.append(iwae_bound(torch.cat(parts)))
@@ -342,16 +431,24 @@ def estimates(net: VAENetwork, X: Tensor) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, help="5; with --budget 3")
     parser.add_argument("--epochs", type=int, help="10; with --burda 30")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--budget", type=float, metavar="SECONDS")
     parser.add_argument("--burda", action="store_true")
-    parser.add_argument("--minutes", type=float, help="of training for each model of --burda")
+    parser.add_argument(
+        "--minutes", type=float, help="of training for each model of --burda"
+    )
     parser.add_argument("--rows", type=int, help="train on so many digits only")
-    parser.add_argument("--test", type=int, help="judge by so many held-out digits only")
-    parser.add_argument("--models", nargs="+", help="of --burda: VAE-1 VAE-5 VAE-50 IWAE-5 IWAE-50")
+    parser.add_argument(
+        "--test", type=int, help="judge by so many held-out digits only"
+    )
+    parser.add_argument(
+        "--models", nargs="+", help="of --burda: VAE-1 VAE-5 VAE-50 IWAE-5 IWAE-50"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.budget or options.burda:

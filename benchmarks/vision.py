@@ -1,10 +1,12 @@
-"""What the vision chapter's pictures cost: drawing them, and analysing them by descent or by the learned network.
+"""What the vision chapter's pictures cost: drawing them, and analysing them by descent
+or by the learned network.
 
     python benchmarks/vision.py [--rounds 5] [--threads 1]
 
-Printed: the seconds that 10,000 pictures take, for each shape (the aim is less than one); the same with the slopes along
-one cause; and for 200 pictures how many times as long a descent of 200 steps takes as one pass of the network, as a ratio of
-the two in each round, so that a slow moment of the machine hits both.
+Printed: the seconds that 10,000 pictures take, for each shape (the aim is less than
+one); the same with the slopes along one cause; and for 200 pictures how many times as
+long a descent of 200 steps takes as one pass of the network, as a ratio of the two in
+each round, so that a slow moment of the machine hits both.
 """
 
 import argparse
@@ -33,15 +35,19 @@ def main() -> None:
     nudge[:, 0] = 1.0
     render(z[:1000])  # the first one pays for pages and threads
     for shape in SHAPES:
-        times = [seconds(functools.partial(render, z, shape)) for _ in range(options.rounds)]
+        times = [
+            seconds(functools.partial(render, z, shape)) for _ in range(options.rounds)
+        ]
         print(f"10,000 pictures of the {shape:9s} {told(times)} s")
     slopes = [
-        seconds(lambda: torch.func.jvp(render, (z,), (nudge,))) for _ in range(options.rounds)
+        seconds(lambda: torch.func.jvp(render, (z,), (nudge,)))
+        for _ in range(options.rounds)
     ]
     print(f"and of the dart, with slopes  {told(slopes)} s")
 
     x, start = render(z[:200]), z[200:400]
-    g = Analyser(steps=1).fit(x, z[:200])  # how well it has learned makes no odds to its cost
+    # how well it has learned makes no odds to its cost
+    g = Analyser(steps=1).fit(x, z[:200])
     ratios = []
     for _ in range(options.rounds):
         walked = seconds(lambda: descend(x, start))

@@ -17,19 +17,33 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .data import as_numpy, check_answer, in_kind
-from .training import check_images, estimator_rows, seeded, single, standardise, train
+from latent_book.training import (
+    check_images,
+    estimator_rows,
+    seeded,
+    single,
+    standardise,
+    train,
+)
 
 # %% ../nbs/autoencoder.ipynb #squared-error
 def squared_error(
-    network: nn.Module, x: Float[Tensor, "B D"], generator: torch.Generator | None = None
+    network: nn.Module,
+    x: Float[Tensor, "B D"],
+    generator: torch.Generator | None = None,
 ) -> Float[Tensor, ""]:
-    """Squared distance between x and its round trip, summed over pixels, the mean over the batch; eq-autoencoder-cost.
+    """Squared distance between x and its round trip, summed over pixels, the mean over
+    the batch; eq-autoencoder-cost.
 
     A loss for `training.train`; it needs no noise, and so makes no use of `generator`.
     """
@@ -37,16 +51,19 @@ def squared_error(
 
 # %% ../nbs/autoencoder.ipynb #mlp
 def mlp(widths: Sequence[int], last: nn.Module | None = None) -> nn.Sequential:
-    """A chain of linear layers with rectifiers between them, and `last` at the end; weights drawn as He et al. (2015) do, the last
-    layer's with variance 1/m.
+    """A chain of linear layers with rectifiers between them, and `last` at the end;
+    weights drawn as He et al. (2015) do, the last layer's with variance 1/m.
 
     Parameters
     ----------
-    widths : how many numbers go in, how many leave each layer; at least two, each at least 1.
+    widths : how many numbers go in, how many leave each layer; at least two, each at
+        least 1.
     last : what follows the last linear layer, such as `nn.Sigmoid()`.
     """
     if len(widths) < 2 or any(width < 1 for width in widths):
-        raise ValueError(f"widths = {tuple(widths)}; a network needs two widths or more, each >= 1")
+        raise ValueError(
+            f"widths = {tuple(widths)}; a network needs two widths or more, each >= 1"
+        )
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -60,19 +77,23 @@ def mlp(widths: Sequence[int], last: nn.Module | None = None) -> nn.Sequential:
 
 # %% ../nbs/autoencoder.ipynb #network
 class AutoencoderNetwork(nn.Module):
-    """An encoder and a decoder, both chains of linear layers and rectifiers; `network(x)` is the round trip.
+    """An encoder and a decoder, both chains of linear layers and rectifiers;
+    `network(x)` is the round trip.
 
     Parameters
     ----------
     n_features : width D of the data.
-    n_components : width L of the code. May exceed D here: what becomes of that is another chapter's question.
-    hidden : widths of the layers between data and code; none makes a linear autoencoder.
+    n_components : width L of the code. May exceed D here: what becomes of that is
+        another chapter's question.
+    hidden : widths of the layers between data and code; none makes a linear
+        autoencoder.
     output : "sigmoid" for grey values in [0, 1], "linear" for any real numbers.
 
     Attributes
     ----------
     encoder, decoder : the two chains.
-    mean, scale : taken off the data first and put back last; 0 and 1 where the output is "sigmoid".
+    mean, scale : taken off the data first and put back last; 0 and 1 where the output
+        is "sigmoid".
     """
 
     mean: Tensor
@@ -97,14 +118,19 @@ class AutoencoderNetwork(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def start_at(self, X: Float[Tensor, "N D"]) -> "AutoencoderNetwork":
-        """Let the decoder begin at the mean of these data, and for linear outputs in their units."""
+        """Let the decoder begin at the mean of these data, and for linear outputs in
+        their units.
+        """
         if self.output == "sigmoid":
             grey = X.mean(dim=0).clamp(0.01, 0.99)
             last: Any = self.decoder[-2]
             last.bias.data = torch.logit(grey).to(self.mean)
         else:
             spread = (X - X.mean(dim=0)).square().mean().sqrt()
-            self.mean, self.scale = X.mean(dim=0), spread if spread > 0 else torch.ones_like(spread)
+            self.mean, self.scale = (
+                X.mean(dim=0),
+                spread if spread > 0 else torch.ones_like(spread),
+            )
         return self
 
     def encode(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch L"]:
@@ -122,9 +148,13 @@ class AutoencoderNetwork(nn.Module):
 
 # %% ../nbs/autoencoder.ipynb #linear-error
 def linear_autoencoder_error(
-    A: Float[Tensor, "*runs D L"], B: Float[Tensor, "*runs L D"], C: Float[Tensor, "D D"]
+    A: Float[Tensor, "*runs D L"],
+    B: Float[Tensor, "*runs L D"],
+    C: Float[Tensor, "D D"],
 ) -> Float[Tensor, "*runs"]:
-    """Mean squared distance between y and A B y, for data of mean 0 and covariance C; eq-autoencoder-linear."""
+    """Mean squared distance between y and A B y, for data of mean 0 and covariance C;
+    eq-autoencoder-linear.
+    """
     BC = B @ C
     along = (A * BC.mT).sum((-2, -1))
     size = ((A.mT @ A) * (BC @ B.mT)).sum((-2, -1))
@@ -132,51 +162,63 @@ def linear_autoencoder_error(
 
 # %% ../nbs/autoencoder.ipynb #best-encoder
 def best_encoder(A: Float[Tensor, "D L"]) -> Float[Tensor, "L D"]:
-    """The encoder that no other beats for this decoder, whatever the data: the pseudo-inverse; eq-autoencoder-best-encoder."""
+    """The encoder that no other beats for this decoder, whatever the data: the
+    pseudo-inverse; eq-autoencoder-best-encoder.
+    """
     return torch.linalg.pinv(A)
 
 # %% ../nbs/autoencoder.ipynb #axes
 def axes_from_decoder(
     A: Float[Tensor, "D L"], gamma: float
 ) -> tuple[Float[Tensor, " L"], Float[Tensor, "D L"]]:
-    """Variances and principal directions, from the decoder of a linear autoencoder with weight decay; eq-autoencoder-axes.
+    """Variances and principal directions, from the decoder of a linear autoencoder with
+    weight decay; eq-autoencoder-axes.
 
     Parameters
     ----------
     A : the decoder at the minimum of eq-autoencoder-decay with one gamma for all codes.
-    gamma : that strength, above 0; below all variances that are asked for. (A direction with less variance is dropped:
-        its singular value is 0, and gamma is returned in place of its variance.)
+    gamma : that strength, above 0; below all variances that are asked for. (A direction
+        with less variance is dropped: its singular value is 0, and gamma is returned in
+        place of its variance.)
 
-    Raises ValueError if gamma is not above 0, or A has a singular value that no such minimum has.
+    Raises ValueError if gamma is not above 0, or A has a singular value that no such
+    minimum has.
     """
     if not gamma > 0:
         raise ValueError(
-            f"gamma={gamma}; without weight decay the axes cannot be told: use gamma > 0"
+            f"gamma={gamma}; without weight decay the axes cannot be told: use gamma > "
+            "0"
         )
     if not A.isfinite().all():
         raise ValueError("A has a NaN or an infinity; pass the trained decoder")
     U, s, _ = torch.linalg.svd(A, full_matrices=False)
     if s[0] >= 1:
         raise ValueError(
-            f"a singular value of A is {s[0]:.4g}, and at the minimum all are below 1: pass a decoder "
+            f"a singular value of A is {s[0]:.4g}, and at the minimum all are below 1: "
+            "pass a decoder "
             "that was trained to the end, with this weight decay"
         )
     return gamma / (1 - s.square()), U
 
 # %% ../nbs/autoencoder.ipynb #estimator
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Codes and reconstructions by two networks, trained to make the squared error of the round trip small.
+    """Codes and reconstructions by two networks, trained to make the squared error of
+    the round trip small.
 
-    Takes numpy arrays or torch tensors, and answers in kind. The networks are trained in single precision.
+    Takes numpy arrays or torch tensors, and answers in kind. The networks are trained
+    in single precision.
 
     Parameters
     ----------
     n_components : width L of the code, from 1 to the width of the data.
     hidden : widths of the layers between data and code; () makes a linear autoencoder.
-    output : "sigmoid" for images with grey values in [0, 1], "linear" for any real data.
-    epochs, batch_size, lr : length of the training, rows a step, and Adam's first step length.
+    output : "sigmoid" for images with grey values in [0, 1], "linear" for any real
+        data.
+    epochs, batch_size, lr : length of the training, rows a step, and Adam's first step
+        length.
     random_state : seed of the first weights and of the order of the rows.
-    device : where to train, see `training.choose_device`; the trained network is on the CPU.
+    device : where to train, see `training.choose_device`; the trained network is on the
+        CPU.
     verbose : show a bar.
 
     Attributes
@@ -197,9 +239,18 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     network_: Any
 
     def __init__(
-        self, n_components=2, *, hidden=(128, 64), output="sigmoid", epochs=10, batch_size=128,
-        lr=5e-3, random_state=0, device="auto", verbose=False,
-    ):  # fmt: skip
+        self,
+        n_components=2,
+        *,
+        hidden=(128, 64),
+        output="sigmoid",
+        epochs=10,
+        batch_size=128,
+        lr=5e-3,
+        random_state=0,
+        device="auto",
+        verbose=False,
+    ):
         self.n_components = n_components
         self.hidden = hidden
         self.output = output
@@ -211,12 +262,15 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.verbose = verbose
 
     def fit(self, X, y=None):
-        """Train on the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
+        """Train on the rows of X; raises ValueError or TypeError on bad data, saying
+        what to do.
+        """
         X = self._rows(X, reset=True)
         L, D = self.n_components, X.shape[1]
         if isinstance(L, bool) or not isinstance(L, Integral) or not 1 <= int(L) <= D:
             raise ValueError(
-                f"n_components={L!r} must be a whole number from 1 to the width of the data, "
+                f"n_components={L!r} must be a whole number from 1 to the width of the "
+                "data, "
                 f"n_features={D}: below there is no code, above nothing is compressed"
             )
         self._check_settings()
@@ -226,22 +280,38 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         with seeded(seed):
             network = AutoencoderNetwork(D, int(L), self.hidden, self.output)
         self.history_ = train(
-            network.start_at(rows) if grey else network, squared_error, rows, epochs=self.epochs,
-            batch_size=self.batch_size, lr=self.lr, random_state=seed, device=self.device, progress=self.verbose,
-        )  # fmt: skip
+            network.start_at(rows) if grey else network,
+            squared_error,
+            rows,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            random_state=seed,
+            device=self.device,
+            progress=self.verbose,
+        )
         for losses in (self.history_.loss, self.history_.steps):
             losses[:] = [scale**2 * loss for loss in losses]  # in squared units of X
         network.cpu()
         if not grey:  # in double precision: the mean may be far from 0
-            network.mean, network.scale = torch.from_numpy(mean), torch.tensor(scale).double()
+            network.mean, network.scale = (
+                torch.from_numpy(mean),
+                torch.tensor(scale).double(),
+            )
         self.network_, self.n_components_ = network, int(L)
         return self
 
     def _check_settings(self) -> None:
-        """Whole numbers where things are counted, and a step length that is a number."""
+        """Whole numbers where things are counted, and a step length that is a
+        number.
+        """
 
         def whole(value: Any) -> bool:
-            return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+            return (
+                isinstance(value, Integral)
+                and not isinstance(value, bool)
+                and int(value) >= 1
+            )
 
         for name in ("epochs", "batch_size"):
             if not whole(getattr(self, name)):
@@ -250,7 +320,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 )
         if not isinstance(self.hidden, Sequence) or not all(map(whole, self.hidden)):
             raise ValueError(
-                f"hidden={self.hidden!r} must be a tuple of widths, such as (128, 64), whole numbers "
+                f"hidden={self.hidden!r} must be a tuple of widths, such as (128, 64), "
+                "whole numbers "
                 "and each >= 1, or () for none"
             )
         if (
@@ -258,7 +329,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             or not isinstance(self.lr, Real)
             or not 0 < float(self.lr) < math.inf
         ):
-            raise ValueError(f"lr={self.lr!r} must be a number, a positive length such as 5e-3")
+            raise ValueError(
+                f"lr={self.lr!r} must be a number, a positive length such as 5e-3"
+            )
 
     def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
         """The rows of X as floats, looked at."""
@@ -270,7 +343,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return X
 
     def _run(self, verb: str, rows: np.ndarray, like: Any) -> Any:
-        """The network's answer, with the precision of the rows and of the kind of `like`."""
+        """The network's answer, with the precision of the rows and of the kind of
+        `like`.
+        """
         x = torch.tensor(rows)
         network = copy.deepcopy(self.network_).to(x.dtype)
         for name, value in self.network_.named_buffers():
@@ -290,7 +365,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Z = check_array(as_numpy(X), dtype=[np.float64, np.float32], input_name="Z")
         if Z.shape[1] != self.n_components_:
             raise ValueError(
-                f"Z has {Z.shape[1]} columns, but this {type(self).__name__} has codes of {self.n_components_} "
+                f"Z has {Z.shape[1]} columns, but this {type(self).__name__} has codes "
+                f"of {self.n_components_} "
                 "numbers; pass Z from transform"
             )
         return self._run("decode", Z, X)
@@ -308,14 +384,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self._run("forward", self._rows(X), X)
 
     def reconstruction_error(self, X) -> float:
-        """Mean squared distance between x and its round trip, summed over pixels; eq-autoencoder-cost."""
+        """Mean squared distance between x and its round trip, summed over pixels;
+        eq-autoencoder-cost.
+        """
         rows = self._rows(X)
         off = self._run("forward", rows, rows) - rows.astype(np.float64)
         with np.errstate(over="ignore"):
-            return float(np.mean(check_answer(np.sum(off**2, axis=1), "the squared error")))
+            return float(
+                np.mean(check_answer(np.sum(off**2, axis=1), "the squared error"))
+            )
 
     def score(self, X, y=None) -> float:
-        """Minus `reconstruction_error`: higher is better, as scikit-learn wants it. No log-density: there is none."""
+        """Minus `reconstruction_error`: higher is better, as scikit-learn wants it. No
+        log-density: there is none.
+        """
         return -self.reconstruction_error(X)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -348,16 +430,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 def whiten_codes(
     decoder: nn.Sequential, Z: Float[Tensor, "N L"]
 ) -> tuple[nn.Sequential, Float[Tensor, "N L"]]:
-    """The same decoder in other coordinates, in which the codes Z have mean 0 and covariance I; and the codes.
+    """The same decoder in other coordinates, in which the codes Z have mean 0 and
+    covariance I; and the codes.
 
-    `decoder` is the decoder chain, `network.decoder`; add mean and scale for linear outputs.
-    Each new code decodes to the image that the old one decoded to: eq-autoencoder-gauge, for a network.
-    Raises ValueError if the codes are not finite, not as wide as the decoder wants, or do not vary in all directions.
+    `decoder` is the decoder chain, `network.decoder`; add mean and scale for linear
+    outputs. Each new code decodes to the image that the old one decoded to:
+    eq-autoencoder-gauge, for a network. Raises ValueError if the codes are not finite,
+    not as wide as the decoder wants, or do not vary in all directions.
     """
     first: Any = decoder[0]
     if Z.ndim != 2 or Z.shape[1] != first.in_features:
         raise ValueError(
-            f"Z has shape {tuple(Z.shape)}, but this decoder takes {first.in_features} numbers; pass "
+            f"Z has shape {tuple(Z.shape)}, but this decoder takes {first.in_features} "
+            "numbers; pass "
             "the codes from its own encoder, one row each"
         )
     if not Z.isfinite().all():
@@ -365,7 +450,9 @@ def whiten_codes(
     mean = Z.mean(dim=0)
     lam, U = torch.linalg.eigh((Z - mean).T @ (Z - mean) / len(Z))
     if lam[0] <= 1e-6 * lam[-1]:
-        raise ValueError("the codes fill fewer dimensions than they have; lower n_components")
+        raise ValueError(
+            "the codes fill fewer dimensions than they have; lower n_components"
+        )
     lam, U = lam.flip(0), U.flip(1)
     white = copy.deepcopy(decoder)
     first = white[0]

@@ -18,16 +18,20 @@ def _check_rows(q: np.ndarray, name: str) -> np.ndarray:
     q = np.asarray(q, dtype=float)
     if q.ndim != 2:
         raise ValueError(
-            f"{name} has shape {q.shape}; it wants a row for each observation and a column for each "
+            f"{name} has shape {q.shape}; it wants a row for each observation and a "
+            "column for each "
             f"cause: pass {name}[None] for one observation"
         )
     if not np.isfinite(q).all():
         row = int((~np.isfinite(q)).any(axis=1).argmax())
-        raise ValueError(f"{name} has a NaN or an infinity in row {row}; drop or mend such rows")
+        raise ValueError(
+            f"{name} has a NaN or an infinity in row {row}; drop or mend such rows"
+        )
     if (q < 0).any():
         row = int((q < 0).any(axis=1).argmax())
         raise ValueError(
-            f"{name} has a negative probability in row {row}; if these are logarithms, pass np.exp({name})"
+            f"{name} has a negative probability in row {row}; if these are logarithms, "
+            f"pass np.exp({name})"
         )
     if (off := np.abs(q.sum(axis=1) - 1) > 1e-6).any():
         row = int(off.argmax())
@@ -42,22 +46,28 @@ def _check_log_joint(log_joint: np.ndarray) -> np.ndarray:
     log_joint = np.asarray(log_joint, dtype=float)
     if log_joint.ndim != 2:
         raise ValueError(
-            f"log_joint has shape {log_joint.shape}; it wants a row for each observation and a column "
+            f"log_joint has shape {log_joint.shape}; it wants a row for each "
+            "observation and a column "
             "for each cause: pass log_joint[None] for one observation"
         )
     if np.isnan(log_joint).any() or (log_joint == np.inf).any():
         bad = np.isnan(log_joint) | (log_joint == np.inf)
         raise ValueError(
-            f"log_joint has a NaN or plus infinity in row {int(bad.any(axis=1).argmax())}; "
+            "log_joint has a NaN or plus infinity in row "
+            f"{int(bad.any(axis=1).argmax())}; "
             "drop such rows, or look for a density with zero width"
         )
     return log_joint
 
 # %% ../nbs/bound.ipynb #jensen-gap
-def jensen_gap(weights: Float[np.ndarray, " K"], values: Float[np.ndarray, " K"]) -> float:
-    """The log of the mean minus the mean of the logs, in nats: never negative. `eq-bound-jensen`.
+def jensen_gap(
+    weights: Float[np.ndarray, " K"], values: Float[np.ndarray, " K"]
+) -> float:
+    """The log of the mean minus the mean of the logs, in nats: never negative.
+    `eq-bound-jensen`.
 
-    Summed as in the proof: the mean of `t - 1 - log t` with `t` the value over the mean value.
+    Summed as in the proof: the mean of `t - 1 - log t` with `t` the value over the mean
+    value.
 
     Raises
     ------
@@ -67,7 +77,8 @@ def jensen_gap(weights: Float[np.ndarray, " K"], values: Float[np.ndarray, " K"]
     weights, values = np.asarray(weights, dtype=float), np.asarray(values, dtype=float)
     if weights.shape != values.shape:
         raise ValueError(
-            f"{weights.size} weights for {values.size} values; pass one weight for each value"
+            f"{weights.size} weights for {values.size} values; pass one weight for "
+            "each value"
         )
     _check_rows(weights[None], "weights")
     if not (np.isfinite(values).all() and (values > 0).all()):
@@ -82,7 +93,8 @@ def jensen_gap(weights: Float[np.ndarray, " K"], values: Float[np.ndarray, " K"]
 
 # %% ../nbs/bound.ipynb #entropy
 def entropy(q: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " N"]:
-    """How undecided each row of probabilities is, in nats: from 0 to log K. `eq-bound-energy`.
+    """How undecided each row of probabilities is, in nats: from 0 to log K.
+    `eq-bound-energy`.
 
     Raises
     ------
@@ -95,7 +107,8 @@ def entropy(q: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " N"]:
 def elbo(
     log_joint: Float[np.ndarray, "N K"], q: Float[np.ndarray, "N K"]
 ) -> Float[np.ndarray, " N"]:
-    """The evidence lower bound of each observation, in nats; the higher the better. `eq-bound-elbo`.
+    """The evidence lower bound of each observation, in nats; the higher the better.
+    `eq-bound-elbo`.
 
     Minus infinity where `q` believes in a cause that cannot have made the observation.
 
@@ -107,15 +120,18 @@ def elbo(
     Raises
     ------
     ValueError
-        If the shapes differ, `log_joint` has a NaN or plus infinity, or a row of `q` is no distribution.
+        If the shapes differ, `log_joint` has a NaN or plus infinity, or a row of `q` is
+        no distribution.
     """
     log_joint, q = _check_log_joint(log_joint), _check_rows(q, "q")
     if q.shape != log_joint.shape:
         raise ValueError(
-            f"q has shape {q.shape} and log_joint {log_joint.shape}; pass a row of q for each observation"
+            f"q has shape {q.shape} and log_joint {log_joint.shape}; pass a row of q "
+            "for each observation"
         )
     with np.errstate(invalid="ignore"):
-        explained = np.where(q > 0, q * log_joint, 0.0).sum(axis=1)  # 0 times -inf is 0 here
+        # 0 times -inf is 0 here
+        explained = np.where(q > 0, q * log_joint, 0.0).sum(axis=1)
     return explained + entropy(q)
 
 # %% ../nbs/bound.ipynb #posterior
@@ -131,14 +147,18 @@ def posterior(log_joint: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
     impossible = (log_joint == -np.inf).all(axis=1)
     if impossible.any():
         raise ValueError(
-            f"no cause can have made observation {int(impossible.argmax())}, so it has no posterior; "
+            f"no cause can have made observation {int(impossible.argmax())}, so it has "
+            "no posterior; "
             "drop it, or give some cause a likelihood above zero"
         )
     return scipy.special.softmax(log_joint, axis=1)
 
 # %% ../nbs/bound.ipynb #kl
-def kl(q: Float[np.ndarray, "N K"], p: Float[np.ndarray, "N K"]) -> Float[np.ndarray, " N"]:
-    """KL(q || p) of each pair of rows, in nats: never negative, and not symmetric. `eq-bound-kl`.
+def kl(
+    q: Float[np.ndarray, "N K"], p: Float[np.ndarray, "N K"]
+) -> Float[np.ndarray, " N"]:
+    """KL(q || p) of each pair of rows, in nats: never negative, and not symmetric.
+    `eq-bound-kl`.
 
     Infinite where `q` gives weight to what `p` rules out. Zero only for equal rows.
 
@@ -149,14 +169,19 @@ def kl(q: Float[np.ndarray, "N K"], p: Float[np.ndarray, "N K"]) -> Float[np.nda
     """
     q, p = _check_rows(q, "q"), _check_rows(p, "p")
     if q.shape != p.shape:
-        raise ValueError(f"q has shape {q.shape} and p {p.shape}; pass two tables of one shape")
+        raise ValueError(
+            f"q has shape {q.shape} and p {p.shape}; pass two tables of one shape"
+        )
     terms = scipy.special.kl_div(q, p)  # q log(q/p) - q + p
-    return np.maximum(terms, 0.0).sum(axis=1)  # rounding may say -1e-17; the proof knows better
+    # rounding may say -1e-17; the proof knows better
+    return np.maximum(terms, 0.0).sum(axis=1)
 
 # %% ../nbs/bound.ipynb #cholesky
 def _cholesky(Sigma: np.ndarray, name: str) -> np.ndarray:
     if not np.isfinite(Sigma).all() or not np.allclose(Sigma, np.transpose(Sigma)):
-        raise ValueError(f"{name} must be finite and symmetric; try ({name} + {name}.T) / 2")
+        raise ValueError(
+            f"{name} must be finite and symmetric; try ({name} + {name}.T) / 2"
+        )
     try:
         return np.linalg.cholesky(Sigma)
     except np.linalg.LinAlgError:
@@ -180,29 +205,42 @@ def kl_gaussian(
         If a covariance is not positive definite or has a NaN, or shapes do not fit.
     """
     D = len(mu_q)
-    if not np.shape(mu_p) == (D,) or not np.shape(Sigma_q) == np.shape(Sigma_p) == (D, D):
+    if not np.shape(mu_p) == (D,) or not np.shape(Sigma_q) == np.shape(Sigma_p) == (
+        D,
+        D,
+    ):
         raise ValueError(
-            f"for means of {D} numbers both covariances are {D} by {D}; got {np.shape(Sigma_q)} and "
+            f"for means of {D} numbers both covariances are {D} by {D}; got "
+            f"{np.shape(Sigma_q)} and "
             f"{np.shape(Sigma_p)}. For a diagonal one pass np.diag(variances)"
         )
     L_q, L_p = _cholesky(Sigma_q, "Sigma_q"), _cholesky(Sigma_p, "Sigma_p")
     A = scipy.linalg.solve_triangular(L_p, L_q, lower=True)
     shift = scipy.linalg.solve_triangular(L_p, np.subtract(mu_q, mu_p), lower=True)
     t = np.diag(A) ** 2
-    return float(0.5 * (np.sum(t - 1 - np.log(t)) + np.sum(np.tril(A, -1) ** 2) + shift @ shift))
+    return float(
+        0.5 * (np.sum(t - 1 - np.log(t)) + np.sum(np.tril(A, -1) ** 2) + shift @ shift)
+    )
 
 # %% ../nbs/bound.ipynb #fit-forward
 def gaussian_on_grid(
     z: Float[np.ndarray, " K"], mu: float, sigma: float
 ) -> Float[np.ndarray, " K"]:
-    """Probabilities of the points `z` of a grid in proportion to a Gaussian density; they sum to 1."""
+    """Probabilities of the points `z` of a grid in proportion to a Gaussian density;
+    they sum to 1.
+    """
     if not (math.isfinite(mu) and 0 < sigma < math.inf):
-        raise ValueError(f"mu = {mu}, sigma = {sigma}: pass a finite mean and a width above zero")
+        raise ValueError(
+            f"mu = {mu}, sigma = {sigma}: pass a finite mean and a width above zero"
+        )
     return posterior(-0.5 * ((z - mu) / sigma)[None] ** 2)[0]
 
 
-def fit_forward(z: Float[np.ndarray, " K"], log_p: Float[np.ndarray, " K"]) -> tuple[float, float]:
-    """Mean and width of the Gaussian that minimises KL(p || q): those of p. `eq-bound-moments`.
+def fit_forward(
+    z: Float[np.ndarray, " K"], log_p: Float[np.ndarray, " K"]
+) -> tuple[float, float]:
+    """Mean and width of the Gaussian that minimises KL(p || q): those of p.
+    `eq-bound-moments`.
 
     `log_p` is the target's log-density on the grid `z`, up to a constant.
     """
@@ -219,18 +257,22 @@ def fit_reverse(
     steps: int = 300,
     pace: float = 0.3,
 ) -> tuple[float, float]:
-    """Mean and width of a Gaussian after `steps` downhill on KL(q || p), starting at `mu`, `sigma`. `eq-bound-reverse`.
+    """Mean and width of a Gaussian after `steps` downhill on KL(q || p), starting at
+    `mu`, `sigma`. `eq-bound-reverse`.
 
-    A local optimum, and which one depends on the start. `log_p` is needed up to a constant only.
+    A local optimum, and which one depends on the start. `log_p` is needed up to a
+    constant only.
 
     Raises
     ------
     ValueError
-        If the target is zero somewhere on the grid: every Gaussian is then infinitely far away.
+        If the target is zero somewhere on the grid: every Gaussian is then infinitely
+        far away.
     """
     if not np.isfinite(log_p).all():
         raise ValueError(
-            "log_p is not finite everywhere on the grid, so KL(q || p) is infinite for every Gaussian; "
+            "log_p is not finite everywhere on the grid, so KL(q || p) is infinite for "
+            "every Gaussian; "
             "cut the grid to where p is above zero"
         )
     here, move, lowest = np.array([mu, math.log(sigma)]), np.zeros(2), math.inf
@@ -242,6 +284,8 @@ def fit_reverse(
             move = move / 2
             continue
         here, lowest = here + move, q @ wrong
-        slopes = np.array([q @ ((u - q @ u) * wrong) / sigma, q @ ((u**2 - q @ u**2) * wrong)])
+        slopes = np.array(
+            [q @ ((u - q @ u) * wrong) / sigma, q @ ((u**2 - q @ u**2) * wrong)]
+        )
         move = -pace * slopes * [sigma**2, 0.5]
     return float(here[0]), math.exp(here[1])

@@ -20,8 +20,12 @@ from .vae import VAENetwork, kl_to_prior
 
 # %% ../nbs/collapse.ipynb #spoken
 @torch.no_grad()
-def kl_per_dimension(network: VAENetwork, x: Float[Tensor, "N D"]) -> Float[Tensor, " L"]:
-    """What each dimension of the code says about these rows, in nats: its KL to the prior, averaged over them; eq-vae-kl."""
+def kl_per_dimension(
+    network: VAENetwork, x: Float[Tensor, "N D"]
+) -> Float[Tensor, " L"]:
+    """What each dimension of the code says about these rows, in nats: its KL to the
+    prior, averaged over them; eq-vae-kl.
+    """
     if not len(x):
         raise ValueError("no rows have no mean; pass at least one image")
     return kl_to_prior(*network.encode(x)).mean(dim=0)
@@ -34,9 +38,11 @@ def linear_bound(
     C: Float[Tensor, "D D"],
     sigma2: float | Float[Tensor, "*runs"],
 ) -> Float[Tensor, "*runs"]:
-    """The mean of the bound in nats for a linear decoder W and encoder V, data of covariance C around their mean; eq-collapse-bound.
+    """The mean of the bound in nats for a linear decoder W and encoder V, data of
+    covariance C around their mean; eq-collapse-bound.
 
-    `log_d` are the logarithms of the encoder's variances, `sigma2` is that of the noise. Leading axes are independent models.
+    `log_d` are the logarithms of the encoder's variances, `sigma2` is that of the
+    noise. Leading axes are independent models.
     """
     sigma2 = torch.as_tensor(sigma2, dtype=C.dtype)
     D, d = len(C), log_d.exp()
@@ -56,19 +62,27 @@ def linear_bound(
 def best_linear_encoder(
     W: Float[Tensor, "*runs D L"], sigma2: float
 ) -> tuple[Float[Tensor, "*runs L D"], Float[Tensor, "*runs L"]]:
-    """The encoder (V, log d) that is best for this decoder, whatever the data; eq-collapse-encoder."""
+    """The encoder (V, log d) that is best for this decoder, whatever the data;
+    eq-collapse-encoder.
+    """
     gram = W.mT @ W
     V = torch.linalg.solve(gram + sigma2 * torch.eye(W.shape[-1], dtype=W.dtype), W.mT)
     return V, -torch.log1p(torch.diagonal(gram, dim1=-2, dim2=-1) / sigma2)
 
 # %% ../nbs/collapse.ipynb #predict
-def predicted_dead(lam: Float[np.ndarray, " L"], sigma2: float) -> Bool[np.ndarray, " L"]:
-    """Which of the eigenvalues' dimensions die in a linear VAE with this noise variance; eq-collapse-length."""
+def predicted_dead(
+    lam: Float[np.ndarray, " L"], sigma2: float
+) -> Bool[np.ndarray, " L"]:
+    """Which of the eigenvalues' dimensions die in a linear VAE with this noise
+    variance; eq-collapse-length.
+    """
     _check_spectrum(lam, sigma2)
     return np.asarray(lam) <= sigma2
 
 
-def predicted_kl(lam: Float[np.ndarray, " L"], sigma2: float) -> Float[np.ndarray, " L"]:
+def predicted_kl(
+    lam: Float[np.ndarray, " L"], sigma2: float
+) -> Float[np.ndarray, " L"]:
     """What each dimension of the best linear VAE says, in nats; eq-collapse-kl."""
     _check_spectrum(lam, sigma2)
     return 0.5 * np.log(np.maximum(lam, sigma2) / sigma2)
@@ -76,28 +90,41 @@ def predicted_kl(lam: Float[np.ndarray, " L"], sigma2: float) -> Float[np.ndarra
 
 def _check_spectrum(lam: np.ndarray, sigma2: float) -> None:
     if not 0 < sigma2 < math.inf:
-        raise ValueError(f"sigma2={sigma2}: pass the variance of the noise, a positive number")
+        raise ValueError(
+            f"sigma2={sigma2}: pass the variance of the noise, a positive number"
+        )
     if np.ndim(lam) != 1 or not np.all(np.isfinite(lam)) or np.min(lam) < 0:
         raise ValueError("lam are variances: pass a row of finite numbers, 0 or above")
 
 # %% ../nbs/collapse.ipynb #active
-def active_units(mu: Float[Tensor, "N L"], threshold: float = 0.01) -> Bool[Tensor, " L"]:
-    """Whether the mean of each dimension's guess varies over the data by more than the threshold; eq-collapse-active."""
+def active_units(
+    mu: Float[Tensor, "N L"], threshold: float = 0.01
+) -> Bool[Tensor, " L"]:
+    """Whether the mean of each dimension's guess varies over the data by more than the
+    threshold; eq-collapse-active.
+    """
     if len(mu) < 2:
-        raise ValueError(f"{len(mu)} rows have no variance; pass the means of several images")
+        raise ValueError(
+            f"{len(mu)} rows have no variance; pass the means of several images"
+        )
     return mu.var(dim=0) > threshold
 
 # %% ../nbs/collapse.ipynb #context
 class ContextNetwork(VAENetwork):
-    """A `VAENetwork` with Bernoulli pixels whose decoder also sees the pixels before, in reading order: each adds to the log-odds.
+    """A `VAENetwork` with Bernoulli pixels whose decoder also sees the pixels before,
+    in reading order: each adds to the log-odds.
 
-    p(x | z) is then a product over pixels given those before them, so it can tell strokes without any code.
+    p(x | z) is then a product over pixels given those before them, so it can tell
+    strokes without any code.
     """
 
     before: Tensor
 
     def __init__(
-        self, n_features: int = 784, n_components: int = 2, hidden: tuple[int, ...] = (400,)
+        self,
+        n_features: int = 784,
+        n_components: int = 2,
+        hidden: tuple[int, ...] = (400,),
     ) -> None:
         super().__init__(n_features, n_components, hidden)
         self.context = nn.Parameter(torch.zeros(n_features, n_features))
@@ -111,8 +138,12 @@ class ContextNetwork(VAENetwork):
         return (x * logits - nn.functional.softplus(logits)).sum(dim=-1)
 
     @torch.no_grad()
-    def draw(self, z: Float[Tensor, "B L"], generator: torch.Generator) -> Float[Tensor, "B D"]:
-        """Images drawn from p(x | z), pixel by pixel in reading order; each of the D steps sees the pixels before it."""
+    def draw(
+        self, z: Float[Tensor, "B L"], generator: torch.Generator
+    ) -> Float[Tensor, "B D"]:
+        """Images drawn from p(x | z), pixel by pixel in reading order; each of the D
+        steps sees the pixels before it.
+        """
         logits, context = self.logits(z), self.context * self.before
         x = torch.zeros_like(logits)
         for d in range(x.shape[1]):
@@ -122,9 +153,12 @@ class ContextNetwork(VAENetwork):
         return x
 
     def decode(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
-        """Raises TypeError: the mean of p(x | z) is a sum over all images here. `draw` draws images instead."""
+        """Raises TypeError: the mean of p(x | z) is a sum over all images here. `draw`
+        draws images instead.
+        """
         raise TypeError(
-            "a pixel's probability depends on the pixels before it, so the mean of p(x | z) is a sum over all images; "
+            "a pixel's probability depends on the pixels before it, so the mean of p(x "
+            "| z) is a sum over all images; "
             "draw some, draw(z, generator), and take their mean"
         )
 
@@ -134,7 +168,8 @@ class ContextNetwork(VAENetwork):
 
 # %% ../nbs/collapse.ipynb #monitor
 class KLMonitor:
-    """A loss for `training.train` that watches: every so many steps it notes what each dimension says about the same rows.
+    """A loss for `training.train` that watches: every so many steps it notes what each
+    dimension says about the same rows.
 
     Parameters
     ----------
@@ -147,9 +182,13 @@ class KLMonitor:
     kl : the notes, one tensor of L prices in nats each.
     """
 
-    def __init__(self, loss: Callable[..., Tensor], x: Float[Tensor, "N D"], every: int) -> None:
+    def __init__(
+        self, loss: Callable[..., Tensor], x: Float[Tensor, "N D"], every: int
+    ) -> None:
         if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
-            raise ValueError(f"every={every!r}; pass a whole number of steps, at least 1")
+            raise ValueError(
+                f"every={every!r}; pass a whole number of steps, at least 1"
+            )
         self.loss: Callable[..., Tensor] = loss
         self.x: Tensor = x
         self.every: int = every

@@ -25,7 +25,8 @@ from .vae import kl_to_prior, reparameterise
 def lay_over(
     m: Float[np.ndarray, "*#batch D"], b: Float[np.ndarray, "*#batch D"], c: float
 ) -> Float[np.ndarray, "... D"]:
-    """Ink m over a background b of strength c; grey values in [0, 1], eq-critique-cover.
+    """Ink m over a background b of strength c; grey values in [0, 1],
+    eq-critique-cover.
 
     Raises ValueError where c or a grey value is outside [0, 1].
     """
@@ -34,7 +35,8 @@ def lay_over(
     for name, values in (("m", m), ("b", b)):
         if not (np.min(values) >= 0 and np.max(values) <= 1):
             raise ValueError(
-                f"{name} is not in [0, 1]; divide by its white level, and see to missing values"
+                f"{name} is not in [0, 1]; divide by its white level, and see to "
+                "missing values"
             )
     return m + (1 - m) * c * b
 
@@ -42,9 +44,11 @@ def lay_over(
 def variance_parts(
     m: Float[np.ndarray, "N D"], b: Float[np.ndarray, "K D"], c: float
 ) -> tuple[Float[np.ndarray, "D D"], Float[np.ndarray, "D D"]]:
-    """The covariance of cluttered images, split into the digit's part and the background's; eq-critique-covariance.
+    """The covariance of cluttered images, split into the digit's part and the
+    background's; eq-critique-covariance.
 
-    Exact for every digit of `m` over every background of `b`, all pairs equally likely. Raises ValueError as `lay_over`.
+    Exact for every digit of `m` over every background of `b`, all pairs equally likely.
+    Raises ValueError as `lay_over`.
     """
     lay_over(m[:1], b[:1], c)
     m, b = m.astype(float), b.astype(float)
@@ -66,8 +70,12 @@ class ManyLinear(nn.Module):
     def __init__(self, runs: int, inputs: int, outputs: int, gain: float = 2.0) -> None:
         super().__init__()
         if min(runs, inputs, outputs) < 1:
-            raise ValueError(f"runs={runs}, {inputs} -> {outputs}: each must be at least 1")
-        self.weight = nn.Parameter(torch.randn(runs, inputs, outputs) * (gain / inputs) ** 0.5)
+            raise ValueError(
+                f"runs={runs}, {inputs} -> {outputs}: each must be at least 1"
+            )
+        self.weight = nn.Parameter(
+            torch.randn(runs, inputs, outputs) * (gain / inputs) ** 0.5
+        )
         self.bias = nn.Parameter(torch.zeros(runs, 1, outputs))
 
     def forward(self, x: Float[Tensor, "R B n"]) -> Float[Tensor, "R B m"]:
@@ -76,7 +84,9 @@ class ManyLinear(nn.Module):
 
 
 def many_mlp(runs: int, widths: tuple[int, ...]) -> nn.Sequential:
-    """R chains of linear layers with rectifiers between them; `autoencoder.mlp`, R times."""
+    """R chains of linear layers with rectifiers between them; `autoencoder.mlp`, R
+    times.
+    """
     layers: list[nn.Module] = []
     for k, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         last = k == len(widths) - 2
@@ -86,7 +96,8 @@ def many_mlp(runs: int, widths: tuple[int, ...]) -> nn.Sequential:
 
 # %% ../nbs/critique.ipynb #coders
 class Coders(nn.Module):
-    """R encoders from images to codes, each with a head that says what the code is trained for.
+    """R encoders from images to codes, each with a head that says what the code is
+    trained for.
 
     Parameters
     ----------
@@ -107,7 +118,9 @@ class Coders(nn.Module):
         super().__init__()
         runs, _, D = mean.shape
         if not 1 <= n_components < D:
-            raise ValueError(f"n_components={n_components}; a code has 1 to {D - 1} numbers here")
+            raise ValueError(
+                f"n_components={n_components}; a code has 1 to {D - 1} numbers here"
+            )
         self.n_components = n_components
         self.register_buffer("mean", mean)
         with seeded(random_state):
@@ -127,11 +140,18 @@ class Coders(nn.Module):
 
 # %% ../nbs/critique.ipynb #losses
 def copy_loss(
-    model: Coders, x: Float[Tensor, "R B D"], generator: torch.Generator, sigma: float = 0.0
+    model: Coders,
+    x: Float[Tensor, "R B D"],
+    generator: torch.Generator,
+    sigma: float = 0.0,
 ) -> Float[Tensor, " R"]:
-    """Squared error of the round trip from x + sigma eps to x, summed over pixels, for each run."""
+    """Squared error of the round trip from x + sigma eps to x, summed over pixels, for
+    each run.
+    """
     if not sigma >= 0:
-        raise ValueError(f"sigma={sigma}: the noise has a standard deviation of 0 or more")
+        raise ValueError(
+            f"sigma={sigma}: the noise has a standard deviation of 0 or more"
+        )
     noisy = x + sigma * torch.randn(x.shape, generator=generator) if sigma else x
     return (model.decode(model.encode(noisy)) - x).square().sum(-1).mean(-1)
 
@@ -139,7 +159,9 @@ def copy_loss(
 def bound_loss(
     model: Coders, x: Float[Tensor, "R B D"], generator: torch.Generator
 ) -> Float[Tensor, " R"]:
-    """Minus the VAE's bound in nats for each run, with one draw an image; eq-vae-elbo."""
+    """Minus the VAE's bound in nats for each run, with one draw an image;
+    eq-vae-elbo.
+    """
     mu, log_var = model.encoder(x - model.mean).chunk(2, dim=-1)
     z = reparameterise(mu, log_var, torch.randn(mu.shape, generator=generator))
     distance = (x - model.decode(z)).square().sum(-1)
@@ -149,7 +171,10 @@ def bound_loss(
 
 
 def class_loss(
-    model: Coders, x: Float[Tensor, "R B D"], y: Int[Tensor, "R B"], generator: torch.Generator
+    model: Coders,
+    x: Float[Tensor, "R B D"],
+    y: Int[Tensor, "R B"],
+    generator: torch.Generator,
 ) -> Float[Tensor, " R"]:
     """Cross-entropy of the head's guess of the class, in nats, for each run."""
     logits = model.head(model.encode(x))
@@ -160,7 +185,9 @@ def cause_loss(
     model: Coders, x: Float[Tensor, "R B D"], cause: Float[Tensor, "R B m"],
     generator: torch.Generator,
 ) -> Float[Tensor, " R"]:  # fmt: skip
-    """Squared error of the head's guess of a cause of m numbers, summed over them, for each run."""
+    """Squared error of the head's guess of a cause of m numbers, summed over them, for
+    each run.
+    """
     return (model.head(model.encode(x)) - cause).square().sum(-1).mean(-1)
 
 # %% ../nbs/critique.ipynb #fit-many
@@ -173,12 +200,16 @@ def fit_many(
     lr: float = 8e-3,
     random_state: int = 0,
 ) -> nn.Module:
-    """Train R networks at once, in place: `loss(model, *parts, generator)` gives one number a run.
+    """Train R networks at once, in place: `loss(model, *parts, generator)` gives one
+    number a run.
 
-    `X` are tensors of shape (R, N, ...); the rows of all runs are visited in the same order.
+    `X` are tensors of shape (R, N, ...); the rows of all runs are visited in the same
+    order.
     """
     if any(x.ndim < 2 or x.shape[:2] != X[0].shape[:2] for x in X):
-        raise ValueError(f"shapes {[tuple(x.shape) for x in X]}; each should be (R, N, ...)")
+        raise ValueError(
+            f"shapes {[tuple(x.shape) for x in X]}; each should be (R, N, ...)"
+        )
 
     def total(model: nn.Module, *parts: Tensor | torch.Generator) -> Tensor:
         *rows, generator = parts
@@ -186,18 +217,29 @@ def fit_many(
 
     rows = tuple(x.transpose(0, 1).contiguous() for x in X)
     train(
-        model, total, rows if len(rows) > 1 else rows[0], epochs=epochs, batch_size=batch_size,
-        lr=lr, random_state=random_state, device="cpu", progress=False,
-    )  # fmt: skip
+        model,
+        total,
+        rows if len(rows) > 1 else rows[0],
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        random_state=random_state,
+        device="cpu",
+        progress=False,
+    )
     return model
 
 # %% ../nbs/critique.ipynb #unexplained
 def split_effects(
     Z: Float[np.ndarray, "I J n"],
-) -> tuple[Float[np.ndarray, "I 1 n"], Float[np.ndarray, "1 J n"], Float[np.ndarray, "I J n"]]:
-    """What the first factor does to an array, what the second does, and what only both together do; eq-critique-split.
+) -> tuple[
+    Float[np.ndarray, "I 1 n"], Float[np.ndarray, "1 J n"], Float[np.ndarray, "I J n"]
+]:
+    """What the first factor does to an array, what the second does, and what only both
+    together do; eq-critique-split.
 
-    `Z[i, j]` belongs to digit i over background j. With the mean of all the three add up to Z. Raises ValueError on NaN.
+    `Z[i, j]` belongs to digit i over background j. With the mean of all the three add
+    up to Z. Raises ValueError on NaN.
     """
     if not np.isfinite(Z).all():
         raise ValueError("Z has NaN or infinity; leave such codes out")
@@ -207,39 +249,52 @@ def split_effects(
 
 
 def effect_sizes(Z: Float[np.ndarray, "I J n"]) -> Float[np.ndarray, "3"]:
-    """The mean square of each of the three effects, summed over the n numbers; together the variance of Z, eq-critique-split."""
+    """The mean square of each of the three effects, summed over the n numbers; together
+    the variance of Z, eq-critique-split.
+    """
     return np.array([np.square(part).sum(-1).mean() for part in split_effects(Z)])
 
 
 def unexplained(
     X: Float[np.ndarray, "I J D"], X_hat: Float[np.ndarray, "I J D"]
 ) -> Float[np.ndarray, "3"]:
-    """The share of each effect on the pictures X that round trips X_hat lose, eq-critique-unexplained: digit, background, both.
+    """The share of each effect on the pictures X that round trips X_hat lose,
+    eq-critique-unexplained: digit, background, both.
 
-    0 for nothing, 1 for all; more where the round trip does harm. NaN for a factor that does nothing to X.
+    0 for nothing, 1 for all; more where the round trip does harm. NaN for a factor that
+    does nothing to X.
     """
     there = effect_sizes(X)
     lost = effect_sizes(X - X_hat)
-    return np.divide(lost, there, out=np.full(3, np.nan), where=there > 1e-12 * there.sum())
+    return np.divide(
+        lost, there, out=np.full(3, np.nan), where=there > 1e-12 * there.sum()
+    )
 
 # %% ../nbs/critique.ipynb #shares
 def code_shares(Z: Float[np.ndarray, "I J L"]) -> Float[np.ndarray, "3"]:
-    """How much of a code is about the first factor, the second, and only both together; eq-critique-share. They sum to 1.
+    """How much of a code is about the first factor, the second, and only both together;
+    eq-critique-share. They sum to 1.
 
-    `Z[i, j]` is the code of digit i over background j. Raises ValueError where a direction of the code says nothing at all.
+    `Z[i, j]` is the code of digit i over background j. Raises ValueError where a
+    direction of the code says nothing at all.
     """
     flat = [part.reshape(-1, Z.shape[2]) for part in split_effects(Z)]
     V = [part.T @ part / len(part) for part in flat]
     if np.linalg.matrix_rank(sum(V)) < Z.shape[2]:
-        raise ValueError("some direction of the code never changes; drop it, or give more pictures")
-    return np.array([np.trace(np.linalg.solve(sum(V), part)) for part in V]) / Z.shape[2]
+        raise ValueError(
+            "some direction of the code never changes; drop it, or give more pictures"
+        )
+    return (
+        np.array([np.trace(np.linalg.solve(sum(V), part)) for part in V]) / Z.shape[2]
+    )
 
 # %% ../nbs/critique.ipynb #probe
 def linear_probe(
     Z: Float[np.ndarray, "N L"], y: Int[np.ndarray, " N"],
     Z_test: Float[np.ndarray, "M L"], y_test: Int[np.ndarray, " M"],
 ) -> float:  # fmt: skip
-    """Share of test codes whose class a ridge classifier gets right; its penalty is chosen by leave-one-out on the training codes.
+    """Share of test codes whose class a ridge classifier gets right; its penalty is
+    chosen by leave-one-out on the training codes.
 
     Raises ValueError with fewer than two classes, or codes that are no finite numbers.
     """
@@ -266,11 +321,14 @@ def linear_probe(
         left_out = np.square((target - level - fitted) / (1 - own)[:, None]).mean()
         if left_out < least:
             least, weights = left_out, W @ (kept[:, None] * seen)
-    return float(np.mean(classes[np.argmax(Z_test @ weights + level, axis=1)] == y_test))
+    return float(
+        np.mean(classes[np.argmax(Z_test @ weights + level, axis=1)] == y_test)
+    )
 
 # %% ../nbs/critique.ipynb #swirl
 def swirl(z: Float[Tensor, "*batch 2"], omega: float) -> Float[Tensor, "*batch 2"]:
-    """Turn each point of the plane about 0 by omega |z|; keeps every round density, eq-critique-swirl.
+    """Turn each point of the plane about 0 by omega |z|; keeps every round density,
+    eq-critique-swirl.
 
     `omega` is in radians per unit of length; `swirl(z, -omega)` is the inverse.
     """
@@ -286,9 +344,11 @@ def swirl(z: Float[Tensor, "*batch 2"], omega: float) -> Float[Tensor, "*batch 2
 def contrastive_loss(
     u: Float[Tensor, "R B m"], v: Float[Tensor, "R B m"], tau: float
 ) -> Float[Tensor, " R"]:
-    """How badly each of B views finds its partner among the others, in nats, for each run; eq-critique-contrastive.
+    """How badly each of B views finds its partner among the others, in nats, for each
+    run; eq-critique-contrastive.
 
-    log B for a code that says nothing. The rows are scaled to length 1 first. Raises ValueError where tau is not positive.
+    log B for a code that says nothing. The rows are scaled to length 1 first. Raises
+    ValueError where tau is not positive.
     """
     if not tau > 0:
         raise ValueError(f"tau={tau}: a temperature is above 0; try 0.1")
@@ -300,11 +360,15 @@ def contrastive_loss(
 def shifted(
     x: Float[Tensor, "R B D"], generator: torch.Generator, by: int = 1
 ) -> Float[Tensor, "R B D"]:
-    """Each square image moved by up to `by` pixels to each side; the border is repeated. All runs move alike."""
+    """Each square image moved by up to `by` pixels to each side; the border is
+    repeated. All runs move alike.
+    """
     runs, B, D = x.shape
     side = math.isqrt(D)
     if side * side != D or by < 0:
-        raise ValueError(f"{D} pixels, by={by}: pass square images, and a shift of 0 or more")
+        raise ValueError(
+            f"{D} pixels, by={by}: pass square images, and a shift of 0 or more"
+        )
     steps = torch.randint(-by, by + 1, (2, B, 1), generator=generator)
     down, right = (steps + torch.arange(side)).clamp(0, side - 1)
     source = (side * down[:, :, None] + right[:, None, :]).reshape(1, B, D)

@@ -29,7 +29,8 @@ from numpy.typing import DTypeLike
 class ImageSet:
     """Grey images of one size, with the class of each.
 
-    `len(data)` is their number; `data[:100]` and `data[data.y == 3]` are smaller sets of the same kind.
+    `len(data)` is their number; `data[:100]` and `data[data.y == 3]` are smaller sets
+    of the same kind.
 
     Attributes
     ----------
@@ -44,8 +45,12 @@ class ImageSet:
 
     @property
     def X(self) -> Float[np.ndarray, "N D"]:
-        """The images as rows of D = height * width pixels; shares memory with `images`."""
-        return self.images.reshape(len(self), self.images.shape[1] * self.images.shape[2])
+        """The images as rows of D = height * width pixels; shares memory with
+        `images`.
+        """
+        return self.images.reshape(
+            len(self), self.images.shape[1] * self.images.shape[2]
+        )
 
     def __len__(self) -> int:
         return len(self.y)
@@ -53,13 +58,15 @@ class ImageSet:
     def __getitem__(self, which: slice | list | np.ndarray) -> "ImageSet":
         if np.ndim(np.empty(len(self))[which]) != 1:
             raise TypeError(
-                "index the set by a slice, a mask or a list; a single image is `data.images[i]`"
+                "index the set by a slice, a mask or a list; a single image is "
+                "`data.images[i]`"
             )
         return ImageSet(self.images[which], self.y[which], self.names)
 
 # %% ../nbs/workshop/data.ipynb #arrays
 def as_numpy(X: Any) -> Any:
-    """The values of a torch tensor as a numpy array, without its gradient, from whatever device; anything else as it is.
+    """The values of a torch tensor as a numpy array, without its gradient, from
+    whatever device; anything else as it is.
 
     Sixteen bits, which numpy or its users do not have, become float32.
     """
@@ -70,7 +77,9 @@ def as_numpy(X: Any) -> Any:
 
 
 def in_kind(answer: np.ndarray, like: Any) -> Any:
-    """The answer as a tensor on the device of `like`, if that is a torch tensor; else as it is."""
+    """The answer as a tensor on the device of `like`, if that is a torch tensor; else
+    as it is.
+    """
     if not _is_tensor(like):
         return answer
     return sys.modules["torch"].from_numpy(np.ascontiguousarray(answer)).to(like.device)
@@ -82,12 +91,15 @@ def _is_tensor(X: Any) -> bool:
 
 
 def check_answer(answer: np.ndarray, what: str) -> np.ndarray:
-    """The answer, if all of it are numbers; ValueError where some row was too far away for them."""
+    """The answer, if all of it are numbers; ValueError where some row was too far away
+    for them.
+    """
     finite = np.isfinite(answer)
     if not finite.all():
         row = np.argwhere(~finite)[0][0]
         raise ValueError(
-            f"{what} of row {row} is beyond the numbers of a computer; give rows in the units of those that the "
+            f"{what} of row {row} is beyond the numbers of a computer; give rows in "
+            "the units of those that the "
             "model was fitted to, or drop such rows"
         )
     return answer
@@ -99,7 +111,8 @@ def _to_unit(
     """Grey values from 0 to `white` as floating point numbers from 0 to 1."""
     if not np.issubdtype(np.dtype(dtype), np.floating):
         raise ValueError(
-            f"dtype={dtype!r} cannot hold grey values between 0 and 1; use float32 or float64"
+            f"dtype={dtype!r} cannot hold grey values between 0 and 1; use float32 or "
+            "float64"
         )
     return np.divide(values, white, dtype=dtype)
 
@@ -113,7 +126,9 @@ def _verified(path: Traversable, sha256: str) -> bytes:
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != sha256:
         state = "damaged (wrong SHA-256)" if content else "missing"
-        raise OSError(f"{path} is {state}; reinstall: pip install --force-reinstall latent_book")
+        raise OSError(
+            f"{path} is {state}; reinstall: pip install --force-reinstall latent_book"
+        )
     return content
 
 # %% ../nbs/workshop/data.ipynb #mnist
@@ -126,13 +141,16 @@ def _check_split(split: str) -> None:
 
 
 def mnist(split: str = "train", dtype: DTypeLike = np.float64) -> ImageSet:
-    """Real MNIST digits, 28 x 28, shipped with the library: 6,000 to train on, 1,000 held out.
+    """Real MNIST digits, 28 x 28, shipped with the library: 6,000 to train on, 1,000
+    held out.
 
-    Class-balanced; classes alternate 0, 1, ..., 9, so the first 10 k are balanced too. Needs no network.
+    Class-balanced; classes alternate 0, 1, ..., 9, so the first 10 k are balanced too.
+    Needs no network.
 
     Parameters
     ----------
-    split : "train" (from the official training set) or "test" (from the official test set).
+    split : "train" (from the official training set) or "test" (from the official test
+        set).
     dtype : float64, or float32 for half the memory.
 
     Raises
@@ -140,16 +158,20 @@ def mnist(split: str = "train", dtype: DTypeLike = np.float64) -> ImageSet:
     ValueError : unknown split, or a dtype that is not floating point.
     OSError : the shipped file is missing or damaged.
 
-    Source: LeCun, Cortes and Burges, CC BY-SA 3.0; provenance in `latent_book/assets/mnist_subset.txt`.
+    Source: LeCun, Cortes and Burges, CC BY-SA 3.0; provenance in
+    `latent_book/assets/mnist_subset.txt`.
     """
     _check_split(split)
-    with np.load(io.BytesIO(_verified(_SUBSET, _SUBSET_SHA256)), allow_pickle=False) as arrays:
+    with np.load(
+        io.BytesIO(_verified(_SUBSET, _SUBSET_SHA256)), allow_pickle=False
+    ) as arrays:
         images, y = arrays[f"{split}_images"], arrays[f"{split}_labels"]
     return ImageSet(_to_unit(images, 255, dtype), y.astype(np.int64), _DIGITS)
 
 # %% ../nbs/workshop/data.ipynb #digits8
 def digits8(dtype: DTypeLike = np.float64) -> ImageSet:
-    """scikit-learn's 1,797 handwritten digits, 8 x 8, in 17 shades of grey. Needs no network.
+    """scikit-learn's 1,797 handwritten digits, 8 x 8, in 17 shades of grey. Needs no
+    network.
 
     Parameters
     ----------
@@ -159,19 +181,24 @@ def digits8(dtype: DTypeLike = np.float64) -> ImageSet:
     ------
     ValueError : a dtype that is not floating point.
 
-    Source: Alpaydin and Kaynak, UCI repository, CC BY 4.0; a copy is part of scikit-learn.
+    Source: Alpaydin and Kaynak, UCI repository, CC BY 4.0; a copy is part of
+    scikit-learn.
     """
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return ImageSet(_to_unit(digits.images, 16, dtype), digits.target.astype(np.int64), _DIGITS)
+    return ImageSet(
+        _to_unit(digits.images, 16, dtype), digits.target.astype(np.int64), _DIGITS
+    )
 
 # %% ../nbs/workshop/data.ipynb #photographs
-_LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601; the weights of red, green and blue in grey
+# Rec. 601; the weights of red, green and blue in grey
+_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def photographs(dtype: DTypeLike = np.float64) -> ImageSet:
-    """scikit-learn's two photographs in grey, 427 x 640: 0 is "china", 1 is "flower". Needs no network.
+    """scikit-learn's two photographs in grey, 427 x 640: 0 is "china", 1 is "flower".
+    Needs no network.
 
     Parameters
     ----------
@@ -181,7 +208,8 @@ def photographs(dtype: DTypeLike = np.float64) -> ImageSet:
     ------
     ValueError : a dtype that is not floating point.
 
-    Source: D. Büchele (china.jpg) and the Flickr user vultilion (flower.jpg), CC BY 2.0.
+    Source: D. Büchele (china.jpg) and the Flickr user vultilion (flower.jpg), CC BY
+    2.0.
     """
     from sklearn.datasets import load_sample_image
 
@@ -193,7 +221,8 @@ def photographs(dtype: DTypeLike = np.float64) -> ImageSet:
 def patches(
     n: int, size: int, rng: np.random.Generator | int, dtype: DTypeLike = np.float64
 ) -> ImageSet:
-    """Draw `n` square patches, `size` pixels a side, uniformly from the two photographs.
+    """Draw `n` square patches, `size` pixels a side, uniformly from the two
+    photographs.
 
     Patches may overlap. Their class `y` is the photograph they come from.
 
@@ -214,12 +243,18 @@ def patches(
         raise ValueError(f"n={n}: ask for at least one patch")
     if not 1 <= size <= min(height, width):
         raise ValueError(
-            f"size={size}: the photographs have {height} x {width} pixels; use 1 to {height}"
+            f"size={size}: the photographs have {height} x {width} pixels; use 1 to "
+            f"{height}"
         )
     rng = np.random.default_rng(rng)
     which = rng.integers(len(photos), size=n)
-    top, left = rng.integers(height - size + 1, size=n), rng.integers(width - size + 1, size=n)
-    windows = np.lib.stride_tricks.sliding_window_view(photos.images, (size, size), axis=(1, 2))
+    top, left = (
+        rng.integers(height - size + 1, size=n),
+        rng.integers(width - size + 1, size=n),
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(
+        photos.images, (size, size), axis=(1, 2)
+    )
     return ImageSet(windows[which, top, left], which, photos.names)
 
 # %% ../nbs/workshop/data.ipynb #read-idx
@@ -239,17 +274,23 @@ def read_idx(content: bytes) -> Num[np.ndarray, "..."]:
     """
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES:
         raise ValueError(
-            "these bytes are no IDX file; if it is still compressed, use gzip.decompress first"
+            "these bytes are no IDX file; if it is still compressed, use "
+            "gzip.decompress first"
         )
     dtype, header = np.dtype(_IDX_TYPES[content[2]]), 4 + 4 * content[3]
-    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4))
+    shape = tuple(
+        int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4)
+    )
     wanted = header + dtype.itemsize * int(np.prod(shape))
     if len(content) != wanted:
         raise ValueError(
-            f"an IDX file of shape {shape} has {wanted} bytes, not {len(content)}; get it again"
+            f"an IDX file of shape {shape} has {wanted} bytes, not {len(content)}; get "
+            "it again"
         )
     return (
-        np.frombuffer(content, dtype, offset=header).reshape(shape).astype(dtype.newbyteorder("="))
+        np.frombuffer(content, dtype, offset=header)
+        .reshape(shape)
+        .astype(dtype.newbyteorder("="))
     )
 
 # %% ../nbs/workshop/data.ipynb #source
@@ -262,7 +303,8 @@ class Source:
     title : its name in messages.
     folder : its folder inside the data folder.
     mirrors : addresses to which a file's name is appended; tried in this order.
-    sha256 : file name without ".gz" -> the hash of the packed file on the mirrors, the hash of what is inside.
+    sha256 : file name without ".gz" -> the hash of the packed file on the mirrors, the
+        hash of what is inside.
     names : what the classes are called.
     """
 
@@ -351,7 +393,9 @@ FASHION_MNIST = Source(
 
 # %% ../nbs/workshop/data.ipynb #data-folder
 def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
-    """Where downloads are kept: `folder`, else the variable LATENT_BOOK_DATA, else the system's cache."""
+    """Where downloads are kept: `folder`, else the variable LATENT_BOOK_DATA, else the
+    system's cache.
+    """
     if folder is None:
         folder = os.environ.get("LATENT_BOOK_DATA")
     if not folder:
@@ -385,26 +429,39 @@ def _reason(error: Exception) -> str:
         return "timed out"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "broke off"
-    return "no connection" if isinstance(error, requests.RequestException) else "wrong SHA-256"
+    return (
+        "no connection"
+        if isinstance(error, requests.RequestException)
+        else "wrong SHA-256"
+    )
 
 # %% ../nbs/workshop/data.ipynb #download
 def _download(
     source: Source, name: str, place: Path, timeout: float, rounds: int, progress: bool
 ) -> tuple[bytes | None, dict[str, str]]:
-    """Try every mirror in turn, `rounds` times: what is inside the file or None, and each mirror's fault."""
+    """Try every mirror in turn, `rounds` times: what is inside the file or None, and
+    each mirror's fault.
+    """
     import pooch
     import requests
 
     file, (packed, inside) = f"{name}.gz", source.sha256[name]
-    as_is = {"Accept-Encoding": "identity"}  # a server must not unpack the file on its way
-    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=timeout, headers=as_is)
+    # a server must not unpack the file on its way
+    as_is = {"Accept-Encoding": "identity"}
+    downloader = pooch.HTTPDownloader(
+        progressbar=progress, timeout=timeout, headers=as_is
+    )
     faults: dict[str, str] = {}
     for turn in range(rounds):
         time.sleep(turn)  # no pause before the first round
         for mirror in source.mirrors:
             try:
                 pooch.retrieve(
-                    mirror + file, f"sha256:{packed}", file, place, downloader=downloader
+                    mirror + file,
+                    f"sha256:{packed}",
+                    file,
+                    place,
+                    downloader=downloader,
                 )
             except (requests.RequestException, ValueError) as error:
                 faults[mirror.split("://")[-1].rstrip("/")] = _reason(error)
@@ -426,13 +483,15 @@ def fetch(
     rounds: int = 2,
     progress: bool = True,
 ) -> ImageSet:
-    """A full data set, downloaded at the first call and read from the data folder afterwards.
+    """A full data set, downloaded at the first call and read from the data folder
+    afterwards.
 
     Parameters
     ----------
     source : `MNIST` or `FASHION_MNIST` (60,000 images to train on, 10,000 held out).
     split : "train" or "test".
-    folder : where files are kept; see `data_folder`. A file put there by hand is used if it is genuine.
+    folder : where files are kept; see `data_folder`. A file put there by hand is used
+        if it is genuine.
     dtype : float64, or float32 for half the memory (MNIST's 60,000: 376 MB or 188 MB).
     timeout : seconds a server may stay silent.
     rounds : how often the mirrors are tried in turn.
@@ -440,17 +499,23 @@ def fetch(
 
     Raises
     ------
-    ConnectionError : no mirror delivered; names the folder and the files to put there by hand.
+    ConnectionError : no mirror delivered; names the folder and the files to put there
+        by hand.
     OSError : the folder cannot be written.
-    ValueError : unknown split, no time or no rounds, or a dtype that is not floating point.
+    ValueError : unknown split, no time or no rounds, or a dtype that is not floating
+        point.
     """
     _check_split(split)
     if timeout <= 0 or rounds < 1:
         raise ValueError(
-            f"timeout={timeout}, rounds={rounds}: use some seconds and at least one round"
+            f"timeout={timeout}, rounds={rounds}: use some seconds and at least one "
+            "round"
         )
     place = data_folder(folder) / source.folder
-    found = {name: _on_disk(place, name, source.sha256[name][1]) for name in _SPLIT_FILES[split]}
+    found = {
+        name: _on_disk(place, name, source.sha256[name][1])
+        for name in _SPLIT_FILES[split]
+    }
     for name in [name for name, content in found.items() if content is None]:
         found[name], faults = _download(source, name, place, timeout, rounds, progress)
         if found[name] is None:
@@ -459,6 +524,8 @@ def fetch(
             )
             tried = "; ".join(f"{mirror}: {fault}" for mirror, fault in faults.items())
             cure = f"try again later, or put {wanted} into {place}"
-            raise ConnectionError(f"{source.title} could not be downloaded ({tried}); {cure}")
+            raise ConnectionError(
+                f"{source.title} could not be downloaded ({tried}); {cure}"
+            )
     images, y = (read_idx(content) for content in found.values() if content is not None)
     return ImageSet(_to_unit(images, 255, dtype), y.astype(np.int64), source.names)

@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -41,31 +45,43 @@ def halve(X: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N quarter"]:
 
 # %% ../nbs/denoising.ipynb #overcomplete
 def overcomplete(D: int, H: int, activation: nn.Module | None = None) -> nn.Sequential:
-    """A network from D numbers through H hidden units (ReLU, or what is given) to D numbers, linear at the end.
+    """A network from D numbers through H hidden units (ReLU, or what is given) to D
+    numbers, linear at the end.
 
     Its weights come from torch's global generator: build it inside `training.seeded`.
     """
     if D < 1 or H < 1:
-        raise ValueError(f"D={D}, H={H}: a network needs at least one input and one hidden unit")
+        raise ValueError(
+            f"D={D}, H={H}: a network needs at least one input and one hidden unit"
+        )
     middle = nn.ReLU() if activation is None else activation
     return nn.Sequential(nn.Linear(D, H), middle, nn.Linear(H, D))
 
 # %% ../nbs/denoising.ipynb #denoising-loss
 def denoising_loss(
-    model: Callable[[Tensor], Tensor], x: Tensor, generator: torch.Generator, sigma: float
+    model: Callable[[Tensor], Tensor],
+    x: Tensor,
+    generator: torch.Generator,
+    sigma: float,
 ) -> Tensor:
-    """Squared distance from r(x + sigma eps) to the clean x, mean over the rows, eq-denoising-loss.
+    """Squared distance from r(x + sigma eps) to the clean x, mean over the rows,
+    eq-denoising-loss.
 
-    In squared units of x, summed over pixels. With sigma = 0 it is the plain reconstruction error, eq-denoising-cost.
+    In squared units of x, summed over pixels. With sigma = 0 it is the plain
+    reconstruction error, eq-denoising-cost.
     """
     if not sigma >= 0:
-        raise ValueError(f"sigma={sigma}: the noise has a standard deviation of 0 or more")
+        raise ValueError(
+            f"sigma={sigma}: the noise has a standard deviation of 0 or more"
+        )
     eps = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return (model(x + sigma * eps) - x).square().sum(dim=1).mean()
 
 # %% ../nbs/denoising.ipynb #copy-network
 def copy_network(D: int) -> nn.Sequential:
-    """A ReLU network with 2 D hidden units that returns its input, eq-denoising-identity. Nobody trained it."""
+    """A ReLU network with 2 D hidden units that returns its input,
+    eq-denoising-identity. Nobody trained it.
+    """
     first, last, eye = nn.Linear(D, 2 * D), nn.Linear(2 * D, D), torch.eye(D)
     with torch.no_grad():
         first.weight.copy_(torch.cat([eye, -eye]))
@@ -75,15 +91,21 @@ def copy_network(D: int) -> nn.Sequential:
     return nn.Sequential(first, nn.ReLU(), last)
 
 # %% ../nbs/denoising.ipynb #relative-error
-def relative_error(X: Float[np.ndarray, "N D"], X_hat: Float[np.ndarray, "N D"]) -> float:
-    """Squared error over the squared distance of X from its mean: 0 for a copy, 1 for no better than the mean.
+def relative_error(
+    X: Float[np.ndarray, "N D"], X_hat: Float[np.ndarray, "N D"]
+) -> float:
+    """Squared error over the squared distance of X from its mean: 0 for a copy, 1 for
+    no better than the mean.
 
-    Above 1 it is worse than that. Raises ValueError where all rows of X are equal, for then there is nothing to explain.
+    Above 1 it is worse than that. Raises ValueError where all rows of X are equal, for
+    then there is nothing to explain.
     """
     if (X[:1] == X).all():
         raise ValueError("all rows of X are equal; give rows that differ")
     if X_hat.shape != X.shape:
-        raise ValueError(f"X_hat has shape {X_hat.shape}, X {X.shape}; give one row for each")
+        raise ValueError(
+            f"X_hat has shape {X_hat.shape}, X {X.shape}; give one row for each"
+        )
     return float(np.sum((X_hat - X) ** 2) / np.sum((X - X.mean(axis=0)) ** 2))
 
 # %% ../nbs/denoising.ipynb #top-k
@@ -99,19 +121,25 @@ class TopK(nn.Module):
     def forward(self, h: Float[Tensor, "N H"]) -> Float[Tensor, "N H"]:
         """The same rows, at most k entries of each not zero (ties may add some)."""
         if self.k > h.shape[1]:
-            raise ValueError(f"k={self.k} of {h.shape[1]} units takes nothing away; lower k")
+            raise ValueError(
+                f"k={self.k} of {h.shape[1]} units takes nothing away; lower k"
+            )
         return h * (h >= h.topk(self.k, dim=1).values[:, -1:])
 
 # %% ../nbs/denoising.ipynb #score-from-denoiser
 def score_from_denoiser(
     X: Float[np.ndarray, "N D"], X_hat: Float[np.ndarray, "N D"], sigma: float
 ) -> Float[np.ndarray, "N D"]:
-    """The slope of log p_sigma at X, from what a denoiser made of X: (r(x) - x) / sigma^2, eq-denoising-tweedie.
+    """The slope of log p_sigma at X, from what a denoiser made of X: (r(x) - x) /
+    sigma^2, eq-denoising-tweedie.
 
-    Exact for the posterior mean; as good as the denoiser otherwise. Raises ValueError where sigma is not positive.
+    Exact for the posterior mean; as good as the denoiser otherwise. Raises ValueError
+    where sigma is not positive.
     """
     if not sigma > 0:
-        raise ValueError(f"sigma={sigma}: a score needs blur; give a positive standard deviation")
+        raise ValueError(
+            f"sigma={sigma}: a score needs blur; give a positive standard deviation"
+        )
     return (X_hat - X) / sigma**2
 
 # %% ../nbs/denoising.ipynb #mixture
@@ -120,10 +148,16 @@ def blur(
     mu: Float[np.ndarray, "K D"],
     Sigma: Float[np.ndarray, "K D D"],
     sigma: float,
-) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, "K D"], Float[np.ndarray, "K D D"]]:
-    """The mixture of x + sigma eps, if x is from this one: every covariance grows by sigma^2 I. eq-denoising-mixture."""
+) -> tuple[
+    Float[np.ndarray, " K"], Float[np.ndarray, "K D"], Float[np.ndarray, "K D D"]
+]:
+    """The mixture of x + sigma eps, if x is from this one: every covariance grows by
+    sigma^2 I. eq-denoising-mixture.
+    """
     if not sigma >= 0:
-        raise ValueError(f"sigma={sigma}: the blur has a standard deviation of 0 or more")
+        raise ValueError(
+            f"sigma={sigma}: the blur has a standard deviation of 0 or more"
+        )
     return pi, mu, Sigma + sigma**2 * np.eye(mu.shape[1])
 
 
@@ -139,7 +173,9 @@ def mixture_score(
     Sigma: Float[np.ndarray, "K D D"],
     sigma: float = 0.0,
 ) -> Float[np.ndarray, "N D"]:
-    """Gradient at each row of the log-density of the blurred mixture, exact, eq-denoising-mixture."""
+    """Gradient at each row of the log-density of the blurred mixture, exact,
+    eq-denoising-mixture.
+    """
     blurred = blur(pi, mu, Sigma, sigma)
     R = responsibilities(X, *blurred)
     return np.einsum("nk,nkd->nd", R, _pulls(X, mu, blurred[2]))
@@ -152,7 +188,9 @@ def posterior_mean(
     Sigma: Float[np.ndarray, "K D D"],
     sigma: float,
 ) -> Float[np.ndarray, "N D"]:
-    """The best denoiser of a Gaussian mixture, E[x | x + sigma eps], eq-denoising-mixture-mean."""
+    """The best denoiser of a Gaussian mixture, E[x | x + sigma eps],
+    eq-denoising-mixture-mean.
+    """
     blurred = blur(pi, mu, Sigma, sigma)
     pulled = np.einsum("kde,nke->nkd", Sigma, _pulls(X, mu, blurred[2]))
     return np.einsum("nk,nkd->nd", responsibilities(X, *blurred), mu - pulled)
@@ -163,7 +201,9 @@ def walk(
     X: Float[np.ndarray, "N D"],
     steps: int,
 ) -> Float[np.ndarray, "T N D"]:
-    """The rows of X and what repeated denoising makes of them: T = steps + 1 stations, the start first."""
+    """The rows of X and what repeated denoising makes of them: T = steps + 1 stations,
+    the start first.
+    """
     if steps < 0:
         raise ValueError(f"steps={steps}: count from 0")
     path = [X]
@@ -179,31 +219,44 @@ def wiener(
     lam: Float[np.ndarray, " L"],
     sigma: float,
 ) -> Float[np.ndarray, "N D"]:
-    """The best affine denoiser for noise sigma: each principal coordinate times lam / (lam + sigma^2), eq-denoising-wiener.
+    """The best affine denoiser for noise sigma: each principal coordinate times lam /
+    (lam + sigma^2), eq-denoising-wiener.
 
-    W, lam : principal directions and variances, as from `pca.pca`; directions left out are given up.
+    W, lam : principal directions and variances, as from `pca.pca`; directions left out
+        are given up.
     """
     if not sigma > 0:
-        raise ValueError(f"sigma={sigma}: without noise there is nothing to filter; give sigma > 0")
+        raise ValueError(
+            f"sigma={sigma}: without noise there is nothing to filter; give sigma > 0"
+        )
     return mu + ((X - mu) @ W * (lam / (lam + sigma**2))) @ W.T
 
 
 def copied_share(
-    net: Callable[[Tensor], Tensor], X: Float[Tensor, "N D"], W: Float[np.ndarray, "D L"]
+    net: Callable[[Tensor], Tensor],
+    X: Float[Tensor, "N D"],
+    W: Float[np.ndarray, "D L"],
 ) -> Float[np.ndarray, " L"]:
-    """How much of a small step along each column of W comes out again: w^T J(x) w, mean over the rows of X."""
+    """How much of a small step along each column of W comes out again: w^T J(x) w, mean
+    over the rows of X.
+    """
     J = torch.func.vmap(torch.func.jacrev(net))(X).mean(dim=0).detach().double().numpy()
     return np.einsum("dl,de,el->l", W, J, W)
 
 # %% ../nbs/denoising.ipynb #denoising-autoencoder
-class DenoisingAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A wide network that was trained to take off Gaussian noise; its step is the slope of the log-density.
+class DenoisingAutoencoder(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """A wide network that was trained to take off Gaussian noise; its step is the slope
+    of the log-density.
 
-    Takes numpy arrays or torch tensors, and answers in kind. The network computes in single precision.
+    Takes numpy arrays or torch tensors, and answers in kind. The network computes in
+    single precision.
 
     Parameters
     ----------
-    n_components : hidden units; more than pixels are welcome, for noise keeps the network from copying.
+    n_components : hidden units; more than pixels are welcome, for noise keeps the
+        network from copying.
     sigma : standard deviation of the noise in training, in units of the pixels.
     epochs, batch_size, lr, random_state, device : as for `training.train`.
 
@@ -225,8 +278,16 @@ class DenoisingAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     network_: Any
 
     def __init__(
-        self, n_components=400, sigma=0.3, *, epochs=20, batch_size=128, lr=3e-3, random_state=0, device="cpu",
-    ):  # fmt: skip
+        self,
+        n_components=400,
+        sigma=0.3,
+        *,
+        epochs=20,
+        batch_size=128,
+        lr=3e-3,
+        random_state=0,
+        device="cpu",
+    ):
         self.n_components = n_components
         self.sigma = sigma
         self.epochs = epochs
@@ -236,13 +297,23 @@ class DenoisingAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         self.device = device
 
     def fit(self, X, y=None):
-        """Learn to clean the rows of X, images with values in [0, 1]; raises an error that names the cure on anything else."""
-        if not (isinstance(self.sigma, (int, float, np.number)) and 0 < self.sigma < math.inf):
+        """Learn to clean the rows of X, images with values in [0, 1]; raises an error
+        that names the cure on anything else.
+        """
+        if not (
+            isinstance(self.sigma, (int, float, np.number))
+            and 0 < self.sigma < math.inf
+        ):
             raise ValueError(
-                f"sigma={self.sigma!r}: without noise the network learns to copy; give sigma > 0"
+                f"sigma={self.sigma!r}: without noise the network learns to copy; give "
+                "sigma > 0"
             )
-        if not (isinstance(self.n_components, (int, np.integer)) and self.n_components >= 1):
-            raise ValueError(f"n_components={self.n_components!r}; give a whole number from 1")
+        if not (
+            isinstance(self.n_components, (int, np.integer)) and self.n_components >= 1
+        ):
+            raise ValueError(
+                f"n_components={self.n_components!r}; give a whole number from 1"
+            )
         rows = self._images(estimator_rows(self, X, reset=True))
         seed = self.random_state
         if not isinstance(seed, Integral):  # None, or a generator
@@ -251,9 +322,16 @@ class DenoisingAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         with seeded(seed):
             network = overcomplete(rows.shape[1], int(self.n_components))
         self.history_ = train(
-            network, partial(denoising_loss, sigma=float(self.sigma)), rows, epochs=self.epochs, batch_size=self.batch_size,
-            lr=self.lr, random_state=seed, device=self.device, progress=False,
-        )  # fmt: skip
+            network,
+            partial(denoising_loss, sigma=float(self.sigma)),
+            rows,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            random_state=seed,
+            device=self.device,
+            progress=False,
+        )
         self.network_, self.sigma_ = network.cpu(), float(self.sigma)
         return self
 
@@ -280,18 +358,26 @@ class DenoisingAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         codes = check_array(as_numpy(Z), dtype=[np.float64, np.float32], input_name="Z")
         width = self.network_[2].in_features
         if codes.shape[1] != width:
-            raise ValueError(f"Z has {codes.shape[1]} columns; this network wants {width}")
+            raise ValueError(
+                f"Z has {codes.shape[1]} columns; this network wants {width}"
+            )
         return self._run(self.network_[2:], codes, Z)
 
     def denoise(self, X):
-        """Each row without its noise. The rows may leave [0, 1], as noise does, and so may what comes back."""
+        """Each row without its noise. The rows may leave [0, 1], as noise does, and so
+        may what comes back.
+        """
         rows = self._rows(X)
         return self._run(self.network_, rows, X)
 
     def grad_log_prob(self, X):
-        """Estimate of the slope of log p_sigma at each row, eq-denoising-tweedie; to be trusted near noisy data only."""
+        """Estimate of the slope of log p_sigma at each row, eq-denoising-tweedie; to be
+        trusted near noisy data only.
+        """
         rows = self._rows(X)
-        slope = score_from_denoiser(rows, self._run(self.network_, rows, None), self.sigma_)
+        slope = score_from_denoiser(
+            rows, self._run(self.network_, rows, None), self.sigma_
+        )
         return in_kind(slope, X)
 
     def transform(self, X):
@@ -332,9 +418,12 @@ class DenoisingAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
 def memory(
     X: Float[np.ndarray, "N D"], examples: Float[np.ndarray, "M D"], sigma: float
 ) -> Float[np.ndarray, "N D"]:
-    """The best denoiser if the examples were all there is: their mean, weighted by nearness, eq-denoising-memory."""
+    """The best denoiser if the examples were all there is: their mean, weighted by
+    nearness, eq-denoising-memory.
+    """
     if not sigma > 0:
         raise ValueError(f"sigma={sigma}: nearness needs a scale; give sigma > 0")
-    log_w = (X @ examples.T - 0.5 * np.sum(examples**2, axis=1)) / sigma**2  # |X|^2 cancels
+    # |X|^2 cancels
+    log_w = (X @ examples.T - 0.5 * np.sum(examples**2, axis=1)) / sigma**2
     w = np.exp(log_w - log_w.max(axis=1, keepdims=True))
     return w @ examples / w.sum(axis=1, keepdims=True)

@@ -23,9 +23,11 @@ from .mixture import log_joint
 def expected_complete_log_lik(
     log_joint: Float[np.ndarray, "N K"], q: Float[np.ndarray, "N K"]
 ) -> Float[np.ndarray, " N"]:
-    """Mean of log p(x_n, z_n) when z_n is drawn from q_n, in nats for each x; first term of eq-em-split.
+    """Mean of log p(x_n, z_n) when z_n is drawn from q_n, in nats for each x; first
+    term of eq-em-split.
 
-    The bound without the entropy of q, and the only part of it that the parameters move. Where q is 0, a log_joint of -inf counts 0.
+    The bound without the entropy of q, and the only part of it that the parameters
+    move. Where q is 0, a log_joint of -inf counts 0.
     """
     return np.sum(q * np.where(q > 0, log_joint, 0.0), axis=1)
 
@@ -35,10 +37,13 @@ def _check(X: Float[np.ndarray, "N D"], q: Float[np.ndarray, "N K"]) -> None:
     if not np.isfinite(X).all():
         raise ValueError("X has NaN or infinity; drop such rows, or fill them in")
     if len(X) != len(q):
-        raise ValueError(f"q has {len(q)} rows for {len(X)} points; give one row for each row of X")
+        raise ValueError(
+            f"q has {len(q)} rows for {len(X)} points; give one row for each row of X"
+        )
     if not (q.min() >= 0 and np.allclose(q.sum(axis=1), 1)):
         raise ValueError(
-            "each row of q must be a distribution, >= 0 with sum 1; take posterior(log_joint)"
+            "each row of q must be a distribution, >= 0 with sum 1; take "
+            "posterior(log_joint)"
         )
 
 
@@ -46,20 +51,25 @@ def _check_alive(N_k: Float[np.ndarray, " K"]) -> None:
     k = int(np.argmin(N_k))
     if N_k[k] < 1e-10 * N_k.sum():
         raise ValueError(
-            f"component {k} has lost all its points (N_k = {N_k[k]:.1g}); start it elsewhere, "
+            f"component {k} has lost all its points (N_k = {N_k[k]:.1g}); start it "
+            "elsewhere, "
             "e.g. at `spread_means`, or lower K"
         )
 
 # %% ../nbs/em.ipynb #m-step
 def m_step_gaussian(
     X: Float[np.ndarray, "N D"], q: Float[np.ndarray, "N K"], prior: float = 0.0
-) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, "K D"], Float[np.ndarray, "K D D"]]:
+) -> tuple[
+    Float[np.ndarray, " K"], Float[np.ndarray, "K D"], Float[np.ndarray, "K D D"]
+]:
     """The pi, mu, Sigma that maximise the bound for these memberships, eq-em-m-step.
 
-    `prior` is a number of imaginary points that each component has seen around its centre beforehand, as wide in every
-    direction as the data are on average; eq-em-map. With 0 it is maximum likelihood; 1 is a mild cure against collapse.
+    `prior` is a number of imaginary points that each component has seen around its
+    centre beforehand, as wide in every direction as the data are on average; eq-em-map.
+    With 0 it is maximum likelihood; 1 is a mild cure against collapse.
 
-    Raises ValueError where a component has lost its points, or has collapsed onto points that span no volume.
+    Raises ValueError where a component has lost its points, or has collapsed onto
+    points that span no volume.
     """
     _check(X, q)
     N_k = q.sum(axis=0)
@@ -73,14 +83,18 @@ def m_step_gaussian(
         Sigma[k] = (scatter + prior * width.mean() * np.eye(D)) / (N_k[k] + prior)
         if np.linalg.eigvalsh(Sigma[k])[0] <= 1e-10 * width.max():
             raise ValueError(
-                f"component {k} has collapsed: its {N_k[k]:.1f} points span no volume, and its "
-                "likelihood has no upper bound; raise `prior`, lower K, or start elsewhere"
+                f"component {k} has collapsed: its {N_k[k]:.1f} points span no volume, "
+                "and its "
+                "likelihood has no upper bound; raise `prior`, lower K, or start "
+                "elsewhere"
             )
     return (N_k + prior) / (len(X) + prior * len(N_k)), mu, Sigma
 
 # %% ../nbs/em.ipynb #half-step
 class HalfStep(NamedTuple):
-    """Where EM stands after half a step: log p and the bound in nats per x, their difference is the gap."""
+    """Where EM stands after half a step: log p and the bound in nats per x, their
+    difference is the gap.
+    """
 
     half: str  # "E" or "M"
     theta: tuple
@@ -109,10 +123,12 @@ def em(
     e_step: Callable[..., Float[np.ndarray, "N K"]] = full_e_step,
     q: Float[np.ndarray, "N K"] | None = None,
 ) -> tuple[tuple, list[HalfStep]]:
-    """Ascend the bound by turns: `q = e_step(log_joint(X, *theta), q)`, then `theta = m_step(X, q)`.
+    """Ascend the bound by turns: `q = e_step(log_joint(X, *theta), q)`, then `theta =
+    m_step(X, q)`.
 
-    Returns the last parameters, and a HalfStep for each half step. With a full E-step log p never falls, thm-em-monotone.
-    `q` is where an `e_step` that looks back begins. Raises ValueError where `steps` is below 1.
+    Returns the last parameters, and a HalfStep for each half step. With a full E-step
+    log p never falls, thm-em-monotone. `q` is where an `e_step` that looks back begins.
+    Raises ValueError where `steps` is below 1.
     """
     if steps < 1:
         raise ValueError(f"steps={steps} takes no step; use 1 or more")
@@ -142,9 +158,11 @@ def em_gaussian(
     e_step: Callable[..., Float[np.ndarray, "N K"]] = full_e_step,
     q: Float[np.ndarray, "N K"] | None = None,
 ) -> tuple[tuple, list[HalfStep]]:
-    """EM for a mixture of Gaussians from the given start; the readable one, no convergence test.
+    """EM for a mixture of Gaussians from the given start; the readable one, no
+    convergence test.
 
-    Returns (pi, mu, Sigma) and the history of half steps. `prior` is that of `m_step_gaussian`, and raises what it raises.
+    Returns (pi, mu, Sigma) and the history of half steps. `prior` is that of
+    `m_step_gaussian`, and raises what it raises.
     """
 
     def m_step(X: np.ndarray, q: np.ndarray) -> tuple:
@@ -154,15 +172,25 @@ def em_gaussian(
 
 
 def gaussian_start(X: Float[np.ndarray, "N D"], mu: Float[np.ndarray, "K D"]) -> tuple:
-    """A start with these means: equal weights, and for each component the covariance of all the data."""
+    """A start with these means: equal weights, and for each component the covariance of
+    all the data.
+    """
     K, off = len(mu), X - X.mean(axis=0)
-    return np.ones(K) / K, np.asarray(mu, dtype=float), np.stack([off.T @ off / len(X)] * K)
+    return (
+        np.ones(K) / K,
+        np.asarray(mu, dtype=float),
+        np.stack([off.T @ off / len(X)] * K),
+    )
 
 # %% ../nbs/em.ipynb #partial-e-step
 def partial_e_step(share: float) -> Callable[..., Float[np.ndarray, "N K"]]:
-    """An `e_step` that moves q a share of the way to the posterior, and closes at least that share of the gap; eq-em-share."""
+    """An `e_step` that moves q a share of the way to the posterior, and closes at least
+    that share of the gap; eq-em-share.
+    """
     if not 0 < share <= 1:
-        raise ValueError(f"share={share} must be above 0 (else q never moves) and at most 1")
+        raise ValueError(
+            f"share={share} must be above 0 (else q never moves) and at most 1"
+        )
 
     def e_step(
         log_joint: Float[np.ndarray, "N K"], q: Float[np.ndarray, "N K"] | None
@@ -177,12 +205,16 @@ def partial_e_step(share: float) -> Callable[..., Float[np.ndarray, "N K"]]:
 def hard_e_step(
     log_joint: Float[np.ndarray, "N K"], q: Float[np.ndarray, "N K"] | None
 ) -> Float[np.ndarray, "N K"]:
-    """The best q of those that give each point to one component: the largest posterior takes all."""
+    """The best q of those that give each point to one component: the largest posterior
+    takes all.
+    """
     return np.eye(log_joint.shape[1])[log_joint.argmax(axis=1)]
 
 # %% ../nbs/em.ipynb #moments
 def moments(X: Float[np.ndarray, "N D"], q: Float[np.ndarray, "N K"]) -> tuple:
-    """All that an M-step needs to know of the data: N_k, sum of q x, sum of q x x^T; eq-em-moments. They add over blocks."""
+    """All that an M-step needs to know of the data: N_k, sum of q x, sum of q x x^T;
+    eq-em-moments. They add over blocks.
+    """
     return q.sum(axis=0), q.T @ X, np.einsum("nk,ni,nj->kij", q, X, X, optimize=True)
 
 
@@ -191,10 +223,16 @@ def gaussian_from_moments(
     first: Float[np.ndarray, "K D"],
     second: Float[np.ndarray, "K D D"],
 ) -> tuple:
-    """The M-step from the sums alone: pi, mu, Sigma. Centre the data first, or the difference loses digits."""
+    """The M-step from the sums alone: pi, mu, Sigma. Centre the data first, or the
+    difference loses digits.
+    """
     _check_alive(N_k)
     mu = first / N_k[:, None]
-    return N_k / N_k.sum(), mu, second / N_k[:, None, None] - mu[:, :, None] * mu[:, None, :]
+    return (
+        N_k / N_k.sum(),
+        mu,
+        second / N_k[:, None, None] - mu[:, :, None] * mu[:, None, :],
+    )
 
 
 def incremental_em_gaussian(
@@ -206,14 +244,17 @@ def incremental_em_gaussian(
     block: int,
     rng: np.random.Generator,
 ) -> tuple[tuple, list[HalfStep]]:
-    """Neal and Hinton's incremental EM: renew q for `block` points, then an M-step at once. One HalfStep after each pass.
+    """Neal and Hinton's incremental EM: renew q for `block` points, then an M-step at
+    once. One HalfStep after each pass.
 
-    The first pass is one of plain EM; later ones take the points in a new random order. The bound over all points never
-    falls. Raises ValueError where a component has lost its points or has collapsed.
+    The first pass is one of plain EM; later ones take the points in a new random order.
+    The bound over all points never falls. Raises ValueError where a component has lost
+    its points or has collapsed.
     """
     if block < 1 or passes < 1:
         raise ValueError(f"block={block} and passes={passes} must both be 1 or more")
-    origin = X.mean(axis=0)  # count from the middle of the data: the sums lose no digits
+    # count from the middle of the data: the sums lose no digits
+    origin = X.mean(axis=0)
     X, mu = X - origin, mu - origin
     q = posterior(log_joint(X, pi, mu, Sigma))
     sums = moments(X, q)
@@ -224,7 +265,8 @@ def incremental_em_gaussian(
             order = rng.permutation(len(X))
             for rows in (order[i : i + block] for i in range(0, len(X), block)):
                 new = posterior(log_joint(X[rows], *theta))
-                change = moments(X[rows], new - q[rows])  # the new share in, the old one out
+                # the new share in, the old one out
+                change = moments(X[rows], new - q[rows])
                 sums = tuple(s + c for s, c in zip(sums, change, strict=True))
                 q[rows] = new
                 theta = gaussian_from_moments(*sums)
@@ -239,7 +281,9 @@ def incremental_em_gaussian(
 def spread_means(
     X: Float[np.ndarray, "N D"], K: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "K D"]:
-    """K of the points, drawn to lie far apart: each next one with probability proportional to its squared distance from the nearest so far."""
+    """K of the points, drawn to lie far apart: each next one with probability
+    proportional to its squared distance from the nearest so far.
+    """
     if not 1 <= K <= len(X):
         raise ValueError(f"K={K} must lie between 1 and the number of points, {len(X)}")
     if not np.isfinite(X).all():
@@ -248,30 +292,41 @@ def spread_means(
     for _ in range(K - 1):
         away = np.min([np.sum((X - m) ** 2, axis=1) for m in chosen], axis=0)
         if not away.sum() > 0:
-            raise ValueError(f"X has only {len(chosen)} different points; lower K to at most that")
+            raise ValueError(
+                f"X has only {len(chosen)} different points; lower K to at most that"
+            )
         chosen.append(X[rng.choice(len(X), p=away / away.sum())])
     return np.array(chosen)
 
 # %% ../nbs/em.ipynb #bernoulli
 def log_joint_bernoulli(
-    X: Float[np.ndarray, "N D"], pi: Float[np.ndarray, " K"], mu: Float[np.ndarray, "K D"]
+    X: Float[np.ndarray, "N D"],
+    pi: Float[np.ndarray, " K"],
+    mu: Float[np.ndarray, "K D"],
 ) -> Float[np.ndarray, "N K"]:
-    """log p(x_n, z_n = k) in nats for binary pixels, independent given the component; eq-em-bernoulli. mu strictly between 0 and 1."""
+    """log p(x_n, z_n = k) in nats for binary pixels, independent given the component;
+    eq-em-bernoulli. mu strictly between 0 and 1.
+    """
     return np.log(pi) + X @ (np.log(mu) - np.log1p(-mu)).T + np.log1p(-mu).sum(axis=1)
 
 
 def m_step_bernoulli(
     X: Float[np.ndarray, "N D"], q: Float[np.ndarray, "N K"], prior: float = 0.5
 ) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, "K D"]]:
-    """The pi and mu that maximise the bound, eq-em-bernoulli-m; `prior` counts the black and the white images seen before any data.
+    """The pi and mu that maximise the bound, eq-em-bernoulli-m; `prior` counts the
+    black and the white images seen before any data.
 
     Raises ValueError where X is not binary or a component has lost its points.
     """
     _check(X, q)
     if not np.isin(X, (0.0, 1.0)).all():
-        raise ValueError("X is not binary; threshold the grey values, e.g. (X > 0.5).astype(float)")
+        raise ValueError(
+            "X is not binary; threshold the grey values, e.g. (X > 0.5).astype(float)"
+        )
     if not prior > 0:
-        raise ValueError(f"prior={prior} lets a pixel be impossible (log 0); use e.g. 0.5")
+        raise ValueError(
+            f"prior={prior} lets a pixel be impossible (log 0); use e.g. 0.5"
+        )
     N_k = q.sum(axis=0)
     _check_alive(N_k)
     pi = (N_k + 2 * prior) / (len(X) + 2 * prior * len(N_k))
@@ -285,7 +340,9 @@ def em_bernoulli(
     steps: int,
     prior: float = 0.5,
 ) -> tuple[tuple, list[HalfStep]]:
-    """EM for a mixture of Bernoullis from the given start. Returns (pi, mu) and the history of half steps."""
+    """EM for a mixture of Bernoullis from the given start. Returns (pi, mu) and the
+    history of half steps.
+    """
 
     def m_step(X: np.ndarray, q: np.ndarray) -> tuple:
         return m_step_bernoulli(X, q, prior)

@@ -30,7 +30,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture._gaussian_mixture import _check_weights
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
 from tqdm import tqdm
 
 from .data import as_numpy, in_kind
@@ -47,7 +51,9 @@ def statistic_size(kind: str, D: int) -> int:
 
 
 def fill_statistic(kind: str, T: Float[np.ndarray, "p n"], D: int) -> None:
-    """Complete T(x) for n points, in place: rows 1 to D hold the features, the others are computed."""
+    """Complete T(x) for n points, in place: rows 1 to D hold the features, the others
+    are computed.
+    """
     T[0] = 1
     x, rest = T[1 : 1 + D], T[1 + D :]
     if kind == "full":
@@ -64,8 +70,8 @@ def fill_statistic(kind: str, T: Float[np.ndarray, "p n"], D: int) -> None:
 class Parameters(NamedTuple):
     """A mixture: weights `pi` (K), means `mu` (K, D) and covariances.
 
-    `Sigma` is (K, D, D) for full, (D, D) for tied, (K, D) for diagonal and (K) for spherical covariances, and None for
-    Bernoulli pixels.
+    `Sigma` is (K, D, D) for full, (D, D) for tied, (K, D) for diagonal and (K) for
+    spherical covariances, and None for Bernoulli pixels.
     """
 
     pi: np.ndarray
@@ -78,7 +84,9 @@ class CollapsedError(ValueError):
 
 
 def _cholesky(kind: str, Sigma: np.ndarray) -> np.ndarray:
-    """Roots of the covariances: lower triangles, or standard deviations. The message names the component."""
+    """Roots of the covariances: lower triangles, or standard deviations. The message
+    names the component.
+    """
     if kind in ("diag", "spherical"):
         bad = ~(Sigma > 0).reshape(len(Sigma), -1).all(axis=1)
         if not bad.any():
@@ -99,8 +107,10 @@ def _cholesky(kind: str, Sigma: np.ndarray) -> np.ndarray:
 
 def _collapsed(k: int | None) -> str:
     return (
-        f"{'the shared covariance' if k is None else f'component {k}'} has an ill-defined empirical covariance: it "
-        "has collapsed onto one point or into a plane. Try to decrease the number of components, increase reg_covar, "
+        f"{'the shared covariance' if k is None else f'component {k}'} has an "
+        "ill-defined empirical covariance: it "
+        "has collapsed onto one point or into a plane. Try to decrease the number of "
+        "components, increase reg_covar, "
         "or scale the input data."
     )
 
@@ -115,7 +125,9 @@ def _half_log_det(kind: str, root: np.ndarray, D: int) -> np.ndarray:
 
 
 class _Natural(NamedTuple):
-    """eta (K, p); and how large the terms of eta . T are for points in the midst of a component, a feature (kappa)."""
+    """eta (K, p); and how large the terms of eta . T are for points in the midst of a
+    component, a feature (kappa).
+    """
 
     eta: np.ndarray
     cancels: float
@@ -126,7 +138,9 @@ def _natural(kind: str, p: Parameters, origin: Float[np.ndarray, " D"]) -> _Natu
         log_pi = np.log(p.pi)
     if p.Sigma is None:
         constant = log_pi + np.log1p(-p.mu).sum(axis=1)
-        return _Natural(np.column_stack([constant, np.log(p.mu) - np.log1p(-p.mu)]), 1.0)
+        return _Natural(
+            np.column_stack([constant, np.log(p.mu) - np.log1p(-p.mu)]), 1.0
+        )
     mu, D = p.mu - origin, len(origin)
     root = _cholesky(kind, p.Sigma)
     constant = log_pi - _half_log_det(kind, root, D)
@@ -136,12 +150,15 @@ def _natural(kind: str, p: Parameters, origin: Float[np.ndarray, " D"]) -> _Natu
         variances = np.diagonal(p.Sigma, axis1=-2, axis2=-1)
         linear = np.einsum("kij,kj->ki", P, mu) if kind == "full" else mu @ P
         i, j = np.triu_indices(D)
-        quadratic = -0.5 * P[:, i, j] * np.where(i == j, 1, 2) if kind == "full" else None
+        quadratic = (
+            -0.5 * P[:, i, j] * np.where(i == j, 1, 2) if kind == "full" else None
+        )
     else:
         variances = p.Sigma.reshape(len(mu), -1)
         P = 1 / variances
         linear, quadratic = mu * P, -0.5 * P
-    reach = np.abs(mu) + np.sqrt(variances)  # a point of the component is about so far out
+    # a point of the component is about so far out
+    reach = np.abs(mu) + np.sqrt(variances)
     with np.errstate(over="ignore"):
         if kind in ("full", "tied"):
             cancels = reach * (np.abs(P) @ reach[:, :, None])[:, :, 0]
@@ -152,8 +169,12 @@ def _natural(kind: str, p: Parameters, origin: Float[np.ndarray, " D"]) -> _Natu
     return _Natural(np.concatenate(parts, axis=1), float(cancels.max()))
 
 
-def natural(kind: str, p: Parameters, origin: Float[np.ndarray, " D"]) -> Float[np.ndarray, "K p"]:
-    """eta, for features that are counted from `origin`; for tied covariances without the term that all share."""
+def natural(
+    kind: str, p: Parameters, origin: Float[np.ndarray, " D"]
+) -> Float[np.ndarray, "K p"]:
+    """eta, for features that are counted from `origin`; for tied covariances without
+    the term that all share.
+    """
     return _natural(kind, p, origin).eta
 
 # %% ../nbs/workshop/expfam.ipynb #from-moments
@@ -170,7 +191,8 @@ def from_moments(
     ----------
     S : sums of responsibility times T(x), the features counted from `origin`.
     scatter : for tied covariances, the sum of products of all features.
-    floor : added to each variance, or the least distance of a Bernoulli mean from 0 and 1.
+    floor : added to each variance, or the least distance of a Bernoulli mean from 0 and
+        1.
     """
     D = len(origin)
     N_k = (
@@ -198,19 +220,25 @@ def from_moments(
     return Parameters(pi, mu + origin, Sigma)
 
 # %% ../nbs/workshop/expfam.ipynb #digits-left
-_ALLOWED = {np.dtype(np.float32): 1e-2, np.dtype(np.float64): 1e-5}  # nats that rounding may cost
+# nats that rounding may cost
+_ALLOWED = {np.dtype(np.float32): 1e-2, np.dtype(np.float64): 1e-5}
 
 
 def _precise_enough(cancels: float, dtype: Any) -> bool:
-    """May the products be trusted to five digits at worst (two, in single precision)?"""
+    """May the products be trusted to five digits at worst (two, in single
+    precision)?
+    """
     return bool(np.finfo(dtype).eps * cancels < _ALLOWED[np.dtype(dtype)])
 
 # %% ../nbs/workshop/expfam.ipynb #pass
-BLOCK = 1024  # points: their T, and what is computed from it, should fit into the processor's cache
+# points: their T, and what is computed from it, should fit into the processor's cache
+BLOCK = 1024
 
 
 def _normalise(G: np.ndarray, log_p: np.ndarray) -> None:
-    """In place: log-joints to responsibilities, and their log-sum-exp, over the components (rows)."""
+    """In place: log-joints to responsibilities, and their log-sum-exp, over the
+    components (rows).
+    """
     np.max(G, axis=0, out=log_p)
     G -= log_p
     np.exp(G, out=G)
@@ -220,10 +248,16 @@ def _normalise(G: np.ndarray, log_p: np.ndarray) -> None:
 
 
 def _plain_pass(
-    X: np.ndarray, weights: np.ndarray | None, kind: str, eta: np.ndarray, origin: np.ndarray,
+    X: np.ndarray,
+    weights: np.ndarray | None,
+    kind: str,
+    eta: np.ndarray,
+    origin: np.ndarray,
     normalise: Callable[[np.ndarray, np.ndarray], None] = _normalise,
-) -> tuple[np.ndarray, float]:  # fmt: skip
-    """S and the sum of log p(x), by two products for each block of rows, in the precision of eta."""
+) -> tuple[np.ndarray, float]:
+    """S and the sum of log p(x), by two products for each block of rows, in the
+    precision of eta.
+    """
     (K, p), D = eta.shape, X.shape[1]
     size = 2 * BLOCK if p < 256 else BLOCK if p < 1024 else BLOCK // 4
     S, log_prob = np.zeros((K, p)), 0.0
@@ -252,7 +286,9 @@ def _plain_pass(
 # %% ../nbs/workshop/expfam.ipynb #numba-normalise
 @lru_cache
 def _compiled_normalise() -> Callable[[np.ndarray, np.ndarray], None]:
-    """`_normalise` as one compiled loop, where numba is installed; in double precision only."""
+    """`_normalise` as one compiled loop, where numba is installed; in double precision
+    only.
+    """
     try:
         from numba import njit
     except ImportError:
@@ -304,7 +340,11 @@ def _compiled_normalise() -> Callable[[np.ndarray, np.ndarray], None]:
                 g[j] *= total[j]
 
     loops = inspect.unwrap(loops)  # shape checks wrap each function where they are on
-    how: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+    how: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": {"contract", "nsz"},
+    }
     try:
         return njit(cache=True, **how)(loops)
     except RuntimeError:  # nowhere to keep what was compiled
@@ -313,13 +353,17 @@ def _compiled_normalise() -> Callable[[np.ndarray, np.ndarray], None]:
 
 def _normaliser(size: int, dtype: Any) -> Callable[[np.ndarray, np.ndarray], None]:
     """How to normalise `size` numbers a pass."""
-    return _compiled_normalise() if size > 300_000 and dtype == np.float64 else _normalise
+    return (
+        _compiled_normalise() if size > 300_000 and dtype == np.float64 else _normalise
+    )
 
 # %% ../nbs/workshop/expfam.ipynb #whitened-pass
 class Whitening(NamedTuple):
-    """Coordinates of each component: x = mu_k + L_k y. Whitened where Sigma_k = L_k L_k^T; then log p(x, z=k) = constant_k - |y|^2 / 2.
+    """Coordinates of each component: x = mu_k + L_k y. Whitened where Sigma_k = L_k
+    L_k^T; then log p(x, z=k) = constant_k - |y|^2 / 2.
 
-    `L` and its inverse `A` hold matrices (K, D, D), or factors of the features (K, D) or (K, 1).
+    `L` and its inverse `A` hold matrices (K, D, D), or factors of the features (K, D)
+    or (K, 1).
     """
 
     mu: np.ndarray
@@ -348,16 +392,22 @@ def whitening(kind: str, p: Parameters) -> Whitening:
 def _about(kind: str, mu: np.ndarray) -> Whitening:
     """Coordinates that count from the means, and are not whitened."""
     K, D = mu.shape
-    one = np.broadcast_to(np.eye(D), (K, D, D)) if kind in ("full", "tied") else np.ones((K, 1))
+    one = (
+        np.broadcast_to(np.eye(D), (K, D, D))
+        if kind in ("full", "tied")
+        else np.ones((K, 1))
+    )
     return Whitening(mu, one, one, np.zeros(K))
 
 
 class Totals(NamedTuple):
-    """What a pass brings home: moments S, the sum of log p(x) over the data in nats, and how they were found.
+    """What a pass brings home: moments S, the sum of log p(x) over the data in nats,
+    and how they were found.
 
-    S is the sum of r T(x), (K, p), for features counted from the engine's origin, in the precision `dtype`; or, if `about` is given,
-    of r, r y and r y y^T (or of r y^2, where no more is seen) in those coordinates. The entropy of the responsibilities is known in
-    that case only.
+    S is the sum of r T(x), (K, p), for features counted from the engine's origin, in
+    the precision `dtype`; or, if `about` is given, of r, r y and r y y^T (or of r y^2,
+    where no more is seen) in those coordinates. The entropy of the responsibilities is
+    known in that case only.
     """
 
     S: np.ndarray
@@ -372,9 +422,15 @@ def _squares(y: np.ndarray) -> np.ndarray:
 
 
 def _whitened_pass(
-    X: np.ndarray, weights: np.ndarray | None, kind: str, white: Whitening, about: Whitening | None
+    X: np.ndarray,
+    weights: np.ndarray | None,
+    kind: str,
+    white: Whitening,
+    about: Whitening | None,
 ) -> tuple[np.ndarray, float, float]:
-    """Moments, the sum of log p(x), and the entropy: responsibilities by `white`, moments in the coordinates `about`, or the same."""
+    """Moments, the sum of log p(x), and the entropy: responsibilities by `white`,
+    moments in the coordinates `about`, or the same.
+    """
     K, D = white.mu.shape
     products = kind in ("full", "tied")
     S, log_prob, entropy = np.zeros((K, 1 + D + (D * D if products else D))), 0.0, 0.0
@@ -400,13 +456,18 @@ def _whitened_pass(
 def _from_whitened(
     kind: str, S: np.ndarray, about: Whitening, floor: float
 ) -> tuple[Parameters, bool]:
-    """The M-step from moments in given coordinates; and whether enough digits of the covariances are left."""
+    """The M-step from moments in given coordinates; and whether enough digits of the
+    covariances are left.
+    """
     K, D = about.mu.shape
     L, i = about.L, np.arange(D)
     N_k = S[:, 0] + 10 * np.finfo(float).eps
     pi, step = N_k / N_k.sum(), S[:, 1 : 1 + D] / N_k[:, None]
     if kind in ("full", "tied"):
-        C = S[:, 1 + D :].reshape(K, D, D) / N_k[:, None, None] - step[:, :, None] * step[:, None, :]  # fmt: skip
+        C = (
+            S[:, 1 + D :].reshape(K, D, D) / N_k[:, None, None]
+            - step[:, :, None] * step[:, None, :]
+        )
         mu = about.mu + np.einsum("kij,kj->ki", L, step)
         Sigma = L @ C @ L.swapaxes(1, 2)
         if kind == "tied":
@@ -414,7 +475,9 @@ def _from_whitened(
         Sigma[..., i, i] += floor
         Sigma = 0.5 * (Sigma + Sigma.swapaxes(-1, -2))
         try:
-            B = np.linalg.solve(np.broadcast_to(np.linalg.cholesky(Sigma), (K, D, D)), L)
+            B = np.linalg.solve(
+                np.broadcast_to(np.linalg.cholesky(Sigma), (K, D, D)), L
+            )
         except np.linalg.LinAlgError:
             return Parameters(pi, mu, Sigma), False
         Q = np.abs(B.swapaxes(1, 2) @ B)
@@ -432,7 +495,9 @@ def _from_whitened(
 def _whitened_elbo(
     kind: str, S: np.ndarray, about: Whitening, entropy: float, p: Parameters
 ) -> float:
-    """The bound at parameters p, from moments in given coordinates and the entropy of the responsibilities."""
+    """The bound at parameters p, from moments in given coordinates and the entropy of
+    the responsibilities.
+    """
     assert p.Sigma is not None
     K, D = about.mu.shape
     root = _cholesky(kind, p.Sigma)
@@ -453,16 +518,23 @@ def _whitened_elbo(
     return float(entropy + lifted.sum())
 
 # %% ../nbs/workshop/expfam.ipynb #rows
-Work = Callable[[np.ndarray, np.ndarray | None], Sequence[Any]]  # of rows and their weights
+# of rows and their weights
+Work = Callable[[np.ndarray, np.ndarray | None], Sequence[Any]]
 
 
 def is_dask(X: Any) -> bool:
     """Is this a Dask array?"""
-    return hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed") and hasattr(X, "rechunk")
+    return (
+        hasattr(X, "__dask_graph__")
+        and hasattr(X, "to_delayed")
+        and hasattr(X, "rechunk")
+    )
 
 
 def _let_go(X: np.memmap) -> None:
-    """Tell the system that the pages of a map that is only read need not stay in memory."""
+    """Tell the system that the pages of a map that is only read need not stay in
+    memory.
+    """
     mapped = getattr(X, "_mmap", None)
     if X.mode == "r" and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
@@ -484,8 +556,8 @@ class Rows:
 
     Parameters
     ----------
-    X : an array or a memory map (N, D) of floats, whole numbers or booleans; a Dask array; or an iterable that yields
-        arrays of rows each time it is iterated.
+    X : an array or a memory map (N, D) of floats, whole numbers or booleans; a Dask
+        array; or an iterable that yields arrays of rows each time it is iterated.
     weights : how often each row counts; for arrays only.
     binarize : take what is above it for 1 and the rest for 0, portion by portion.
 
@@ -500,19 +572,23 @@ class Rows:
     ) -> None:
         if not is_dask(X) and isinstance(X, Iterator):
             raise ValueError(
-                "an iterator yields its blocks once, and EM passes over the data many times; pass a list of blocks or a "
+                "an iterator yields its blocks once, and EM passes over the data many "
+                "times; pass a list of blocks or a "
                 "class with __iter__"
             )
         self.X, self.weights, self.binarize = X, weights, binarize
         if is_dask(X):
             if X.ndim != 2 or np.isnan(X.shape).any():
                 raise ValueError(
-                    f"the Dask array has shape {X.shape}; it wants rows and columns of known number: "
+                    f"the Dask array has shape {X.shape}; it wants rows and columns of "
+                    "known number: "
                     "call compute_chunk_sizes() on it"
                 )
             self.X = X = X.rechunk({1: -1})
             if binarize is not None:
-                bits = X.map_blocks(_above, binarize, dtype=bool, meta=np.empty((0, 0), bool))
+                bits = X.map_blocks(
+                    _above, binarize, dtype=bool, meta=np.empty((0, 0), bool)
+                )
                 self.X, self.binarize = bits, None
         whole = is_dask(X) or isinstance(X, np.ndarray)
         first = X if whole else next((b for b in map(_as_block, X) if len(b)), None)
@@ -520,15 +596,21 @@ class Rows:
             raise ValueError("there are no rows; pass at least one")
         if first.ndim != 2 or first.dtype.kind not in "fiub":
             raise ValueError(
-                f"blocks have shape {first.shape} and type {first.dtype}; they want rows of numbers"
+                f"blocks have shape {first.shape} and type {first.dtype}; they want "
+                "rows of numbers"
             )
         self.D = first.shape[1]
         self.dtype = np.dtype(np.float32 if first.dtype == np.float32 else np.float64)
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """Portions of rows with their weights; at most 2^16 rows of a memory map at a time."""
+        """Portions of rows with their weights; at most 2^16 rows of a memory map at a
+        time.
+        """
         for block, weights in self._portions():
-            yield block if self.binarize is None else _above(block, self.binarize), weights
+            yield (
+                block if self.binarize is None else _above(block, self.binarize),
+                weights,
+            )
         if isinstance(self.X, np.memmap):
             _let_go(self.X)
 
@@ -538,9 +620,14 @@ class Rows:
                 yield np.asarray(block), None
         elif not isinstance(self.X, np.ndarray):
             for number, block in enumerate(map(_as_block, self.X)):
-                if block.ndim != 2 or block.shape[1] != self.D or block.dtype.kind not in "fiub":
+                if (
+                    block.ndim != 2
+                    or block.shape[1] != self.D
+                    or block.dtype.kind not in "fiub"
+                ):
                     raise ValueError(
-                        f"block {number} has shape {block.shape} and type {block.dtype}; the first one has {self.D} columns "
+                        f"block {number} has shape {block.shape} and type "
+                        f"{block.dtype}; the first one has {self.D} columns "
                         "of numbers, and every block needs as many"
                     )
                 if len(block):
@@ -548,7 +635,10 @@ class Rows:
         elif isinstance(self.X, np.memmap):
             for first in range(0, len(self.X), 65536):
                 rows = slice(first, first + 65536)
-                yield np.asarray(self.X[rows]), None if self.weights is None else self.weights[rows]
+                yield (
+                    np.asarray(self.X[rows]),
+                    None if self.weights is None else self.weights[rows],
+                )
                 _let_go(self.X)
         else:
             yield self.X, self.weights
@@ -565,9 +655,11 @@ class Rows:
         return found
 
     def fold(self, work: Work, *merge: Callable[[Any, Any], Any]) -> list[Any]:
-        """What `work` returns for portions of the rows, merged: each of its results by its own function.
+        """What `work` returns for portions of the rows, merged: each of its results by
+        its own function.
 
-        Runs on as many threads as there are for matrix products, or where the Dask array lives.
+        Runs on as many threads as there are for matrix products, or where the Dask
+        array lives.
         """
         if is_dask(self.X):
             return _fold_on_cluster(self.X, work, merge)
@@ -582,12 +674,16 @@ class Rows:
                 ]
                 run = map if n == 1 else pool.map
                 for result in run(lambda part: work(*part), parts):
-                    total = list(result) if total is None else _merged(merge, total, result)
+                    total = (
+                        list(result) if total is None else _merged(merge, total, result)
+                    )
         assert total is not None
         return total
 
 
-def _merged(merge: Sequence[Callable[[Any, Any], Any]], a: Sequence, b: Sequence) -> list:
+def _merged(
+    merge: Sequence[Callable[[Any, Any], Any]], a: Sequence, b: Sequence
+) -> list:
     return [one(x, y) for one, x, y in zip(merge, a, b, strict=True)]
 
 
@@ -607,8 +703,12 @@ def _fold_on_cluster(X: Any, work: Work, merge: Sequence[Callable]) -> list:
     return list(parts[0].compute())
 
 # %% ../nbs/workshop/expfam.ipynb #engine
-def _survey(x: np.ndarray, w: np.ndarray | None) -> tuple[int, float, np.ndarray, float, float]:
-    """Number and weight of the rows, their weighted sum, the least and the greatest value."""
+def _survey(
+    x: np.ndarray, w: np.ndarray | None
+) -> tuple[int, float, np.ndarray, float, float]:
+    """Number and weight of the rows, their weighted sum, the least and the greatest
+    value.
+    """
     total = np.zeros(x.shape[1])
     with np.errstate(invalid="ignore", over="ignore"):
         for first in range(0, len(x), 4096):
@@ -621,7 +721,9 @@ def _survey(x: np.ndarray, w: np.ndarray | None) -> tuple[int, float, np.ndarray
     return len(x), weight, total, float(x.min()), float(x.max())
 
 
-def _products(x: np.ndarray, w: np.ndarray | None, origin: np.ndarray) -> tuple[np.ndarray]:
+def _products(
+    x: np.ndarray, w: np.ndarray | None, origin: np.ndarray
+) -> tuple[np.ndarray]:
     """Sum of the products of all features, counted from the origin."""
     S = np.zeros((len(origin), len(origin)))
     for first in range(0, len(x), 4096):
@@ -638,34 +740,51 @@ class Engine:
     X : see `Rows`, or `Rows` themselves.
     weights : how often each row of an array counts, or None.
     kind : one of `KINDS`.
-    floor : added to each variance (the `reg_covar` of the estimators), or the least distance of a Bernoulli mean
-        from 0 and 1.
+    floor : added to each variance (the `reg_covar` of the estimators), or the least
+        distance of a Bernoulli mean from 0 and 1.
 
     Raises
     ------
     ValueError
-        If the rows hold a NaN or an infinity, are so large that their squares overflow, or leave [0, 1] for Bernoulli pixels.
+        If the rows hold a NaN or an infinity, are so large that their squares overflow,
+        or leave [0, 1] for Bernoulli pixels.
     """
 
-    def __init__(self, X: Any, weights: np.ndarray | None, kind: str, floor: float = 1e-6) -> None:
+    def __init__(
+        self, X: Any, weights: np.ndarray | None, kind: str, floor: float = 1e-6
+    ) -> None:
         if kind not in KINDS:
             raise ValueError(f"kind = {kind!r}; choose one of {', '.join(KINDS)}")
-        self.rows, self.kind, self.floor = X if isinstance(X, Rows) else Rows(X, weights), kind, floor  # fmt: skip
-        folded = self.rows.fold(_survey, add, add, add, np.minimum, np.maximum)  # a NaN stays a NaN
+        self.rows, self.kind, self.floor = (
+            X if isinstance(X, Rows) else Rows(X, weights),
+            kind,
+            floor,
+        )
+        # a NaN stays a NaN
+        folded = self.rows.fold(_survey, add, add, add, np.minimum, np.maximum)
         self.N, self.weight, total, low, high = folded
         self.top = max(abs(low), abs(high))
         if not np.isfinite(self.top):
-            raise ValueError("the rows contain NaN or infinity; drop or impute such rows")
+            raise ValueError(
+                "the rows contain NaN or infinity; drop or impute such rows"
+            )
         if kind == "bernoulli" and (low < 0 or high > 1):
             raise ValueError(
-                f"Bernoulli pixels are between 0 and 1, not {low:.4g} to {high:.4g}; scale them, or set binarize"
+                f"Bernoulli pixels are between 0 and 1, not {low:.4g} to {high:.4g}; "
+                "scale them, or set binarize"
             )
         if self.top > 1e150 / math.sqrt(self.N * self.rows.D):
-            raise ValueError(f"the rows reach {self.top:.3g}, and sums of their squares overflow; scale them down")  # fmt: skip
-        self.origin = np.zeros(self.rows.D) if kind == "bernoulli" else total / self.weight
+            raise ValueError(
+                f"the rows reach {self.top:.3g}, and sums of their squares overflow; "
+                "scale them down"
+            )
+        self.origin = (
+            np.zeros(self.rows.D) if kind == "bernoulli" else total / self.weight
+        )
         self.scatter = None
         if kind == "tied":
-            self.scatter = self.rows.fold(partial(_products, origin=self.origin), add)[0]
+            products = partial(_products, origin=self.origin)
+            self.scatter = self.rows.fold(products, add)[0]
         self._recent: list[tuple[Parameters, _Natural]] = []
         self._finer: tuple[Totals, Totals] | None = None
 
@@ -679,19 +798,29 @@ class Engine:
         return found
 
     def _precision(self, p: Parameters) -> Any:
-        """The lowest precision in which the plain products can be trusted for these parameters; None for the whitened way."""
+        """The lowest precision in which the plain products can be trusted for these
+        parameters; None for the whitened way.
+        """
         try:
             cancels = self._natural(p).cancels
         except CollapsedError:
             return None
-        if self.rows.dtype == np.float32 and self.top < 1e15 and _precise_enough(cancels, np.float32):  # fmt: skip
+        if (
+            self.rows.dtype == np.float32
+            and self.top < 1e15
+            and _precise_enough(cancels, np.float32)
+        ):
             return np.float32
         if self.kind == "full" and 16 * len(p.pi) < self.rows.D:
-            return None  # few components, many features: the products of the features cost more than whitening
+            # few components, many features: the products of the features cost more than
+            # whitening
+            return None
         return np.float64 if _precise_enough(cancels, np.float64) else None
 
     def e_step(self, p: Parameters) -> Totals:
-        """One pass: the responsibilities of these parameters, and with them the moments that the M-step needs."""
+        """One pass: the responsibilities of these parameters, and with them the moments
+        that the M-step needs.
+        """
         self._natural(p)  # a component that has collapsed is found here
         dtype = self._precision(p)
         return self._whitened(p) if dtype is None else self._plain(p, dtype)
@@ -699,7 +828,13 @@ class Engine:
     def _plain(self, p: Parameters, dtype: Any) -> Totals:
         eta = self._natural(p).eta.astype(dtype)
         normalise = _normaliser(self.N * len(eta), dtype)
-        work = partial(_plain_pass, kind=self.kind, eta=eta, origin=self.origin, normalise=normalise)  # fmt: skip
+        work = partial(
+            _plain_pass,
+            kind=self.kind,
+            eta=eta,
+            origin=self.origin,
+            normalise=normalise,
+        )
         S, log_prob = self.rows.fold(work, add, add)
         self._same_rows(S, 1e-4 if dtype == np.float32 else 1e-9)
         return Totals(S, log_prob + self._shared(p), dtype)
@@ -715,19 +850,24 @@ class Engine:
         seen = float(S[:, 0].sum())
         if abs(seen - self.weight) > slack * self.weight:
             raise ValueError(
-                f"a pass met {seen:.0f} rows, the first one {self.weight:.0f}; the blocks must be the same each time they are asked for"
+                f"a pass met {seen:.0f} rows, the first one {self.weight:.0f}; the "
+                "blocks must be the same each time they are asked for"
             )
 
     def _shared(self, p: Parameters) -> float:
-        """What all components have in common, and eta . T leaves out, summed over the data."""
+        """What all components have in common, and eta . T leaves out, summed over the
+        data.
+        """
         if self.kind != "tied" or p.Sigma is None or self.scatter is None:
             return 0.0
         return float(-0.5 * np.sum(np.linalg.inv(p.Sigma) * self.scatter))
 
     def m_step(self, totals: Totals, p: Parameters) -> Parameters:
-        """The best parameters for the responsibilities of the pass, which was made with the parameters p.
+        """The best parameters for the responsibilities of the pass, which was made with
+        the parameters p.
 
-        Where the moments have too few digits for parameters so narrow, a finer pass is made.
+        Where the moments have too few digits for parameters so narrow, a finer pass is
+        made.
         """
         if totals.about is not None:
             new, fine = _from_whitened(self.kind, totals.S, totals.about, self.floor)
@@ -739,7 +879,11 @@ class Engine:
             wanted = self._precision(new)
             if wanted in (totals.dtype, np.float32):
                 return new
-            finer = self._plain(p, wanted) if wanted else self._whitened(p, _about(self.kind, new.mu))  # fmt: skip
+            finer = (
+                self._plain(p, wanted)
+                if wanted
+                else self._whitened(p, _about(self.kind, new.mu))
+            )
         self._finer = (totals, finer)
         if finer.about is None:
             return self._from_plain(finer)
@@ -749,9 +893,11 @@ class Engine:
         return from_moments(self.kind, totals.S, self.origin, self.scatter, self.floor)
 
     def elbo(self, totals: Totals, made_with: Parameters, p: Parameters) -> float:
-        """The bound at parameters p, for the responsibilities of a pass made with others; in nats, over all rows.
+        """The bound at parameters p, for the responsibilities of a pass made with
+        others; in nats, over all rows.
 
-        Linear in the moments: what changes from the one to the other is (eta - eta') . S.
+        Linear in the moments: what changes from the one to the other is (eta - eta') .
+        S.
         """
         if self._finer is not None and self._finer[0] is totals:
             totals = self._finer[1]
@@ -765,7 +911,9 @@ class Engine:
 
 # %% ../nbs/workshop/expfam.ipynb #log-joints
 def log_joints(X: np.ndarray, white: Whitening) -> np.ndarray:
-    """log p(x, z=k) for each row and component (N, K), in nats; the long way, which loses nothing."""
+    """log p(x, z=k) for each row and component (N, K), in nats; the long way, which
+    loses nothing.
+    """
 
     def one(rows: np.ndarray, place: np.ndarray) -> None:
         for k, constant in enumerate(white.constant):
@@ -774,10 +922,16 @@ def log_joints(X: np.ndarray, white: Whitening) -> np.ndarray:
     return _row_by_row(X, len(white.mu), BLOCK, one)
 
 
-def _plain_log_joints(X: np.ndarray, kind: str, p: Parameters, origin: np.ndarray) -> np.ndarray:
+def _plain_log_joints(
+    X: np.ndarray, kind: str, p: Parameters, origin: np.ndarray
+) -> np.ndarray:
     """The same by products, where no digits are lost."""
     (K, D), eta = p.mu.shape, natural(kind, p, origin)
-    root = np.linalg.inv(_cholesky(kind, p.Sigma)) if kind == "tied" and p.Sigma is not None else None  # fmt: skip
+    root = (
+        np.linalg.inv(_cholesky(kind, p.Sigma))
+        if kind == "tied" and p.Sigma is not None
+        else None
+    )
 
     def one(rows: np.ndarray, place: np.ndarray) -> None:
         T = np.empty((eta.shape[1], len(rows)))
@@ -790,8 +944,12 @@ def _plain_log_joints(X: np.ndarray, kind: str, p: Parameters, origin: np.ndarra
     return _row_by_row(X, K, BLOCK if eta.shape[1] < 1024 else BLOCK // 4, one)
 
 
-def _row_by_row(X: np.ndarray, K: int, size: int, one: Callable[..., None]) -> np.ndarray:
-    """What `one` writes for blocks of rows, (N, K), on as many threads as there are for matrix products."""
+def _row_by_row(
+    X: np.ndarray, K: int, size: int, one: Callable[..., None]
+) -> np.ndarray:
+    """What `one` writes for blocks of rows, (N, K), on as many threads as there are for
+    matrix products.
+    """
     out = np.empty((len(X), K))
 
     def work(rows: np.ndarray, place: np.ndarray | None) -> tuple:
@@ -801,7 +959,8 @@ def _row_by_row(X: np.ndarray, K: int, size: int, one: Callable[..., None]) -> n
             one(rows[part].astype(np.float64, copy=False), place[part])
         return (0,)
 
-    Rows(X, out).fold(work, add)  # the "weights" of the rows are the places for their results
+    # the "weights" of the rows are the places for their results
+    Rows(X, out).fold(work, add)
     return out
 
 # %% ../nbs/workshop/expfam.ipynb #climb
@@ -813,7 +972,8 @@ def climb(
     before: float = -math.inf,
     bar: tqdm | None = None,
 ) -> dict[str, Any]:
-    """EM from a start until the bound rises by less than `tol` a row; everything that a fit leaves behind.
+    """EM from a start until the bound rises by less than `tol` a row; everything that a
+    fit leaves behind.
 
     Parameters
     ----------
@@ -824,7 +984,8 @@ def climb(
     halves: list[tuple[float, float]] = []
     converged, bound = False, before
     bar = tqdm(disable=True) if bar is None else bar
-    with one_thread_blas():  # for all of it: the library's threads spin on after their work
+    # for all of it: the library's threads spin on after their work
+    with one_thread_blas():
         while len(bounds) < max_iter and not converged:
             totals = engine.e_step(p)
             new = engine.m_step(totals, p)
@@ -835,13 +996,19 @@ def climb(
             bar.set_postfix_str(f"log p {bound:.6g} nats a row", refresh=False)
             bar.update()
     return {
-        "parameters": p, "lower_bound_": bound, "lower_bounds_": bounds, "n_iter_": len(bounds),
-        "converged_": converged, "history_": np.array(halves).reshape(-1, 2),
-    }  # fmt: skip
+        "parameters": p,
+        "lower_bound_": bound,
+        "lower_bounds_": bounds,
+        "n_iter_": len(bounds),
+        "converged_": converged,
+        "history_": np.array(halves).reshape(-1, 2),
+    }
 
 # %% ../nbs/workshop/expfam.ipynb #by-engine
 def _is_blocks(X: Any) -> bool:
-    """Is this an iterable of tables of rows (arrays, data frames, tensors), and no table in memory itself?"""
+    """Is this an iterable of tables of rows (arrays, data frames, tensors), and no
+    table in memory itself?
+    """
     if is_dask(X):
         return True
     if hasattr(X, "__array__") or hasattr(X, "shape") or not isinstance(X, Iterable):
@@ -856,12 +1023,18 @@ def _is_foreign(X: Any) -> bool:
     """Is this an array for scikit-learn's array API dispatch, and not NumPy's?"""
     return bool(
         get_config().get("array_api_dispatch")
-        and hasattr(X, "__dlpack__") and hasattr(X, "shape") and not isinstance(X, np.ndarray)
-    )  # fmt: skip
+        and hasattr(X, "__dlpack__")
+        and hasattr(X, "shape")
+        and not isinstance(X, np.ndarray)
+    )
 
 
 _THEIRS = sklearn.mixture.GaussianMixture
-_NAMESPACE = {"xp": np} if "xp" in inspect.signature(_THEIRS._check_parameters).parameters else {}
+_NAMESPACE = (
+    {"xp": np}
+    if "xp" in inspect.signature(_THEIRS._check_parameters).parameters
+    else {}
+)
 
 
 class _ByEngine:
@@ -889,9 +1062,15 @@ class _ByEngine:
     _validate_params: Callable[[], None]
 
     def _start_rows(self, count: int) -> int:
-        """From how many of so many rows a start is found: from all up to 20,000, so that a seed gives scikit-learn's; of more,
-        from a few hundred for each component, which place its mean as well."""
-        return count if count <= 20_000 else min(20_000, max(5_000, 300 * self.n_components))
+        """From how many of so many rows a start is found: from all up to 20,000, so
+        that a seed gives scikit-learn's; of more, from a few hundred for each
+        component, which place its mean as well.
+        """
+        return (
+            count
+            if count <= 20_000
+            else min(20_000, max(5_000, 300 * self.n_components))
+        )
 
     @property
     def kind(self) -> str:
@@ -903,8 +1082,8 @@ class _ByEngine:
 
         Parameters
         ----------
-        X : rows, an array or a memory map; a Dask array, which stays where it is; or an iterable that yields arrays of
-            rows each time it is iterated.
+        X : rows, an array or a memory map; a Dask array, which stays where it is; or an
+            iterable that yields arrays of rows each time it is iterated.
         sample_weight : how often each row of an array counts.
         """
         self._validate_params()
@@ -913,9 +1092,12 @@ class _ByEngine:
         count = engine.N if rows.weights is None else np.count_nonzero(rows.weights)
         if self.n_components > count:
             raise ValueError(
-                f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {count}"
+                "Expected n_samples >= n_components but got n_components = "
+                f"{self.n_components}, n_samples = {count}"
             )
-        self._check_parameters(np.empty((2, engine.rows.D), engine.rows.dtype), **_NAMESPACE)
+        self._check_parameters(
+            np.empty((2, engine.rows.D), engine.rows.dtype), **_NAMESPACE
+        )
         chance = check_random_state(self.random_state)
         fresh = not (self.warm_start and hasattr(self, "converged_"))
         before = -math.inf if fresh else self.lower_bound_
@@ -930,9 +1112,12 @@ class _ByEngine:
         assert found is not None
         if not found["converged_"] and self.max_iter > 0:
             warnings.warn(
-                "Best performing initialization did not converge. Try different init parameters, or increase max_iter, "
-                "tol, or check for degenerate data.", ConvergenceWarning, stacklevel=2,
-            )  # fmt: skip
+                "Best performing initialization did not converge. Try different init "
+                "parameters, or increase max_iter, "
+                "tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         self._store(found.pop("parameters"), engine.rows.dtype)
         vars(self).update(found)
         return self
@@ -940,23 +1125,33 @@ class _ByEngine:
     def _progress(self, number: int, tries: int) -> tqdm:
         """A bar on standard error, moved each `verbose_interval` steps."""
         return tqdm(
-            total=self.max_iter, desc="EM" if tries == 1 else f"EM, start {number} of {tries}", unit="step",
-            disable=not self.verbose, miniters=getattr(self, "verbose_interval", 1), mininterval=0.1,
-        )  # fmt: skip
+            total=self.max_iter,
+            desc="EM" if tries == 1 else f"EM, start {number} of {tries}",
+            unit="step",
+            disable=not self.verbose,
+            miniters=getattr(self, "verbose_interval", 1),
+            mininterval=0.1,
+        )
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Fit, and return the most probable component of each row of an array."""
         if _is_blocks(X) and not is_dask(X):
-            raise ValueError("fit_predict wants an array; fit on the blocks, then predict each of them")  # fmt: skip
+            raise ValueError(
+                "fit_predict wants an array; fit on the blocks, then predict each of "
+                "them"
+            )
         return self.fit(X, y, sample_weight).predict(X)
 
     def _rows(self, X, weights) -> Rows:
-        """Validated rows and weights; blocks are taken as they come, whole numbers and booleans as they are."""
+        """Validated rows and weights; blocks are taken as they come, whole numbers and
+        booleans as they are.
+        """
         binarize = getattr(self, "binarize", None)
         if _is_blocks(X):
             if weights is not None:
                 raise ValueError(
-                    "sample_weight goes with an array in memory, not with blocks of rows or a Dask array"
+                    "sample_weight goes with an array in memory, not with blocks of "
+                    "rows or a Dask array"
                 )
             rows = Rows(X, binarize=binarize)
             self.n_features_in_ = rows.D
@@ -964,7 +1159,8 @@ class _ByEngine:
         X = as_numpy(X)
         mapped = isinstance(X, np.memmap) and X.dtype.kind in "fiub"
         small = isinstance(X, np.ndarray) and X.dtype.kind in "iub"
-        with np.errstate(over="ignore", invalid="ignore"):  # the check for NaN adds up all values
+        # the check for NaN adds up all values
+        with np.errstate(over="ignore", invalid="ignore"):
             checked = validate_data(
                 self,
                 X,
@@ -983,7 +1179,9 @@ class _ByEngine:
         return Rows(checked > binarize, weights)
 
     def _sample(self, engine: Engine, chance) -> np.ndarray:
-        """Rows to find a start from: those that count, or some of them drawn at random."""
+        """Rows to find a start from: those that count, or some of them drawn at
+        random.
+        """
         rows, weights = engine.rows, engine.rows.weights
         if weights is not None:
             counts = np.flatnonzero(weights)
@@ -1018,7 +1216,8 @@ class _ByEngine:
         kind, Z = Z, check_array(as_numpy(Z))
         if Z.shape[1] != len(self.means_):
             raise ValueError(
-                f"codes have {Z.shape[1]} columns; decode wants {len(self.means_)}, one a component"
+                f"codes have {Z.shape[1]} columns; decode wants {len(self.means_)}, "
+                "one a component"
             )
         return in_kind(Z @ np.asarray(self.means_), kind)
 
@@ -1028,20 +1227,24 @@ class _ByEngine:
 
 # %% ../nbs/workshop/expfam.ipynb #gaussian-mixture
 class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
-    """A mixture of Gaussians, learned by EM: a drop-in for scikit-learn's, and quicker (up to some two hundred features, if covariances are full).
+    """A mixture of Gaussians, learned by EM: a drop-in for scikit-learn's, and quicker
+    (up to some two hundred features, if covariances are full).
 
-    All parameters, attributes and methods are those of `sklearn.mixture.GaussianMixture`. `fit` also takes
-    `sample_weight` (only the ratios count), a memory map, and blocks of rows. The book's verbs are `encode`
+    All parameters, attributes and methods are those of
+    `sklearn.mixture.GaussianMixture`. `fit` also takes `sample_weight` (only the ratios
+    count), a memory map, and blocks of rows. The book's verbs are `encode`
     (responsibilities), `decode`, `sample`, `log_prob`.
 
-    Two things differ. Of more than 20,000 rows some are drawn at random to find a start (300 for each component, at least 5,000 and at most 20,000), so that
-    a seed gives scikit-learn's very start only up to there. And `verbose` shows a bar on standard error. With `array_api_dispatch`
-    set, arrays that are not NumPy's go to scikit-learn's own algorithm, and stay on their device.
+    Two things differ. Of more than 20,000 rows some are drawn at random to find a start
+    (300 for each component, at least 5,000 and at most 20,000), so that a seed gives
+    scikit-learn's very start only up to there. And `verbose` shows a bar on standard
+    error. With `array_api_dispatch` set, arrays that are not NumPy's go to
+    scikit-learn's own algorithm, and stay on their device.
 
     Attributes
     ----------
-    history_ : the bound after each E-step and after each M-step (n_iter, 2), in nats a row. After an E-step it is
-        log p.
+    history_ : the bound after each E-step and after each M-step (n_iter, 2), in nats a
+        row. After an E-step it is log p.
 
     Raises
     ------
@@ -1074,13 +1277,15 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
 
         Parameters
         ----------
-        X : rows, an array or a memory map; a Dask array, which stays where it is; or an iterable that yields arrays of
-            rows each time it is iterated.
+        X : rows, an array or a memory map; a Dask array, which stays where it is; or an
+            iterable that yields arrays of rows each time it is iterated.
         sample_weight : how often each row of an array counts.
         """
         if _is_foreign(X):
             if sample_weight is not None:
-                raise ValueError("sample_weight goes with NumPy arrays; convert the rows to one")
+                raise ValueError(
+                    "sample_weight goes with NumPy arrays; convert the rows to one"
+                )
             return _THEIRS.fit(self, X, y)
         return super().fit(X, y, sample_weight)
 
@@ -1093,7 +1298,8 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
     def _in_kind(self, how: Callable[..., Any], X):
         if _is_foreign(X):
             return how(self, X)
-        with np.errstate(over="ignore", invalid="ignore"):  # the check for NaN adds up all values
+        # the check for NaN adds up all values
+        with np.errstate(over="ignore", invalid="ignore"):
             return in_kind(how(self, as_numpy(X)), X)
 
     def predict(self, X):
@@ -1121,8 +1327,13 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
         return self._parameters(fitted=self.precisions_init is None)
 
     def _parameters(self, fitted: bool = True) -> Parameters:
-        """The parameters as they stand; the covariances from the precisions where these were given."""
-        pi, mu = np.asarray(self.weights_, np.float64), np.asarray(self.means_, np.float64)
+        """The parameters as they stand; the covariances from the precisions where these
+        were given.
+        """
+        pi, mu = (
+            np.asarray(self.weights_, np.float64),
+            np.asarray(self.means_, np.float64),
+        )
         if fitted:
             return Parameters(pi, mu, np.asarray(self.covariances_, np.float64))
         root = np.asarray(self.precisions_cholesky_, np.float64)
@@ -1137,18 +1348,26 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
         full = self.kind in ("full", "tied")
         precisions = np.swapaxes(np.linalg.inv(root), -1, -2) if full else 1 / root
         with np.errstate(over="ignore"):
-            found = tuple(np.ascontiguousarray(a, dtype) for a in (p.pi, p.mu, p.Sigma, precisions))
+            found = tuple(
+                np.ascontiguousarray(a, dtype)
+                for a in (p.pi, p.mu, p.Sigma, precisions)
+            )
             self._set_parameters(found)
         if not all(np.isfinite(a).all() for a in (*found, self.precisions_)):
             raise ValueError(
-                f"the covariances or their inverses overflow {np.dtype(dtype).name}; scale the data, or pass float64"
+                f"the covariances or their inverses overflow {np.dtype(dtype).name}; "
+                "scale the data, or pass float64"
             )
 
     def _by_products(self, X: np.ndarray, origin: np.ndarray) -> np.ndarray | None:
-        """log p(x, z=k) by products, or None where whitening is quicker, or keeps more digits."""
+        """log p(x, z=k) by products, or None where whitening is quicker, or keeps more
+        digits.
+        """
         N, D, K = *X.shape, len(self.means_)
         if self.kind == "full" and (4 * K < D or N < 8 * D):
-            return None  # few components or few rows: not worth the inverses and the products of the features
+            # few components or few rows: not worth the inverses and the products of the
+            # features
+            return None
         p = self._parameters(fitted=False)
         if np.finfo(float).eps * _natural(self.kind, p, origin).cancels < 1e-10:
             return _plain_log_joints(X, self.kind, p, origin)
@@ -1179,30 +1398,35 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
         lost = np.flatnonzero(~(found.max(axis=1) > -np.inf))
         if len(lost):
             raise ValueError(
-                f"row {lost[0]} (and {len(lost) - 1} more) lies so far out that its log-density overflows; scale the data or drop it"
+                f"row {lost[0]} (and {len(lost) - 1} more) lies so far out that its "
+                "log-density overflows; scale the data or drop it"
             )
         return found
 
 # %% ../nbs/workshop/expfam.ipynb #bernoulli-mixture
+_CONSTRAINTS = sklearn.mixture.GaussianMixture._parameter_constraints
 _ITS_OWN = ("covariance_type", "precisions_init", "reg_covar", "verbose_interval")
 
 
 class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
-    """A mixture of products of Bernoulli variables, learned by EM; for pixels from 0 to 1.
+    """A mixture of products of Bernoulli variables, learned by EM; for pixels from 0 to
+    1.
 
     Parameters
     ----------
-    n_components, tol, max_iter, n_init, init_params, random_state, warm_start, verbose :
-        as in `GaussianMixture`.
+    n_components, tol, max_iter, n_init : as in `GaussianMixture`.
+    init_params, random_state, warm_start, verbose : as in `GaussianMixture`.
     reg_mean : the least distance of a mean from 0 and 1.
-    binarize : take values above this one for 1 and the others for 0, as scikit-learn's `BernoulliNB` does; None takes
-        them as they are, from 0 to 1, where grey counts as so much of a 1.
+    binarize : take values above this one for 1 and the others for 0, as scikit-learn's
+        `BernoulliNB` does; None takes them as they are, from 0 to 1, where grey counts
+        as so much of a 1.
     weights_init, means_init : where to start, (K) and (K, D).
 
     Attributes
     ----------
     weights_, means_ : the mixture, (K) and (K, D).
-    converged_, n_iter_, lower_bound_, lower_bounds_, history_ : as in `GaussianMixture`.
+    converged_, n_iter_, lower_bound_, lower_bounds_, history_ : as in
+        `GaussianMixture`.
 
     Examples
     --------
@@ -1215,7 +1439,7 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict] = {
         **{
             name: allowed
-            for name, allowed in sklearn.mixture.GaussianMixture._parameter_constraints.items()
+            for name, allowed in _CONSTRAINTS.items()
             if name not in _ITS_OWN
         },
         "reg_mean": [Interval(Real, 0, 0.5, closed="neither")],
@@ -1223,9 +1447,21 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
     }
 
     def __init__(
-        self, n_components=1, *, tol=1e-3, reg_mean=1e-3, max_iter=100, n_init=1, init_params="kmeans",
-        binarize=0.0, weights_init=None, means_init=None, random_state=None, warm_start=False, verbose=0,
-    ):  # fmt: skip
+        self,
+        n_components=1,
+        *,
+        tol=1e-3,
+        reg_mean=1e-3,
+        max_iter=100,
+        n_init=1,
+        init_params="kmeans",
+        binarize=0.0,
+        weights_init=None,
+        means_init=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+    ):
         self.n_components = n_components
         self.tol = tol
         self.reg_mean = reg_mean
@@ -1253,7 +1489,9 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
         for name, shape in (("weights_init", (K,)), ("means_init", (K, D))):
             value = getattr(self, name)
             if value is not None and np.shape(value) != shape:
-                raise ValueError(f"{name} should have the shape {shape}, but got {np.shape(value)}")
+                raise ValueError(
+                    f"{name} should have the shape {shape}, but got {np.shape(value)}"
+                )
         if self.weights_init is not None:
             _check_weights(np.asarray(self.weights_init, float), K, **_NAMESPACE)
         mu = self.means_init
@@ -1261,7 +1499,9 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
             raise ValueError("means_init should be probabilities, between 0 and 1")
 
     def _start(self, engine: Engine, chance) -> Parameters:
-        """Where EM starts: found in scikit-learn's ways, as if the pixels were Gaussian."""
+        """Where EM starts: found in scikit-learn's ways, as if the pixels were
+        Gaussian.
+        """
         found = sklearn.mixture.GaussianMixture(
             self.n_components,
             covariance_type="spherical",
@@ -1269,26 +1509,40 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
             reg_covar=1.0,
         )
         found._initialize_parameters(self._sample(engine, chance), chance)
-        pi = found.weights_ if self.weights_init is None else np.asarray(self.weights_init, float)
-        mu = found.means_ if self.means_init is None else np.asarray(self.means_init, float)
+        pi = (
+            found.weights_
+            if self.weights_init is None
+            else np.asarray(self.weights_init, float)
+        )
+        mu = (
+            found.means_
+            if self.means_init is None
+            else np.asarray(self.means_init, float)
+        )
         mu = np.clip(mu.astype(np.float64), self.reg_mean, 1 - self.reg_mean)
         return Parameters(pi.astype(np.float64) / pi.sum(dtype=np.float64), mu, None)
 
     def _parameters(self) -> Parameters:
-        return Parameters(np.asarray(self.weights_, float), np.asarray(self.means_, float), None)
+        return Parameters(
+            np.asarray(self.weights_, float), np.asarray(self.means_, float), None
+        )
 
     def _store(self, p: Parameters, dtype) -> None:
         self.weights_, self.means_ = p.pi.astype(dtype), p.mu.astype(dtype)
 
     def _log_joints(self, X) -> np.ndarray:
         check_is_fitted(self)
-        with np.errstate(over="ignore", invalid="ignore"):  # the check for NaN adds up all values
-            X = validate_data(self, as_numpy(X), dtype=[np.float64, np.float32], reset=False)
+        # the check for NaN adds up all values
+        with np.errstate(over="ignore", invalid="ignore"):
+            X = validate_data(
+                self, as_numpy(X), dtype=[np.float64, np.float32], reset=False
+            )
         if self.binarize is not None:
             X = (self.binarize < X).astype(X.dtype)
         elif X.min() < 0 or X.max() > 1:
             raise ValueError(
-                f"pixels are between 0 and 1, not {X.min():.4g} to {X.max():.4g}; scale them"
+                f"pixels are between 0 and 1, not {X.min():.4g} to {X.max():.4g}; "
+                "scale them"
             )
         eta = natural(self.kind, self._parameters(), np.zeros(X.shape[1]))
         return eta[:, 0] + X @ eta[:, 1:].T
@@ -1314,13 +1568,16 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or int(n_samples) < 1:
             raise ValueError(
-                f"n_samples = {n_samples!r}; ask for a whole number of images, at least 1"
+                f"n_samples = {n_samples!r}; ask for a whole number of images, at "
+                "least 1"
             )
         chance = check_random_state(self.random_state)
-        z = np.sort(chance.choice(len(self.weights_), n_samples, p=self._parameters().pi))
-        return (chance.uniform(size=(n_samples, self.means_.shape[1])) < self.means_[z]).astype(
-            float
-        ), z
+        z = np.sort(
+            chance.choice(len(self.weights_), n_samples, p=self._parameters().pi)
+        )
+        return (
+            chance.uniform(size=(n_samples, self.means_.shape[1])) < self.means_[z]
+        ).astype(float), z
 
     def _n_parameters(self) -> int:
         return self.means_.size + len(self.weights_) - 1

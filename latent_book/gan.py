@@ -41,7 +41,8 @@ from latent_book.training import (
 def game_value(
     real: Float[Tensor, "*runs B"], fake: Float[Tensor, "*runs B"]
 ) -> Float[Tensor, "*runs"]:
-    """The score of the game in nats, from the discriminator's logits on real and on generated examples; eq-gan-value.
+    """The score of the game in nats, from the discriminator's logits on real and on
+    generated examples; eq-gan-value.
 
     At most 0; -log 4 for a discriminator that always says one half.
     """
@@ -51,16 +52,19 @@ def game_value(
 def optimal_logits(
     log_p_data: Float[Tensor, "*batch"], log_p_model: Float[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch"]:
-    """The logits of the discriminator that no other beats; eq-gan-logit. Their sigmoid is eq-gan-optimal.
+    """The logits of the discriminator that no other beats; eq-gan-logit. Their sigmoid
+    is eq-gan-optimal.
 
-    Infinite where only one of the densities is zero; where both are, nothing is asked of the discriminator, and it says 0.
+    Infinite where only one of the densities is zero; where both are, nothing is asked
+    of the discriminator, and it says 0.
     """
     nowhere = (log_p_data == -math.inf) & (log_p_model == -math.inf)
     return torch.where(nowhere, 0.0, log_p_data - log_p_model)
 
 # %% ../nbs/gan.ipynb #js
 def jensen_shannon(p: Float[np.ndarray, " K"], q: Float[np.ndarray, " K"]) -> float:
-    """The Jensen-Shannon divergence of two tables of probabilities, in nats: from 0 to log 2; eq-gan-js.
+    """The Jensen-Shannon divergence of two tables of probabilities, in nats: from 0 to
+    log 2; eq-gan-js.
 
     For densities on a grid pass density times width of the cell: that is quadrature.
 
@@ -69,8 +73,10 @@ def jensen_shannon(p: Float[np.ndarray, " K"], q: Float[np.ndarray, " K"]) -> fl
     for name, table in (("p", p), ("q", q)):
         if not (np.min(table) >= 0 and abs(np.sum(table) - 1) < 1e-3):
             raise ValueError(
-                f"{name} sums to {np.sum(table):.6g} and has the least entry {np.min(table):.3g}; pass "
-                "probabilities (on a grid: density times width of the cell, on a grid that is wide enough)"
+                f"{name} sums to {np.sum(table):.6g} and has the least entry "
+                f"{np.min(table):.3g}; pass "
+                "probabilities (on a grid: density times width of the cell, on a grid "
+                "that is wide enough)"
             )
     m = (p + q) / 2
 
@@ -83,9 +89,11 @@ def jensen_shannon(p: Float[np.ndarray, " K"], q: Float[np.ndarray, " K"]) -> fl
 def generator_loss(
     fake: Float[Tensor, "*runs B"], loss: str = "non-saturating"
 ) -> Float[Tensor, "*runs"]:
-    """What the generator makes small, in nats, from the logits of its images; its slopes are eq-gan-slopes.
+    """What the generator makes small, in nats, from the logits of its images; its
+    slopes are eq-gan-slopes.
 
-    "saturating" is the generator's part of `game_value`; "non-saturating" is minus the log-probability of being taken for real.
+    "saturating" is the generator's part of `game_value`; "non-saturating" is minus the
+    log-probability of being taken for real.
     """
     if loss == "saturating":
         return -F.softplus(fake).mean(dim=-1)
@@ -95,13 +103,15 @@ def generator_loss(
 
 # %% ../nbs/gan.ipynb #pack
 def pack(x: Float[Tensor, "*runs B D"], m: int) -> Float[Tensor, "*runs groups mD"]:
-    """Groups of m examples side by side, so that a discriminator judges m of a kind together; eq-gan-packed.
+    """Groups of m examples side by side, so that a discriminator judges m of a kind
+    together; eq-gan-packed.
 
     Raises ValueError if the rows do not fill their groups.
     """
     if m < 1 or x.shape[-2] % m:
         raise ValueError(
-            f"{x.shape[-2]} examples make no groups of {m}; choose a batch_size that pack divides"
+            f"{x.shape[-2]} examples make no groups of {m}; choose a batch_size that "
+            "pack divides"
         )
     return x.reshape(*x.shape[:-2], x.shape[-2] // m, m * x.shape[-1])
 
@@ -109,9 +119,11 @@ def pack(x: Float[Tensor, "*runs B D"], m: int) -> Float[Tensor, "*runs groups m
 def gradient_penalty(
     logits: Float[Tensor, "*runs B"], x: Float[Tensor, "*runs B D"]
 ) -> Float[Tensor, "*runs"]:
-    """Half the mean squared slope of the logits by the examples that they were computed from; eq-gan-penalty.
+    """Half the mean squared slope of the logits by the examples that they were computed
+    from; eq-gan-penalty.
 
-    `x` must have asked for its gradient before the logits were computed; the answer can be differentiated again.
+    `x` must have asked for its gradient before the logits were computed; the answer can
+    be differentiated again.
     """
     (slope,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return 0.5 * slope.square().sum(dim=-1).mean(dim=-1)
@@ -129,11 +141,13 @@ def play_round(
     packed: int = 1,
     penalty: float = 0.0,
 ) -> tuple[Float[Tensor, "*runs"], Float[Tensor, "*runs"]]:
-    """One step of the discriminator, then one of the generator; returns the loss of each before its step, in nats.
+    """One step of the discriminator, then one of the generator; returns the loss of
+    each before its step, in nats.
 
     Parameters
     ----------
-    generator, discriminator : from causes to examples, and from `packed` examples side by side to one logit, as `(..., 1)`.
+    generator, discriminator : from causes to examples, and from `packed` examples side
+        by side to one logit, as `(..., 1)`.
     z : causes, one row for each real example.
     loss : see `generator_loss`.
     penalty : weight of `gradient_penalty`, on real and on generated examples.
@@ -161,7 +175,8 @@ def play_round(
 
 # %% ../nbs/gan.ipynb #many
 class ManyMLPs(nn.Module):
-    """Independent networks of one shape, computed together: linear layers with rectifiers between them.
+    """Independent networks of one shape, computed together: linear layers with
+    rectifiers between them.
 
     Parameters
     ----------
@@ -172,13 +187,16 @@ class ManyMLPs(nn.Module):
     def __init__(self, n_networks: int, widths: Sequence[int]) -> None:
         super().__init__()
         chains = [mlp(widths) for _ in range(n_networks)]
-        linear = [[part for part in chain if isinstance(part, nn.Linear)] for chain in chains]
+        linear = [
+            [part for part in chain if isinstance(part, nn.Linear)] for chain in chains
+        ]
         layers = list(zip(*linear, strict=True))
         self.weights = nn.ParameterList(
             torch.stack([part.weight.detach().T for part in layer]) for layer in layers
         )
         self.offsets = nn.ParameterList(
-            torch.stack([part.bias.detach()[None] for part in layer]) for layer in layers
+            torch.stack([part.bias.detach()[None] for part in layer])
+            for layer in layers
         )
 
     def forward(self, x: Float[Tensor, "S B inputs"]) -> Float[Tensor, "S B outputs"]:
@@ -202,7 +220,9 @@ class ManyMLPs(nn.Module):
 def count_modes(
     x: Float[Tensor, "S n D"], centres: Float[Tensor, "K D"], sigma: float
 ) -> tuple[Float[Tensor, " S"], Float[Tensor, " S"]]:
-    """For each of S sets of points: the heaps that have a point within 3 sigma, and the share of points that are in a heap."""
+    """For each of S sets of points: the heaps that have a point within 3 sigma, and the
+    share of points that are in a heap.
+    """
     distance, nearest = torch.cdist(x, centres).min(dim=-1)
     good = distance < 3 * sigma
     hits = F.one_hot(nearest, len(centres)) * good[..., None]
@@ -210,11 +230,18 @@ def count_modes(
 
 
 def heaps(
-    shape: Sequence[int], centres: Float[Tensor, "K D"], sigma: float, generator: torch.Generator
+    shape: Sequence[int],
+    centres: Float[Tensor, "K D"],
+    sigma: float,
+    generator: torch.Generator,
 ) -> Float[Tensor, "... D"]:
-    """Points of a mixture of equally likely round Gaussians, as many as `shape` says."""
+    """Points of a mixture of equally likely round Gaussians, as many as `shape`
+    says.
+    """
     which = torch.randint(len(centres), tuple(shape), generator=generator)
-    return centres[which] + sigma * torch.randn(*shape, centres.shape[1], generator=generator)
+    return centres[which] + sigma * torch.randn(
+        *shape, centres.shape[1], generator=generator
+    )
 
 # %% ../nbs/gan.ipynb #play-many
 def play_many(
@@ -232,10 +259,13 @@ def play_many(
     random_state: int = 0,
     watch: Callable[[int, ManyMLPs, ManyMLPs], None] | None = None,
 ) -> Float[Tensor, "S 2500 2"]:
-    """Independent games about heaps in the plane, all at once; returns 2500 generated points of each.
+    """Independent games about heaps in the plane, all at once; returns 2500 generated
+    points of each.
 
-    Two causes, two hidden layers in each network, Adam with a first moment of 0.5 and step lengths that fall to 0 as a cosine.
-    `watch(step, generators, discriminators)` is called before each round; the other parameters are those of `play_round` and `GAN`.
+    Two causes, two hidden layers in each network, Adam with a first moment of 0.5 and
+    step lengths that fall to 0 as a cosine. `watch(step, generators, discriminators)`
+    is called before each round; the other parameters are those of `play_round` and
+    `GAN`.
     """
     chance = torch.Generator().manual_seed(random_state)
     with seeded(random_state):
@@ -262,7 +292,8 @@ class GANHistory:
 
     Attributes
     ----------
-    discriminator, generator : one number an epoch. log 4 = 1.386 and log 2 = 0.693 is a draw (non-saturating loss).
+    discriminator, generator : one number an epoch. log 4 = 1.386 and log 2 = 0.693 is a
+        draw (non-saturating loss).
     stopped : "finished" or "interrupted" (Ctrl-C).
     """
 
@@ -283,22 +314,28 @@ class GANNetwork(nn.Module):
         return self.generator(z)
 
 # %% ../nbs/gan.ipynb #referee
-_WON = 0.02  # nats: a discriminator that loses less than this over an epoch is almost never wrong
+# nats: a discriminator that loses less than this over an epoch is almost never wrong
+_WON = 0.02
 
 
 def _referee(history: GANHistory, warned: bool) -> bool:
-    """Is it still a game? An error for a NaN, one warning for a discriminator that has won; True once warned."""
+    """Is it still a game? An error for a NaN, one warning for a discriminator that has
+    won; True once warned.
+    """
     lost_d, lost_g = history.discriminator[-1], history.generator[-1]
     epoch = len(history.generator) - 1
     if not (math.isfinite(lost_d) and math.isfinite(lost_g)):
         raise DivergedError(
-            f"in epoch {epoch} the discriminator's loss is {lost_d} and the generator's {lost_g}; lower lr "
+            f"in epoch {epoch} the discriminator's loss is {lost_d} and the "
+            f"generator's {lost_g}; lower lr "
             "and lr_discriminator, or raise penalty"
         )
     if lost_d < _WON and not warned:
         warnings.warn(
-            f"the discriminator wins outright (its loss in epoch {epoch} is {lost_d:.2g} nats, a draw is 1.39), and the "
-            "generator hears nothing of use; raise penalty, lower lr_discriminator, or make the discriminator smaller. "
+            f"the discriminator wins outright (its loss in epoch {epoch} is "
+            f"{lost_d:.2g} nats, a draw is 1.39), and the "
+            "generator hears nothing of use; raise penalty, lower lr_discriminator, or "
+            "make the discriminator smaller. "
             "(With loss='saturating', take loss='non-saturating' first.)",
             stacklevel=4,
         )
@@ -325,41 +362,66 @@ def _rounds(
         lost: list[Tensor] = []
         for real in shuffled_batches(rows, size, order):
             if len(real) < size:
-                continue  # the last rows of this epoch's order; the next order is another one
+                # the last rows of this epoch's order; the next order is another one
+                continue
             share = 0.5 * (1 + math.cos(math.pi * step / total))
             adam_g.param_groups[0]["lr"] = share * model.lr
             adam_d.param_groups[0]["lr"] = share * lr_d
             z = torch.randn(
-                size, model.n_components, generator=chance, device=device, dtype=torch.float32
+                size,
+                model.n_components,
+                generator=chance,
+                device=device,
+                dtype=torch.float32,
             )
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=model.bfloat16):
-                lost.append(torch.stack(play_round(
-                    network.generator, network.discriminator, adam_g, adam_d, real, z, loss=model.loss,
-                    packed=model.pack, penalty=model.penalty,
-                )))  # fmt: skip
+            with torch.autocast(
+                device.type, dtype=torch.bfloat16, enabled=model.bfloat16
+            ):
+                lost.append(
+                    torch.stack(
+                        play_round(
+                            network.generator,
+                            network.discriminator,
+                            adam_g,
+                            adam_d,
+                            real,
+                            z,
+                            loss=model.loss,
+                            packed=model.pack,
+                            penalty=model.penalty,
+                        )
+                    )
+                )
             step += 1
         mean = torch.stack(lost).mean(dim=0).tolist()
         yield mean[0], mean[1]
 
 # %% ../nbs/gan.ipynb #estimator
 class GAN(BaseEstimator):
-    """A generative adversarial network: images by a learned generator, and nothing else. No encode, no log_prob.
+    """A generative adversarial network: images by a learned generator, and nothing
+    else. No encode, no log_prob.
 
-    Takes numpy arrays or torch tensors; `decode` answers in kind. The networks are trained in single precision.
+    Takes numpy arrays or torch tensors; `decode` answers in kind. The networks are
+    trained in single precision.
 
     Parameters
     ----------
     n_components : number L of causes, independent standard normals.
     hidden : widths of the layers between; the discriminator has them in reverse.
-    output : "sigmoid" for images with grey values in [0, 1], "linear" for any real data.
+    output : "sigmoid" for images with grey values in [0, 1], "linear" for any real
+        data.
     loss : of the generator, "non-saturating" or "saturating"; see `generator_loss`.
-    pack : how many examples of a kind the discriminator judges together; a cure for missing modes, eq-gan-packed.
-    penalty : weight of the discriminator's squared slope; a cure for one that wins, eq-gan-penalty.
-    generator, discriminator : modules in place of the chains, from (B, L) to (B, D) and from (B, pack D) to logits (B, 1);
-        `fit` trains copies of them.
-    epochs, batch_size, lr : length of the training, real rows a round, and Adam's first step length (it falls to 0 as a cosine).
+    pack : how many examples of a kind the discriminator judges together; a cure for
+        missing modes, eq-gan-packed.
+    penalty : weight of the discriminator's squared slope; a cure for one that wins,
+        eq-gan-penalty.
+    generator, discriminator : modules in place of the chains, from (B, L) to (B, D) and
+        from (B, pack D) to logits (B, 1); `fit` trains copies of them.
+    epochs, batch_size, lr : length of the training, real rows a round, and Adam's first
+        step length (it falls to 0 as a cosine).
     lr_discriminator : the discriminator's step length, if not the same.
-    random_state : seed of the first weights, of the order of the rows and of the causes.
+    random_state : seed of the first weights, of the order of the rows and of the
+        causes.
     device, bfloat16 : see `training.train`; the trained networks are on the CPU.
     verbose : print both losses of each epoch.
 
@@ -380,10 +442,25 @@ class GAN(BaseEstimator):
     """
 
     def __init__(
-        self, n_components=32, *, hidden=(128, 128), output="sigmoid", loss="non-saturating", pack=1,
-        penalty=0.3, generator=None, discriminator=None, epochs=30, batch_size=64, lr=2e-3,
-        lr_discriminator=None, random_state=0, device="auto", bfloat16=False, verbose=False,
-    ):  # fmt: skip
+        self,
+        n_components=32,
+        *,
+        hidden=(128, 128),
+        output="sigmoid",
+        loss="non-saturating",
+        pack=1,
+        penalty=0.3,
+        generator=None,
+        discriminator=None,
+        epochs=30,
+        batch_size=64,
+        lr=2e-3,
+        lr_discriminator=None,
+        random_state=0,
+        device="auto",
+        bfloat16=False,
+        verbose=False,
+    ):
         self.n_components = n_components
         self.hidden = hidden
         self.output = output
@@ -402,9 +479,11 @@ class GAN(BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X, y=None):
-        """Let the two play on the rows of X; raises ValueError or TypeError on bad data, saying what to do.
+        """Let the two play on the rows of X; raises ValueError or TypeError on bad
+        data, saying what to do.
 
-        Warns where the discriminator wins outright; raises `training.DivergedError` on a NaN.
+        Warns where the discriminator wins outright; raises `training.DivergedError` on
+        a NaN.
         """
         self._check_settings()
         rows = self._rows(X)
@@ -424,7 +503,8 @@ class GAN(BaseEstimator):
                     if self.verbose:
                         epoch = len(self.history_.generator)
                         print(
-                            f"epoch {epoch}: discriminator {lost[0]:.3f}, generator {lost[1]:.3f}"
+                            f"epoch {epoch}: discriminator {lost[0]:.3f}, generator "
+                            f"{lost[1]:.3f}"
                         )
             except KeyboardInterrupt:
                 self.history_.stopped = "interrupted"
@@ -435,28 +515,41 @@ class GAN(BaseEstimator):
     def decode(self, Z):
         """The images f(z) of the causes Z, shape (N, D)."""
         check_is_fitted(self)
-        causes = check_array(as_numpy(Z), dtype=[np.float64, np.float32], input_name="Z")
+        causes = check_array(
+            as_numpy(Z), dtype=[np.float64, np.float32], input_name="Z"
+        )
         if causes.shape[1] != self.n_components_:
             raise ValueError(
-                f"Z has {causes.shape[1]} columns, but this GAN has n_components={self.n_components_}; draw Z "
-                "from a standard normal of that width. (There is no encode that would give the Z of an image.)"
+                f"Z has {causes.shape[1]} columns, but this GAN has "
+                f"n_components={self.n_components_}; draw Z "
+                "from a standard normal of that width. (There is no encode that would "
+                "give the Z of an image.)"
             )
         with torch.no_grad():
             made = self.network_(single(causes))
         return in_kind(check_answer(made.numpy().astype(causes.dtype), "the image"), Z)
 
     def sample(self, n, rng):
-        """n images, shape (n, D): causes from the prior, through the generator. There is no noise to add."""
+        """n images, shape (n, D): causes from the prior, through the generator. There
+        is no noise to add.
+        """
         check_is_fitted(self)
         if isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1:
             raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
         rng = np.random.default_rng(rng)
-        return self.decode(rng.normal(size=(int(n), self.n_components_)).astype(np.float32))
+        return self.decode(
+            rng.normal(size=(int(n), self.n_components_)).astype(np.float32)
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The trained weights of both networks and the width of the data, for `training.save`."""
+        """The trained weights of both networks and the width of the data, for
+        `training.save`.
+        """
         check_is_fitted(self)
-        return {**self.network_.state_dict(), "n_features": torch.tensor(self.n_features_in_)}
+        return {
+            **self.network_.state_dict(),
+            "n_features": torch.tensor(self.n_features_in_),
+        }
 
     def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
         """Take trained weights, for `training.load`."""
@@ -471,7 +564,9 @@ class GAN(BaseEstimator):
 
     def _new_network(self, D: int) -> GANNetwork:
         last = nn.Sigmoid() if self.output == "sigmoid" else None
-        made, judged = (copy.deepcopy(part) for part in (self.generator, self.discriminator))
+        made, judged = (
+            copy.deepcopy(part) for part in (self.generator, self.discriminator)
+        )
         widths = (int(self.n_components), *self.hidden, D)
         return GANNetwork(
             mlp(widths, last) if made is None else made,
@@ -486,11 +581,16 @@ class GAN(BaseEstimator):
     def _check_settings(self) -> None:
         for name in ("n_components", "epochs", "batch_size", "pack"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, Integral)
+                or int(value) < 1
+            ):
                 raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
         if self.batch_size % self.pack:
             raise ValueError(
-                f"batch_size={self.batch_size} rows make no groups of pack={self.pack}; take a multiple"
+                f"batch_size={self.batch_size} rows make no groups of "
+                f"pack={self.pack}; take a multiple"
             )
         hidden = self.hidden
         if not isinstance(hidden, Sequence) or not all(
@@ -517,7 +617,8 @@ class GAN(BaseEstimator):
         ):
             if getattr(self, name) not in words:
                 raise ValueError(
-                    f"{name}={getattr(self, name)!r} is unknown; use {words[0]!r} or {words[1]!r}"
+                    f"{name}={getattr(self, name)!r} is unknown; use {words[0]!r} or "
+                    f"{words[1]!r}"
                 )
 
 
@@ -527,5 +628,7 @@ def _check_players(network: GANNetwork, rows: Tensor, model: GAN) -> None:
     if len(rows) < m:
         raise ValueError(f"{len(rows)} rows make no group of pack={m}; pass more rows")
     said = f"n_components={model.n_components}, pack={m} and {D} pixels"
-    check_module("generator", network.generator, rows.new_zeros(2, model.n_components), D, said)
+    check_module(
+        "generator", network.generator, rows.new_zeros(2, model.n_components), D, said
+    )
     check_module("discriminator", network.discriminator, rows[:1].repeat(2, m), 1, said)

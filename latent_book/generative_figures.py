@@ -21,12 +21,15 @@ from .widgets import LiveFigure, pack, pack_network, run_network, script
 
 # %% ../nbs/workshop/generative_figures.ipynb #vae-draw
 class DrawFigure(LiveFigure):
-    """A sheet to draw on; the encoder's guess q(z | x), an ellipse on the plane of codes; and what its middle decodes to.
+    """A sheet to draw on; the encoder's guess q(z | x), an ellipse on the plane of
+    codes; and what its middle decodes to.
 
     Parameters
     ----------
-    network : a `VAENetwork` with two codes and Bernoulli pixels, its encoder and decoder chains that `pack_network` takes.
-    examples : ten pictures to start from, values 0 or 1, shape (10, side^2): the digits from 0 to 9.
+    network : a `VAENetwork` with two codes and Bernoulli pixels, its encoder and
+        decoder chains that `pack_network` takes.
+    examples : ten pictures to start from, values 0 or 1, shape (10, side^2): the digits
+        from 0 to 9.
     codes, y : where to write the numerals, and which.
     """
 
@@ -41,43 +44,78 @@ class DrawFigure(LiveFigure):
     side = T.Int().tag(sync=True)
     reach = T.Float().tag(sync=True)  # of the plane, to both sides
     ink: T.List = T.List().tag(sync=True)  # the drawing, row by row
-    pen = T.List(T.Float()).tag(sync=True)  # column and height, in pixels from the lower left
+    # column and height, in pixels from the lower left
+    pen = T.List(T.Float()).tag(sync=True)
     poster_size = (7.2, 2.9)
 
     def __init__(
-        self, network: Any, examples: np.ndarray, codes: np.ndarray, y: np.ndarray, **traits: Any
+        self,
+        network: Any,
+        examples: np.ndarray,
+        codes: np.ndarray,
+        y: np.ndarray,
+        **traits: Any,
     ) -> None:
         if len(examples) != 10 or not np.isin(examples, (0, 1)).all():
-            raise ValueError("examples are ten pictures of pixels that are 0 or 1, one a digit")
+            raise ValueError(
+                "examples are ten pictures of pixels that are 0 or 1, one a digit"
+            )
         encoder, decoder = pack_network(network.encoder), pack_network(network.decoder)
         decoder[0][-1]["activation"] = "sigmoid"  # the network ends in logits
         state: dict[str, Any] = {
-            "encoder_layers": encoder[0], "encoder_weights": encoder[1],
-            "decoder_layers": decoder[0], "decoder_weights": decoder[1],
-            "examples": pack(examples, "u1"), "codes": pack(codes), "y": pack(y, "u1"),
-            "side": round(examples.shape[1] ** 0.5), "ink": [int(v) for v in examples[3]],
-        }  # fmt: skip
+            "encoder_layers": encoder[0],
+            "encoder_weights": encoder[1],
+            "decoder_layers": decoder[0],
+            "decoder_weights": decoder[1],
+            "examples": pack(examples, "u1"),
+            "codes": pack(codes),
+            "y": pack(y, "u1"),
+            "side": round(examples.shape[1] ** 0.5),
+            "ink": [int(v) for v in examples[3]],
+        }
         reach = float(np.ceil(1.05 * np.abs(codes).max()))
-        alt = "A sheet to draw on, an ellipse on a plane of numerals where the encoder believes the causes to be, and the decoded picture."
-        super().__init__(**{**state, "pen": [2.5, 2.5], "reach": reach, "alt": alt, **traits})
+        alt = (
+            "A sheet to draw on, an ellipse on a plane of numerals where the encoder "
+            "believes the causes to be, and the decoded picture."
+        )
+        super().__init__(
+            **{**state, "pen": [2.5, 2.5], "reach": reach, "alt": alt, **traits}
+        )
 
     def guess(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of q(z | x) for the drawing."""
-        out = run_network(self.encoder_layers, self.encoder_weights, np.array(self.ink, float))
+        out = run_network(
+            self.encoder_layers, self.encoder_weights, np.array(self.ink, float)
+        )
         return out[:2], np.exp(0.5 * out[2:])
 
     def draw_poster(self, fig: Figure) -> None:
         """Drawing, plane and decoded picture."""
         sheet, plane, right = fig.subplots(1, 3, width_ratios=[1, 1.3, 0.8])
-        (mu, sigma), codes = self.guess(), np.frombuffer(self.codes, "<f4").reshape(-1, 2)
+        (mu, sigma), codes = (
+            self.guess(),
+            np.frombuffer(self.codes, "<f4").reshape(-1, 2),
+        )
         picture = run_network(self.decoder_layers, self.decoder_weights, mu)
-        for ax, values, title in ((sheet, self.ink, "draw"), (right, picture, "decoded")):
-            ax.imshow(np.reshape(values, (self.side, self.side)), cmap="gray", vmin=0, vmax=1)
+        for ax, values, title in (
+            (sheet, self.ink, "draw"),
+            (right, picture, "decoded"),
+        ):
+            ax.imshow(
+                np.reshape(values, (self.side, self.side)), cmap="gray", vmin=0, vmax=1
+            )
             ax.set_title(title)
             ax.set_axis_off()
         for (a, b), k in zip(codes, self.y, strict=True):
             plane.text(
-                a, b, str(k), color=COLOR["data"], fontsize=7, ha="center", va="center", alpha=0.6
+                a,
+                b,
+                str(k),
+                color=COLOR["data"],
+                fontsize=7,
+                ha="center",
+                va="center",
+                alpha=0.6,
             )
         for k in (2, 1):
             plane.add_patch(
@@ -91,19 +129,26 @@ class DrawFigure(LiveFigure):
             )
         limits = (-self.reach, self.reach)
         plane.set(
-            xlim=limits, ylim=limits, aspect="equal", xlabel="first code", ylabel="second code"
+            xlim=limits,
+            ylim=limits,
+            aspect="equal",
+            xlabel="first code",
+            ylabel="second code",
         )
 
 # %% ../nbs/workshop/generative_figures.ipynb #vae-beta
 class BetaFigure(LiveFigure):
-    """Round trips, samples and the terms of the bound of models that were trained with different weights of the KL.
+    """Round trips, samples and the terms of the bound of models that were trained with
+    different weights of the KL.
 
     Parameters
     ----------
     betas : the weights, one a model.
     digits : n pictures with values in [0, 1], shape (n, side^2).
-    trips, samples : what each model makes of them, and draws from its prior; shape (models, n, side^2).
-    terms : reconstruction term, price and bound of each model in nats per image, shape (models, 3).
+    trips, samples : what each model makes of them, and draws from its prior; shape
+        (models, n, side^2).
+    terms : reconstruction term, price and bound of each model in nats per image, shape
+        (models, 3).
     """
 
     _esm = script("beta.js")
@@ -127,7 +172,11 @@ class BetaFigure(LiveFigure):
         **traits: Any,
     ) -> None:
         shape = (len(betas), *digits.shape)
-        if trips.shape != shape or samples.shape != shape or terms.shape != (len(betas), 3):
+        if (
+            trips.shape != shape
+            or samples.shape != shape
+            or terms.shape != (len(betas), 3)
+        ):
             raise ValueError(
                 f"trips {trips.shape} and samples {samples.shape} should be {shape}, "
                 f"terms {terms.shape} should be {(len(betas), 3)}"
@@ -137,16 +186,27 @@ class BetaFigure(LiveFigure):
             "trips": pack(np.round(255 * trips), "u1"),
             "samples": pack(np.round(255 * samples), "u1"),
         }
-        rest = {"n": len(digits), "side": round(digits.shape[1] ** 0.5), "k": len(betas) // 2}
-        alt = "Ten digits, their round trips and ten samples, for models of different beta; and bars for reconstruction, price and bound."
+        rest = {
+            "n": len(digits),
+            "side": round(digits.shape[1] ** 0.5),
+            "k": len(betas) // 2,
+        }
+        alt = (
+            "Ten digits, their round trips and ten samples, for models of different "
+            "beta; and bars for reconstruction, price and bound."
+        )
         super().__init__(
             **{**state, **rest, "betas": [float(b) for b in betas], "alt": alt,
                "terms": [[float(v) for v in row] for row in terms], **traits}
         )  # fmt: skip
 
     def sheet(self, name: str) -> np.ndarray:
-        """The row of pictures of that name as one array, greys from 0 to 1; a grey line stands between two."""
-        every = np.frombuffer(getattr(self, name), "u1").reshape(-1, self.n, self.side, self.side)
+        """The row of pictures of that name as one array, greys from 0 to 1; a grey line
+        stands between two.
+        """
+        every = np.frombuffer(getattr(self, name), "u1").reshape(
+            -1, self.n, self.side, self.side
+        )
         chosen = every[0 if name == "digits" else self.k] / 255
         framed = np.pad(chosen, ((0, 0), (0, 0), (0, 1)), constant_values=0.5)
         return np.concatenate(list(framed), axis=1)[:, :-1]
@@ -154,9 +214,14 @@ class BetaFigure(LiveFigure):
     def draw_poster(self, fig: Figure) -> None:
         """Three rows of pictures, three bars."""
         parts = fig.subplot_mosaic(
-            [["digits", "bars"], ["trips", "bars"], ["samples", "bars"]], width_ratios=[1.6, 1]
+            [["digits", "bars"], ["trips", "bars"], ["samples", "bars"]],
+            width_ratios=[1.6, 1],
         )
-        for name, title in (("digits", "digits"), ("trips", "round trips"), ("samples", "samples")):
+        for name, title in (
+            ("digits", "digits"),
+            ("trips", "round trips"),
+            ("samples", "samples"),
+        ):
             parts[name].imshow(self.sheet(name), cmap="gray", vmin=0, vmax=1)
             parts[name].set_title(title)
             parts[name].set_axis_off()
@@ -166,15 +231,19 @@ class BetaFigure(LiveFigure):
             color=[COLOR["recon"], COLOR["latent"], COLOR["elbo"]],
         )  # fmt: skip
         parts["bars"].tick_params(axis="x", labelsize=7)
-        parts["bars"].set(title=f"beta {self.betas[self.k]:g}", ylabel="nats per test image")
+        parts["bars"].set(
+            title=f"beta {self.betas[self.k]:g}", ylabel="nats per test image"
+        )
 
 # %% ../nbs/workshop/generative_figures.ipynb #collapse-figure
 class CollapseFigure(LiveFigure):
-    """The variance of a linear VAE's noise against the eigenvalues of the data: which dimensions live, and what is left of a picture.
+    """The variance of a linear VAE's noise against the eigenvalues of the data: which
+    dimensions live, and what is left of a picture.
 
     Parameters
     ----------
-    mean, W, lam : mean of the data, eigenvectors as columns and their eigenvalues, the largest first, all positive.
+    mean, W, lam : mean of the data, eigenvectors as columns and their eigenvalues, the
+        largest first, all positive.
     images : pictures to send round, values in [0, 1], shape (n, D).
     """
 
@@ -188,11 +257,17 @@ class CollapseFigure(LiveFigure):
     poster_size = (7.2, 3.4)
 
     def __init__(
-        self, mean: np.ndarray, W: np.ndarray, lam: np.ndarray, images: np.ndarray, **traits: Any
+        self,
+        mean: np.ndarray,
+        W: np.ndarray,
+        lam: np.ndarray,
+        images: np.ndarray,
+        **traits: Any,
     ) -> None:
         if not (np.min(lam) > 0 and W.shape == (len(mean), len(lam))):
             raise ValueError(
-                f"W {W.shape} has a column for each of the {len(lam)} eigenvalues, which are positive"
+                f"W {W.shape} has a column for each of the {len(lam)} eigenvalues, "
+                "which are positive"
             )
         state = {
             "mean": pack(mean),
@@ -200,12 +275,20 @@ class CollapseFigure(LiveFigure):
             "lam": pack(lam),
             "images": pack(np.round(255 * images), "u1"),
         }
-        alt = "Falling bars of eigenvalues with a line for the variance of the noise, bars for what each dimension says, a digit and its round trip."
+        alt = (
+            "Falling bars of eigenvalues with a line for the variance of the noise, "
+            "bars for what each dimension says, a digit and its round trip."
+        )
         super().__init__(**{**state, "alt": alt, **traits})
 
     def state(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Prices, the share kept of each direction, and the round trip of the chosen picture."""
-        mean, lam = np.frombuffer(self.mean, "<f4"), np.frombuffer(self.lam, "<f4").astype(float)
+        """Prices, the share kept of each direction, and the round trip of the chosen
+        picture.
+        """
+        mean, lam = (
+            np.frombuffer(self.mean, "<f4"),
+            np.frombuffer(self.lam, "<f4").astype(float),
+        )
         W = np.frombuffer(self.W, "<f4").reshape(len(lam), -1)
         sigma2 = 10**self.log_sigma2
         gain = np.maximum(0, 1 - sigma2 / lam)
@@ -223,7 +306,9 @@ class CollapseFigure(LiveFigure):
         )
         prices, gain, trip = self.state()
         lam, at = np.frombuffer(self.lam, "<f4"), np.arange(1, len(gain) + 1)
-        parts["spectrum"].bar(at, lam, color=[COLOR["data"] if g else COLOR["grid"] for g in gain])
+        parts["spectrum"].bar(
+            at, lam, color=[COLOR["data"] if g else COLOR["grid"] for g in gain]
+        )
         parts["spectrum"].axhline(10**self.log_sigma2, color=COLOR["recon"])
         parts["spectrum"].set(yscale="log", ylabel="variance")
         parts["price"].bar(at, prices, color=COLOR["latent"])
@@ -236,21 +321,25 @@ class CollapseFigure(LiveFigure):
 
 # %% ../nbs/workshop/generative_figures.ipynb #variational-gaps-figure
 class GapsFigure(LiveFigure):
-    """A mixture, encoders that guess its posterior, and log p split into the bound and the two gaps.
+    """A mixture, encoders that guess its posterior, and log p split into the bound and
+    the two gaps.
 
     Parameters
     ----------
     X : points in the plane.
     pi, mu, Sigma : the mixture.
-    encoders : chains that `pack_network` knows, from a point to a score for each component.
+    encoders : chains that `pack_network` knows, from a point to a score for each
+        component.
     names : what they are called.
     """
 
     _esm = script("network.js", "gaps.js")
     points = T.Bytes().tag(sync=True)
     mu: T.List = T.List(T.Float()).tag(sync=True)
-    forms: T.List = T.List().tag(sync=True)  # for each component: constant, inverse covariance
-    rings: T.List = T.List().tag(sync=True)  # for each component: twice the Cholesky triangle
+    # for each component: constant, inverse covariance
+    forms: T.List = T.List().tag(sync=True)
+    # for each component: twice the Cholesky triangle
+    rings: T.List = T.List().tag(sync=True)
     layers: T.List = T.List().tag(sync=True)  # of each encoder
     weights = T.Bytes().tag(sync=True)
     names: T.List = T.List(T.Unicode()).tag(sync=True)
@@ -270,7 +359,11 @@ class GapsFigure(LiveFigure):
         names: Sequence[str],
         **traits: Any,
     ) -> None:
-        alt = "Points in a plane with the outlines of three Gaussians, and stacked bars for a point and for all: bound, amortisation gap, approximation gap, up to log p."
+        alt = (
+            "Points in a plane with the outlines of three Gaussians, and stacked "
+            "bars for a point and for all: bound, amortisation gap, approximation gap, "
+            "up to log p."
+        )
         inverse, packed = np.linalg.inv(Sigma), [pack_network(net) for net in encoders]
         constant = np.log(pi) - 0.5 * np.linalg.slogdet(Sigma)[1] - np.log(2 * np.pi)
         lower = 2 * np.linalg.cholesky(Sigma)
@@ -289,14 +382,19 @@ class GapsFigure(LiveFigure):
         super().__init__(**{"alt": alt, **start, **traits})
 
     def split(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """`logp`, `elbo`, `amortisation` and `approximation` at each row of X, as the browser computes them."""
+        """`logp`, `elbo`, `amortisation` and `approximation` at each row of X, as the
+        browser computes them.
+        """
         from latent_book.variational import gaps, restrict  # here, for it loads torch
 
         off = X[:, None] - np.reshape(self.mu, (-1, 2))
         constant, a, b, d = np.array(self.forms).T
         u, v = off[..., 0], off[..., 1]
         table = constant - 0.5 * (a * u**2 + 2 * b * u * v + d * v**2)
-        sizes = [sum(4 * (n["inputs"] + 1) * n["outputs"] for n in net) for net in self.layers]
+        sizes = [
+            sum(4 * (n["inputs"] + 1) * n["outputs"] for n in net)
+            for net in self.layers
+        ]
         start = sum(sizes[: self.encoder])
         own = self.weights[start : start + sizes[self.encoder]]
         scores = run_network(self.layers[self.encoder], own, X)
@@ -325,7 +423,9 @@ class GapsFigure(LiveFigure):
             first = -part["amortisation"] - part["approximation"]
             ends = [-self.depth, max(first, -self.depth), -part["approximation"], 0.0]
             for k, name in enumerate(("elbo", "recon", "kl")):
-                right.bar(at, ends[k + 1] - ends[k], 0.5, bottom=ends[k], color=COLOR[name])
+                right.bar(
+                    at, ends[k + 1] - ends[k], 0.5, bottom=ends[k], color=COLOR[name]
+                )
         right.axhline(0, color=COLOR["logp"], lw=2)
         right.set(
             xticks=[0, 1],
@@ -336,7 +436,9 @@ class GapsFigure(LiveFigure):
 
 # %% ../nbs/workshop/generative_figures.ipynb #variational-rain-figure
 class RainFigure(LiveFigure):
-    """Estimates of a slope of the bound, by the score function and reparameterised, around the true one."""
+    """Estimates of a slope of the bound, by the score function and reparameterised,
+    around the true one.
+    """
 
     _esm = script("rain.js")
     noise = T.Bytes().tag(sync=True)  # dots x most x 8
@@ -351,7 +453,10 @@ class RainFigure(LiveFigure):
     poster_size = (6.4, 3.0)
 
     def __init__(self, **traits: Any) -> None:
-        alt = "Two clouds of dots around a line: estimates of a slope by the score function, and reparameterised."
+        alt = (
+            "Two clouds of dots around a line: estimates of a slope by the score "
+            "function, and reparameterised."
+        )
         noise = np.random.default_rng(0).normal(size=(120, 32, 8))
         super().__init__(**{"alt": alt, "noise": pack(noise), **traits})
 
@@ -359,7 +464,9 @@ class RainFigure(LiveFigure):
         """The slope, and the bound of each cause."""
         mu, sigma, tau2 = self.mu, self.sigma, self.tau2
         miss = ((1 - mu) ** 2 + sigma**2) / tau2
-        bound = -0.5 * (mu**2 + sigma**2 + miss + np.log(2 * np.pi * tau2) - 1) + np.log(sigma)
+        bound = -0.5 * (
+            mu**2 + sigma**2 + miss + np.log(2 * np.pi * tau2) - 1
+        ) + np.log(sigma)
         return -mu + (1 - mu) / tau2, float(bound)
 
     def estimates(self) -> tuple[np.ndarray, np.ndarray]:
@@ -376,9 +483,17 @@ class RainFigure(LiveFigure):
     def draw_poster(self, fig: Figure) -> None:
         """Both clouds and the line."""
         ax = fig.subplots()
-        for k, (values, name) in enumerate(zip(self.estimates(), ("recon", "latent"), strict=True)):
+        for k, (values, name) in enumerate(
+            zip(self.estimates(), ("recon", "latent"), strict=True)
+        ):
             at = k + 0.1 + 0.8 * (np.arange(len(values)) * 0.618034 % 1)
-            ax.plot(at, values.clip(-self.reach, self.reach), ".", color=COLOR[name], alpha=0.7)
+            ax.plot(
+                at,
+                values.clip(-self.reach, self.reach),
+                ".",
+                color=COLOR[name],
+                alpha=0.7,
+            )
         ax.axhline(self.truth()[0], color=COLOR["logp"])
         ax.set(
             xticks=[0.5, 1.5],
@@ -389,11 +504,13 @@ class RainFigure(LiveFigure):
 
 # %% ../nbs/workshop/generative_figures.ipynb #gan-duel-figure
 class DuelFigure(LiveFigure):
-    """Games between a generator and a discriminator in the plane, to be scrubbed round by round.
+    """Games between a generator and a discriminator in the plane, to be scrubbed round
+    by round.
 
     Parameters
     ----------
-    games : for each game, by name, its snapshots: pairs of `torch.nn.Sequential`, generator and discriminator; all of one shape.
+    games : for each game, by name, its snapshots: pairs of `torch.nn.Sequential`,
+        generator and discriminator; all of one shape.
     steps : the round of each snapshot.
     data : real points, (N, 2).
     centres, sigma : the heaps that the data come from.
@@ -416,25 +533,52 @@ class DuelFigure(LiveFigure):
     poster_size = (4.6, 4.4)
 
     def __init__(
-        self, games: Mapping[str, Sequence[tuple[Any, Any]]], steps: Sequence[int], *, data: np.ndarray,
-        centres: np.ndarray, sigma: float, z: np.ndarray, **traits: Any,
-    ) -> None:  # fmt: skip
+        self,
+        games: Mapping[str, Sequence[tuple[Any, Any]]],
+        steps: Sequence[int],
+        *,
+        data: np.ndarray,
+        centres: np.ndarray,
+        sigma: float,
+        z: np.ndarray,
+        **traits: Any,
+    ) -> None:
         if any(len(snapshots) != len(steps) for snapshots in games.values()):
-            raise ValueError(f"pass one pair of networks for each of the {len(steps)} steps")
-        packed = [[pack_network(p) for p in pair] for game in games.values() for pair in game]
+            raise ValueError(
+                f"pass one pair of networks for each of the {len(steps)} steps"
+            )
+        packed = [
+            [pack_network(p) for p in pair] for game in games.values() for pair in game
+        ]
         layers_g, layers_d = (packed[0][which][0] for which in (0, 1))
         if any(pair[0][0] != layers_g or pair[1][0] != layers_d for pair in packed):
-            raise ValueError("the snapshots have different shapes; pass networks of one shape")
-        alt = "Blue and orange points in a plane, shaded by what a discriminator thinks of each place, with a slider for the round and a choice of the game."
-        shipped = {"z": pack(z), "data": pack(data), "weights": b"".join(w for pair in packed for _, w in pair)}  # fmt: skip
+            raise ValueError(
+                "the snapshots have different shapes; pass networks of one shape"
+            )
+        alt = (
+            "Blue and orange points in a plane, shaded by what a discriminator "
+            "thinks of each place, with a slider for the round and a choice of the "
+            "game."
+        )
+        shipped = {
+            "z": pack(z),
+            "data": pack(data),
+            "weights": b"".join(w for pair in packed for _, w in pair),
+        }
         numbers = {
-            "layers_g": layers_g, "layers_d": layers_d, "steps": [int(s) for s in steps], "names": list(games),
-            "centres": np.asarray(centres, dtype=float).tolist(), "radius": 3 * float(sigma),
-        }  # fmt: skip
+            "layers_g": layers_g,
+            "layers_d": layers_d,
+            "steps": [int(s) for s in steps],
+            "names": list(games),
+            "centres": np.asarray(centres, dtype=float).tolist(),
+            "radius": 3 * float(sigma),
+        }
         super().__init__(**{"alt": alt, **shipped, **numbers, **traits})
 
     def state(self, cells: int = 32) -> tuple[np.ndarray, np.ndarray, int]:
-        """The generated points, the discriminator's probability on a grid (top row first), and the heaps that have a point."""
+        """The generated points, the discriminator's probability on a grid (top row
+        first), and the heaps that have a point.
+        """
         sizes = [
             4 * sum((p["inputs"] + 1) * p["outputs"] for p in layers)
             for layers in (self.layers_g, self.layers_d)
@@ -453,20 +597,33 @@ class DuelFigure(LiveFigure):
         """Points of both kinds over the shading."""
         x, D, found = self.state()
         ax, reach = fig.subplots(), self.reach
-        shades = LinearSegmentedColormap.from_list("duel", [COLOR["recon"], COLOR["paper"], COLOR["data"]])  # fmt: skip
-        ax.imshow(D, extent=(-reach, reach, -reach, reach), cmap=shades, vmin=0.1, vmax=0.9)
-        ax.plot(*np.frombuffer(self.data, "<f4").reshape(-1, 2).T, ".", color=COLOR["data"], ms=3)
+        shades = LinearSegmentedColormap.from_list(
+            "duel", [COLOR["recon"], COLOR["paper"], COLOR["data"]]
+        )
+        ax.imshow(
+            D, extent=(-reach, reach, -reach, reach), cmap=shades, vmin=0.1, vmax=0.9
+        )
+        ax.plot(
+            *np.frombuffer(self.data, "<f4").reshape(-1, 2).T,
+            ".",
+            color=COLOR["data"],
+            ms=3,
+        )
         ax.plot(*x.T, ".", color=COLOR["recon"], ms=3)
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        ax.set_title(f"{self.names[self.game]}, round {self.steps[self.k]}: {found} heaps")
+        ax.set_title(
+            f"{self.names[self.game]}, round {self.steps[self.k]}: {found} heaps"
+        )
 
 # %% ../nbs/workshop/generative_figures.ipynb #gan-generate-figure
 class GenerateFigure(LiveFigure):
-    """A generator in the browser: a walk through five draws from the prior, and two directions to leave the path.
+    """A generator in the browser: a walk through five draws from the prior, and two
+    directions to leave the path.
 
     Parameters
     ----------
-    generator : a `torch.nn.Sequential` that `pack_network` takes, from L causes to the pixels of a square image.
+    generator : a `torch.nn.Sequential` that `pack_network` takes, from L causes to the
+        pixels of a square image.
     stations : draws from the prior, (5 n, L); five make a walk.
     directions : two directions in the space of causes, (2, L).
     """
@@ -482,27 +639,50 @@ class GenerateFigure(LiveFigure):
     poster_size = (3.2, 3.2)
 
     def __init__(
-        self, generator: Any, stations: np.ndarray, directions: np.ndarray, **traits: Any
+        self,
+        generator: Any,
+        stations: np.ndarray,
+        directions: np.ndarray,
+        **traits: Any,
     ) -> None:
         layers, weights = pack_network(generator)
         L = layers[0]["inputs"]
-        if np.ndim(stations) != 2 or len(stations) % 5 or np.shape(stations)[1] != L or np.shape(directions) != (2, L):  # fmt: skip
+        if (
+            np.ndim(stations) != 2
+            or len(stations) % 5
+            or np.shape(stations)[1] != L
+            or np.shape(directions) != (2, L)
+        ):
             raise ValueError(
-                f"stations {np.shape(stations)} and directions {np.shape(directions)} do not fit; pass (5 n, {L}) and (2, {L})"
+                f"stations {np.shape(stations)} and directions {np.shape(directions)} "
+                f"do not fit; pass (5 n, {L}) and (2, {L})"
             )
-        alt = "A generated image, with sliders that walk from draw to draw and along two directions of the space of causes."
-        shipped = {"weights": weights, "stations": pack(stations), "directions": pack(directions)}
+        alt = (
+            "A generated image, with sliders that walk from draw to draw and along "
+            "two directions of the space of causes."
+        )
+        shipped = {
+            "weights": weights,
+            "stations": pack(stations),
+            "directions": pack(directions),
+        }
         super().__init__(**{"alt": alt, "layers": layers, **shipped, **traits})
 
     def causes(self) -> np.ndarray:
         """The causes where the sliders stand."""
         L = self.layers[0]["inputs"]
-        stations = np.frombuffer(self.stations, "<f4").astype(float).reshape(-1, 5, L)[self.walk]
+        stations = (
+            np.frombuffer(self.stations, "<f4")
+            .astype(float)
+            .reshape(-1, 5, L)[self.walk]
+        )
         directions = np.frombuffer(self.directions, "<f4").astype(float).reshape(2, L)
         k = min(int(self.t), 3)
         a, b, share = stations[k], stations[k + 1], self.t - k
         angle = np.arccos(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
-        on = (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
+        on = (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(
+            angle
+        )
         return on + np.array(self.off) @ directions
 
     def image(self) -> np.ndarray:

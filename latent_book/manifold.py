@@ -21,11 +21,14 @@ from .vision import causes, render
 
 # %% ../nbs/manifold.ipynb #ball
 SOFT = 0.08  # the lens of this chapter: edges about a pixel wide
-DOME = 0.25  # and the relief: no grey value is cut off at 0, which would put a kink into f
+# and the relief: no grey value is cut off at 0, which would put a kink into f
+DOME = 0.25
 
 
 def ball(Z: Shaped[Tensor, "..."]) -> Float[Tensor, "B 784"]:
-    """x = f(z) for a world of two causes: pictures of a small ball at (x, y), each in [-0.3, 0.3]."""
+    """x = f(z) for a world of two causes: pictures of a small ball at (x, y), each in
+    [-0.3, 0.3].
+    """
     if Z.ndim != 2 or Z.shape[1] != 2:
         raise ValueError(
             f"Z has shape {tuple(Z.shape)}; a ball has two causes, x and y: pass (B, 2)"
@@ -39,34 +42,42 @@ def _check_causes(Z: Tensor) -> None:
         raise TypeError(f"causes are real numbers, not {Z.dtype}; pass Z.double()")
     if Z.ndim != 2 or not Z.numel():
         raise ValueError(
-            f"Z has shape {tuple(Z.shape)}; pass one row a picture and a column a cause, at least one of each"
+            f"Z has shape {tuple(Z.shape)}; pass one row a picture and a column a "
+            "cause, at least one of each"
         )
     if not Z.isfinite().all():
-        raise ValueError("Z has a NaN or an infinity; drop such rows: Z[Z.isfinite().all(dim=1)]")
+        raise ValueError(
+            "Z has a NaN or an infinity; drop such rows: Z[Z.isfinite().all(dim=1)]"
+        )
 
 # %% ../nbs/manifold.ipynb #jacobian
 Forward = Callable[[Tensor], Tensor]  # x = f(z), row by row
 
 
 def jacobian(f: Forward, Z: Shaped[Tensor, "..."]) -> Float[Tensor, "B D L"]:
-    """J = df/dz at each row of Z, column l the tangent vector of cause l. `eq-manifold-jacobian`.
+    """J = df/dz at each row of Z, column l the tangent vector of cause l.
+    `eq-manifold-jacobian`.
 
     Grey values per unit of the cause. `f` must treat rows independently.
     """
     _check_causes(Z)
     axes = torch.eye(Z.shape[1], dtype=Z.dtype, device=Z.device)
-    return torch.stack([torch.func.jvp(f, (Z,), (e.expand_as(Z),))[1] for e in axes], dim=2)
+    return torch.stack(
+        [torch.func.jvp(f, (Z,), (e.expand_as(Z),))[1] for e in axes], dim=2
+    )
 
 # %% ../nbs/manifold.ipynb #check-points
 def _check_points(X: np.ndarray, k: int | None = None) -> None:
     """Points that can be asked for k neighbours each."""
     if not np.issubdtype(X.dtype, np.floating):
         raise TypeError(
-            f"X holds {X.dtype}; pass pictures as real numbers (for labels, you want data.X, not data.y)"
+            f"X holds {X.dtype}; pass pictures as real numbers (for labels, you want "
+            "data.X, not data.y)"
         )
     if X.ndim != 2 or min(X.shape) == 0:
         raise ValueError(
-            f"X has shape {X.shape}; pass one row a picture, at least one, and a column a pixel "
+            f"X has shape {X.shape}; pass one row a picture, at least one, and a "
+            "column a pixel "
             "(for images of shape (N, height, width): data.X)"
         )
     if not np.isfinite(X).all():
@@ -74,19 +85,27 @@ def _check_points(X: np.ndarray, k: int | None = None) -> None:
             "X has a NaN or an infinity; drop such rows: X[np.isfinite(X).all(axis=1)]"
         )
     if k is not None and not 2 <= k < len(X):
-        raise ValueError(f"k = {k} neighbours of {len(X)} points; choose k from 2 to {len(X) - 1}")
+        raise ValueError(
+            f"k = {k} neighbours of {len(X)} points; choose k from 2 to {len(X) - 1}"
+        )
 
 # %% ../nbs/manifold.ipynb #local-spectrum
 def local_spectrum(X: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, " m"]:
-    """Standard deviations of some neighbours along their own directions, largest first; eq-manifold-scaling."""
+    """Standard deviations of some neighbours along their own directions, largest first;
+    eq-manifold-scaling.
+    """
     _check_points(X)
     return np.linalg.svd((X - X.mean(axis=0)) / math.sqrt(len(X)), compute_uv=False)
 
 # %% ../nbs/manifold.ipynb #local-dimension
 def local_dimension(
-    X: Shaped[np.ndarray, "..."], k: int, share: float = 0.95, at: Sequence[int] | None = None
+    X: Shaped[np.ndarray, "..."],
+    k: int,
+    share: float = 0.95,
+    at: Sequence[int] | None = None,
 ) -> Int[np.ndarray, " n"]:
-    """Local PCA: how many directions hold `share` of the variance of a point and its k nearest.
+    """Local PCA: how many directions hold `share` of the variance of a point and its k
+    nearest.
 
     Parameters
     ----------
@@ -97,11 +116,19 @@ def local_dimension(
     """
     _check_points(X, k)
     if not 0 < share < 1:
-        raise ValueError(f"share = {share}; it is a part of the variance, strictly between 0 and 1")
+        raise ValueError(
+            f"share = {share}; it is a part of the variance, strictly between 0 and 1"
+        )
     centres = X if at is None else X[np.asarray(at)]
-    near = NearestNeighbors(n_neighbors=k + 1).fit(X).kneighbors(centres, return_distance=False)
+    near = (
+        NearestNeighbors(n_neighbors=k + 1)
+        .fit(X)
+        .kneighbors(centres, return_distance=False)
+    )
     spectra = np.array([local_spectrum(X[group]) ** 2 for group in near])
-    held = spectra.cumsum(axis=1) / np.maximum(spectra.sum(axis=1, keepdims=True), 1e-300)
+    held = spectra.cumsum(axis=1) / np.maximum(
+        spectra.sum(axis=1, keepdims=True), 1e-300
+    )
     return np.sum(held < share, axis=1) + 1
 
 # %% ../nbs/manifold.ipynb #check-pixels
@@ -109,19 +136,27 @@ def _check_pixels(X: Tensor, D: int) -> None:
     """Pictures of D pixels."""
     if X.ndim != 2 or X.shape[1] != D:
         raise ValueError(
-            f"X has shape {tuple(X.shape)}; f draws pictures of {D} pixels: pass rows of {D}"
+            f"X has shape {tuple(X.shape)}; f draws pictures of {D} pixels: pass rows "
+            f"of {D}"
         )
     if not X.isfinite().all():
-        raise ValueError("X has a NaN or an infinity; drop such rows: X[X.isfinite().all(dim=1)]")
+        raise ValueError(
+            "X has a NaN or an infinity; drop such rows: X[X.isfinite().all(dim=1)]"
+        )
 
 # %% ../nbs/manifold.ipynb #nearest
 def nearest_on_manifold(
-    X: Shaped[Tensor, "..."], f: Forward, candidates: Shaped[Tensor, "..."], steps: int = 30
+    X: Shaped[Tensor, "..."],
+    f: Forward,
+    candidates: Shaped[Tensor, "..."],
+    steps: int = 30,
 ) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B"]]:
-    """The causes whose picture is nearest to each x, and the distance. `eq-manifold-newton`.
+    """The causes whose picture is nearest to each x, and the distance.
+    `eq-manifold-newton`.
 
-    Starts from the best candidate, and keeps each cause within the range of the candidates. A local
-    search: with too coarse a grid it may miss a nearer point, so the distance is an upper bound.
+    Starts from the best candidate, and keeps each cause within the range of the
+    candidates. A local search: with too coarse a grid it may miss a nearer point, so
+    the distance is an upper bound.
 
     Parameters
     ----------
@@ -139,30 +174,41 @@ def nearest_on_manifold(
     for _ in range(steps):
         J = jacobian(f, Z)
         G = J.mT @ J
-        ridge = damping * (G.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None] + 1e-12) * identity
+        ridge = (
+            damping
+            * (G.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None] + 1e-12)
+            * identity
+        )
         step = torch.linalg.solve(G + ridge, J.mT @ off[:, :, None])[:, :, 0]
         trial = (Z + step).clamp(low, high)
         trial_off = X - f(trial)
         gain = off.square().sum(dim=1) - trial_off.square().sum(dim=1)
-        flat = off - (J @ (trial - Z)[:, :, None])[:, :, 0]  # what a flat surface would leave
+        # what a flat surface would leave
+        flat = off - (J @ (trial - Z)[:, :, None])[:, :, 0]
         hoped = off.square().sum(dim=1) - flat.square().sum(dim=1)
         nearer, trusted = gain > 0, gain > hoped / 2
         Z = torch.where(nearer[:, None], trial, Z)
         off = torch.where(nearer[:, None], trial_off, off)
-        damping = torch.where(trusted[:, None, None], damping / 3, damping * 4).clamp(1e-9, 1e9)
+        damping = torch.where(trusted[:, None, None], damping / 3, damping * 4).clamp(
+            1e-9, 1e9
+        )
     return Z, off.norm(dim=1)
 
 # %% ../nbs/manifold.ipynb #metric
 def metric(f: Forward, Z: Shaped[Tensor, "..."]) -> Float[Tensor, "B L L"]:
-    """G = J^T J: squared pixels per squared unit of cause, at each row of Z. `eq-manifold-metric`."""
+    """G = J^T J: squared pixels per squared unit of cause, at each row of Z.
+    `eq-manifold-metric`.
+    """
     J = jacobian(f, Z)
     return J.mT @ J
 
 
 def path_length(f: Forward, path: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
-    """Length in pixel space of the path through these causes, in this order. `eq-manifold-length`.
+    """Length in pixel space of the path through these causes, in this order.
+    `eq-manifold-length`.
 
-    Each piece is weighed with the metric at its middle; the error falls with the square of the pieces.
+    Each piece is weighed with the metric at its middle; the error falls with the square
+    of the pieces.
     """
     _check_causes(path)
     if len(path) < 2:
@@ -175,7 +221,8 @@ def path_length(f: Forward, path: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
 def geodesic_distances(
     X: Shaped[np.ndarray, "..."], n_neighbors: int = 10
 ) -> Float[np.ndarray, "N N"]:
-    """Shortest paths over the graph that links each picture to its nearest, in units of x.
+    """Shortest paths over the graph that links each picture to its nearest, in units of
+    x.
 
     Raises
     ------
@@ -185,13 +232,15 @@ def geodesic_distances(
     _check_points(X)
     if not 1 <= n_neighbors < len(X):
         raise ValueError(
-            f"n_neighbors = {n_neighbors} for {len(X)} points; choose from 1 to {len(X) - 1}"
+            f"n_neighbors = {n_neighbors} for {len(X)} points; choose from 1 to "
+            f"{len(X) - 1}"
         )
     links = kneighbors_graph(X, n_neighbors, mode="distance")
     pieces, _ = connected_components(links, directed=False)
     if pieces > 1:
         raise ValueError(
-            f"the graph falls into {pieces} pieces with no path between them; raise n_neighbors "
+            f"the graph falls into {pieces} pieces with no path between them; raise "
+            "n_neighbors "
             f"above {n_neighbors}, or treat each piece on its own"
         )
     return shortest_path(links, directed=False)
@@ -203,7 +252,8 @@ def _check_distances(d: np.ndarray, L: int) -> None:
         raise ValueError(f"distances has shape {d.shape}; pass a square table, N by N")
     if not np.isfinite(d).all():
         raise ValueError(
-            "a distance is NaN or infinite; link all pieces first, see geodesic_distances"
+            "a distance is NaN or infinite; link all pieces first, see "
+            "geodesic_distances"
         )
     if (
         not np.allclose(d, d.T)
@@ -220,7 +270,8 @@ def _check_distances(d: np.ndarray, L: int) -> None:
 def classical_scaling(
     distances: Shaped[np.ndarray, "..."], L: int
 ) -> tuple[Float[np.ndarray, "N L"], Float[np.ndarray, " N"]]:
-    """Points in L dimensions with nearly these distances, and all eigenvalues, largest first. `eq-manifold-mds`.
+    """Points in L dimensions with nearly these distances, and all eigenvalues, largest
+    first. `eq-manifold-mds`.
 
     The points are known up to a turn, a mirror and a shift: their mean is zero.
     """
@@ -233,29 +284,40 @@ def classical_scaling(
     return vectors[:, :L] * np.sqrt(np.maximum(values[:L], 0)), values
 
 # %% ../nbs/manifold.ipynb #mle
-def neighbor_distances(X: Shaped[np.ndarray, "..."], k: int) -> Float[np.ndarray, "N k"]:
-    """T: the distances from each point to its k nearest others, nearest first, in units of X."""
+def neighbor_distances(
+    X: Shaped[np.ndarray, "..."], k: int
+) -> Float[np.ndarray, "N k"]:
+    """T: the distances from each point to its k nearest others, nearest first, in units
+    of X.
+    """
     _check_points(X, k)
     return NearestNeighbors(n_neighbors=k).fit(X).kneighbors()[0]
 
 
 def mle_dimension(T: Shaped[np.ndarray, "..."]) -> float:
-    """The dimension that makes these neighbour distances most probable. `eq-manifold-mle`.
+    """The dimension that makes these neighbour distances most probable.
+    `eq-manifold-mle`.
 
-    `T` is from `neighbor_distances`; `T[:, :k]` asks about k neighbours. Usually too low when
-    the true dimension is high for the number of points.
+    `T` is from `neighbor_distances`; `T[:, :k]` asks about k neighbours. Usually too
+    low when the true dimension is high for the number of points.
     """
     if T.ndim != 2 or T.shape[1] < 2 or not len(T):
         raise ValueError(
-            f"T has shape {T.shape}; pass a row a point and at least two neighbours: neighbor_distances(X, k)"
+            f"T has shape {T.shape}; pass a row a point and at least two neighbours: "
+            "neighbor_distances(X, k)"
         )
     if not np.isfinite(T).all() or np.any(np.diff(T, axis=1) < 0):
         raise ValueError(
-            "distances must be finite, and rise along each row: neighbor_distances(X, k)"
+            "distances must be finite, and rise along each row: neighbor_distances(X, "
+            "k)"
         )
     if T.min() <= 0:
-        raise ValueError("two points are equal, at distance 0; drop copies: np.unique(X, axis=0)")
+        raise ValueError(
+            "two points are equal, at distance 0; drop copies: np.unique(X, axis=0)"
+        )
     mean = float(np.mean(np.log(T[:, -1:] / T[:, :-1])))
     if mean == 0:
-        raise ValueError("all neighbours are equally far; take more neighbours or more points")
+        raise ValueError(
+            "all neighbours are equally far; take more neighbours or more points"
+        )
     return 1 / mean

@@ -19,14 +19,17 @@ from .widgets import LiveFigure, pack, pack_network, run_network, script
 
 # %% ../nbs/workshop/manifold_figures.ipynb #autoencoder-bottleneck
 class BottleneckFigure(LiveFigure):
-    """Digits redrawn through codes of several widths, by a linear and by a bent model; with both models' errors.
+    """Digits redrawn through codes of several widths, by a linear and by a bent model;
+    with both models' errors.
 
     Parameters
     ----------
     images : rows of pixels from 0 to 1, the digits to choose from.
     widths : the widths of the codes, increasing.
-    flat, bent : for each width the digits as the linear and as the bent model redraw them; what lies outside [0, 1] is cut off.
-    flat_error, bent_error : for each width the mean squared error on held-out images, summed over pixels.
+    flat, bent : for each width the digits as the linear and as the bent model redraw
+        them; what lies outside [0, 1] is cut off.
+    flat_error, bent_error : for each width the mean squared error on held-out images,
+        summed over pixels.
     names : what to call the digits.
     """
 
@@ -43,37 +46,62 @@ class BottleneckFigure(LiveFigure):
     poster_size = (6.4, 4.2)
 
     def __init__(
-        self, images: np.ndarray, widths: Sequence[int], *, flat: Any, bent: Any,
-        flat_error: Sequence[float], bent_error: Sequence[float], names: Sequence[str], **traits: Any,
-    ) -> None:  # fmt: skip
-        images, flat, bent = (np.asarray(part, dtype=float) for part in (images, flat, bent))
+        self,
+        images: np.ndarray,
+        widths: Sequence[int],
+        *,
+        flat: Any,
+        bent: Any,
+        flat_error: Sequence[float],
+        bent_error: Sequence[float],
+        names: Sequence[str],
+        **traits: Any,
+    ) -> None:
+        images, flat, bent = (
+            np.asarray(part, dtype=float) for part in (images, flat, bent)
+        )
         wanted = (len(widths), *images.shape)
         if not flat.shape == bent.shape == wanted:
             raise ValueError(
-                f"flat has shape {flat.shape}, bent {bent.shape}; pass {wanted}: widths, images, pixels"
+                f"flat has shape {flat.shape}, bent {bent.shape}; pass {wanted}: "
+                "widths, images, pixels"
             )
         if not len(flat_error) == len(bent_error) == len(widths):
             raise ValueError(f"pass one error for each of the {len(widths)} widths")
         grey = (np.round(255 * np.clip(part, 0, 1)) for part in (images, flat, bent))
-        shipped = {k: pack(v, "u1") for k, v in zip(("images", "flat", "bent"), grey, strict=True)}
+        shipped = {
+            k: pack(v, "u1")
+            for k, v in zip(("images", "flat", "bent"), grey, strict=True)
+        }
         numbers = {
             "widths": [int(w) for w in widths],
             "flat_error": [float(e) for e in flat_error],
             "bent_error": [float(e) for e in bent_error],
             "names": list(names),
         }
-        alt = "A digit, and the same digit redrawn by PCA and by an autoencoder, over a plot of both models' errors against the width of the code."
+        alt = (
+            "A digit, and the same digit redrawn by PCA and by an autoencoder, over "
+            "a plot of both models' errors against the width of the code."
+        )
         super().__init__(**{"alt": alt, **shipped, **numbers, **traits})
 
     def state(self) -> dict[str, Any]:
-        """The digit, what both models make of it at the chosen width, and how far each is from it."""
+        """The digit, what both models make of it at the chosen width, and how far each
+        is from it.
+        """
         D = len(self.images) // len(self.names)
         x = np.frombuffer(self.images, "u1").reshape(-1, D)[self.digit] / 255
         flat, bent = (
-            np.frombuffer(part, "u1").reshape(len(self.widths), -1, D)[self.k, self.digit] / 255
+            np.frombuffer(part, "u1").reshape(len(self.widths), -1, D)[
+                self.k, self.digit
+            ]
+            / 255
             for part in (self.flat, self.bent)
         )
-        away = {"flat_away": np.sum((x - flat) ** 2), "bent_away": np.sum((x - bent) ** 2)}
+        away = {
+            "flat_away": np.sum((x - flat) ** 2),
+            "bent_away": np.sum((x - bent) ** 2),
+        }
         return {"x": x, "flat": flat, "bent": bent, **away}
 
     def draw_poster(self, fig: Figure) -> None:
@@ -89,7 +117,14 @@ class BottleneckFigure(LiveFigure):
             ax.set_axis_off()
         ax = fig.add_subplot(grid[1, :])
         ax.axvline(self.widths[self.k], color=COLOR["latent"])
-        ax.plot(self.widths, self.flat_error, color=COLOR["ink"], marker="o", ms=4, label="PCA")
+        ax.plot(
+            self.widths,
+            self.flat_error,
+            color=COLOR["ink"],
+            marker="o",
+            ms=4,
+            label="PCA",
+        )
         ax.plot(
             self.widths,
             self.bent_error,
@@ -99,7 +134,9 @@ class BottleneckFigure(LiveFigure):
             label="network",
         )
         for away, colour in (("flat_away", "ink"), ("bent_away", "recon")):
-            ax.plot(self.widths[self.k], s[away], "o", mfc="none", mec=COLOR[colour], ms=9)
+            ax.plot(
+                self.widths[self.k], s[away], "o", mfc="none", mec=COLOR[colour], ms=9
+            )
         ax.set(xscale="log", xlabel="width of the code", ylabel="held-out error, mean")
         ax.set_ylim(0, None)
         ax.set_xticks(self.widths, [str(width) for width in self.widths])
@@ -108,7 +145,8 @@ class BottleneckFigure(LiveFigure):
 
 # %% ../nbs/workshop/manifold_figures.ipynb #denoising-field-figure
 class FieldFigure(LiveFigure):
-    """The best denoiser's step at each place of the plane, for a mixture of Gaussians, and a walk of such steps.
+    """The best denoiser's step at each place of the plane, for a mixture of Gaussians,
+    and a walk of such steps.
 
     Parameters
     ----------
@@ -125,12 +163,18 @@ class FieldFigure(LiveFigure):
     reach = T.Float(3.2).tag(sync=True)
     poster_size = (4.4, 4.2)
 
-    def __init__(self, pi: np.ndarray, mu: np.ndarray, Sigma: np.ndarray, **traits: Any) -> None:
+    def __init__(
+        self, pi: np.ndarray, mu: np.ndarray, Sigma: np.ndarray, **traits: Any
+    ) -> None:
         if np.shape(mu) != (len(pi), 2) or np.shape(Sigma) != (len(pi), 2, 2):
             raise ValueError(
-                f"mu {np.shape(mu)} and Sigma {np.shape(Sigma)} do not fit; the plane wants (K, 2) and (K, 2, 2)"
+                f"mu {np.shape(mu)} and Sigma {np.shape(Sigma)} do not fit; the plane "
+                "wants (K, 2) and (K, 2, 2)"
             )
-        alt = "Arrows on a grid point towards shaded heaps; a path leads from a movable point to the top of one."
+        alt = (
+            "Arrows on a grid point towards shaded heaps; a path leads from a "
+            "movable point to the top of one."
+        )
         mixture = {"pi": pi.tolist(), "mu": mu.tolist(), "Sigma": Sigma.tolist()}
         super().__init__(**{"alt": alt, **mixture, **traits})
 
@@ -156,7 +200,9 @@ class FieldFigure(LiveFigure):
         mesh = np.stack(np.meshgrid(fine, fine), axis=-1).reshape(-1, 2)
         pi, mu, Sigma = np.array(self.pi), np.array(self.mu), np.array(self.Sigma)
         log_p = mixture_log_prob(mesh, *blur(pi, mu, Sigma, self.sigma)).reshape(80, 80)
-        shades = LinearSegmentedColormap.from_list("heaps", [COLOR["paper"], COLOR["data"]])
+        shades = LinearSegmentedColormap.from_list(
+            "heaps", [COLOR["paper"], COLOR["data"]]
+        )
         limits = low, high = -self.reach, self.reach
         ax.imshow(
             np.exp(log_p - log_p.max()),
@@ -171,7 +217,14 @@ class FieldFigure(LiveFigure):
         size = np.linalg.norm(step, axis=1, keepdims=True)
         gap = 2 * self.reach / 17
         step = 0.9 * gap * np.tanh(size / gap) * step / np.maximum(size, 1e-12)
-        ax.quiver(*places.T, *step.T, color=COLOR["muted"], angles="xy", scale_units="xy", scale=1)
+        ax.quiver(
+            *places.T,
+            *step.T,
+            color=COLOR["muted"],
+            angles="xy",
+            scale_units="xy",
+            scale=1,
+        )
         path = self.path()
         ax.plot(*path.T, ".-", color=COLOR["latent"])
         ax.plot(*path[-1], "o", color=COLOR["recon"])
@@ -179,7 +232,9 @@ class FieldFigure(LiveFigure):
 
 # %% ../nbs/workshop/manifold_figures.ipynb #denoising-normals
 def mulberry_normals(seed: int, n: int) -> np.ndarray:
-    """n standard normal numbers from a small generator that a browser can repeat bit by bit (mulberry32, Box and Muller)."""
+    """n standard normal numbers from a small generator that a browser can repeat bit by
+    bit (mulberry32, Box and Muller).
+    """
     mask = 0xFFFFFFFF
     a, u = (seed + 1) * 0x9E3779B1 & mask, np.empty(2 * n)
     for i in range(2 * n):
@@ -195,7 +250,8 @@ class DenoiseFigure(LiveFigure):
 
     Parameters
     ----------
-    net : a denoiser of square pictures, a `torch.nn.Sequential` that `pack_network` takes.
+    net : a denoiser of square pictures, a `torch.nn.Sequential` that `pack_network`
+        takes.
     images : rows of pixels from 0 to 1 to choose from.
     names : what to call them, a character each.
     trained : the noise that the network was trained to take off.
@@ -216,11 +272,17 @@ class DenoiseFigure(LiveFigure):
     poster_size = (6.0, 2.3)
 
     def __init__(
-        self, net: Any, images: np.ndarray, names: Sequence[str], trained: float, **traits: Any
+        self,
+        net: Any,
+        images: np.ndarray,
+        names: Sequence[str],
+        trained: float,
+        **traits: Any,
     ) -> None:
         layers, weights = pack_network(net)
         side = round(images.shape[1] ** 0.5)
-        house = np.zeros((side, side), dtype=int)  # a drawing to begin with, which is no digit
+        # a drawing to begin with, which is no digit
+        house = np.zeros((side, side), dtype=int)
         for row in range(side // 6, side // 2):  # the roof
             width = row - side // 6
             house[row, [side // 2 - 1 - width, side // 2 + width]] = 100
@@ -246,7 +308,9 @@ class DenoiseFigure(LiveFigure):
             x = np.array(self.drawing) / 100
         else:
             x = np.frombuffer(self.images, "u1").reshape(-1, D)[self.digit] / 255
-        eps = mulberry_normals(self.draw, D * (self.times if self.shake else 1)).reshape(-1, D)
+        eps = mulberry_normals(
+            self.draw, D * (self.times if self.shake else 1)
+        ).reshape(-1, D)
         now = noisy = x + self.sigma * eps[0]
         for k in range(self.times):
             again = now + self.sigma * eps[k] if k and self.shake else now
@@ -255,7 +319,9 @@ class DenoiseFigure(LiveFigure):
 
     def draw_poster(self, fig: Figure) -> None:
         """The three pictures."""
-        for ax, (title, picture) in zip(fig.subplots(1, 3), self.pictures().items(), strict=True):
+        for ax, (title, picture) in zip(
+            fig.subplots(1, 3), self.pictures().items(), strict=True
+        ):
             side = round(len(picture) ** 0.5)
             ax.imshow(picture.reshape(side, side), cmap="gray", vmin=0, vmax=1)
             ax.set_title(title)
@@ -266,7 +332,9 @@ _REACH = 0.3  # of both causes of the ball, to both sides
 
 
 def _ball_traits() -> dict[str, Any]:
-    """What the scripts need to draw the ball of the chapter: its other causes and the lens."""
+    """What the scripts need to draw the ball of the chapter: its other causes and the
+    lens.
+    """
     from latent_book.manifold import DOME, SOFT
     from latent_book.vision import causes  # here, for they load torch
 
@@ -283,7 +351,9 @@ def _balls(places: Any) -> np.ndarray:
 
 # %% ../nbs/workshop/manifold_figures.ipynb #manifold-walk
 class WalkFigure(LiveFigure):
-    """From one picture of a ball to another: blend the pixels, or move the causes; and the distance to the manifold."""
+    """From one picture of a ball to another: blend the pixels, or move the causes; and
+    the distance to the manifold.
+    """
 
     _esm = script("renderer.js", "walk.js")
     ends = T.List(T.Float()).tag(sync=True)  # x and y of the start, x and y of the end
@@ -295,21 +365,33 @@ class WalkFigure(LiveFigure):
     lens = T.List(T.Float()).tag(sync=True)
     poster_size = (6.4, 3.6)
 
-    def __init__(self, ends: Sequence[float] = (-0.28, -0.1, 0.28, 0.12), **traits: Any) -> None:
-        alt = "Two pictures half-way between a ball on the left and one on the right: the blend of pixels has two ghosts, the picture of the causes one ball. Beneath, the distance of both to the nearest picture of a ball."
+    def __init__(
+        self, ends: Sequence[float] = (-0.28, -0.1, 0.28, 0.12), **traits: Any
+    ) -> None:
+        alt = (
+            "Two pictures half-way between a ball on the left and one on the right: "
+            "the blend of pixels has two ghosts, the picture of the causes one ball. "
+            "Beneath, the distance of both to the nearest picture of a ball."
+        )
         start = {"alt": alt, "ends": list(ends), "start": list(ends), **_ball_traits()}
         super().__init__(**{**start, **traits})
 
     def distances(self, steps: int = 41) -> np.ndarray:
-        """From blends along the way to the nearest picture of a ball, as the browser finds it."""
+        """From blends along the way to the nearest picture of a ball, as the browser
+        finds it.
+        """
         n, side = self.cells, np.linspace(-self.reach, self.reach, self.cells)
         pictures = _balls(np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1))
         a, b = _balls(self.ends)
         apart, out = np.linalg.norm(a - b), []
         for t in np.linspace(0, 1, steps):
-            squared = np.sum((pictures - (1 - t) * a - t * b) ** 2, axis=1).reshape(n, n)
+            squared = np.sum((pictures - (1 - t) * a - t * b) ** 2, axis=1).reshape(
+                n, n
+            )
             i, j = np.clip(np.unravel_index(squared.argmin(), (n, n)), 1, n - 2)
-            least = min(squared.min(), _least_of_patch(squared[i - 1 : i + 2, j - 1 : j + 2]))
+            least = min(
+                squared.min(), _least_of_patch(squared[i - 1 : i + 2, j - 1 : j + 2])
+            )
             out.append(min(max(0.0, least) ** 0.5, t * apart, (1 - t) * apart))
         return np.array(out)
 
@@ -325,7 +407,10 @@ class WalkFigure(LiveFigure):
         limits = (-self.reach, self.reach)
         plane.set(xlim=limits, ylim=limits, aspect="equal", xlabel="x", ylabel="y")
         a, b = _balls(ends)
-        for ax, x, title in ((left, (1 - t) * a + t * b, "pixels"), (right, _balls(at), "causes")):
+        for ax, x, title in (
+            (left, (1 - t) * a + t * b, "pixels"),
+            (right, _balls(at), "causes"),
+        ):
             ax.imshow(x.reshape(28, 28), cmap="gray", vmin=0, vmax=1)
             ax.set(title=f"{title} at t = {t:.2f}")
             ax.set_axis_off()
@@ -352,7 +437,9 @@ def _least_of_patch(v: np.ndarray) -> float:
 
 # %% ../nbs/workshop/manifold_figures.ipynb #manifold-surface
 class SurfaceFigure(LiveFigure):
-    """All pictures of a ball at (x, y) as a surface in three directions of pixel space, and the picture at one point of it."""
+    """All pictures of a ball at (x, y) as a surface in three directions of pixel space,
+    and the picture at one point of it.
+    """
 
     _esm = script("renderer.js", "surface.js")
     z = T.List(T.Float(), default_value=[0.15, 0.1]).tag(sync=True)
@@ -372,20 +459,28 @@ class SurfaceFigure(LiveFigure):
         mean = pictures.mean(axis=0)
         axes = np.linalg.svd(pictures - mean, full_matrices=False)[2][:3]
         axes *= np.sign(axes[np.arange(3), np.abs(axes).argmax(axis=1)])[:, None]
-        alt = "A curved sheet in space with a point on it, beside the picture of a ball that the point stands for. Sliders turn the sheet and move the point."
+        alt = (
+            "A curved sheet in space with a point on it, beside the picture of a "
+            "ball that the point stands for. Sliders turn the sheet and move the point."
+        )
         start = {"alt": alt, "mean": pack(mean), "axes": pack(axes), **_ball_traits()}
         reaches = float(np.linalg.norm((pictures - mean) @ axes.T, axis=1).max())
         super().__init__(**{**start, "size": 1.08 * reaches, **traits})
 
     def project(self, places: Any) -> np.ndarray:
         """Three numbers for the picture of the ball at each place."""
-        mean, axes = (np.frombuffer(b, "<f4").astype(float) for b in (self.mean, self.axes))
+        mean, axes = (
+            np.frombuffer(b, "<f4").astype(float) for b in (self.mean, self.axes)
+        )
         return (_balls(places) - mean) @ axes.reshape(3, -1).T
 
     def turn(self, points: np.ndarray) -> np.ndarray:
-        """Points as seen from azimuth and elevation: to the right, upwards, and away from the reader."""
+        """Points as seen from azimuth and elevation: to the right, upwards, and away
+        from the reader.
+        """
         (ca, ce), (sa, se) = (
-            trig(np.radians([self.azimuth, self.elevation])) for trig in (np.cos, np.sin)
+            trig(np.radians([self.azimuth, self.elevation]))
+            for trig in (np.cos, np.sin)
         )
         a, b, c = np.moveaxis(np.asarray(points, dtype=float), -1, 0)
         right, deep = ca * a + sa * b, ca * b - sa * a
@@ -395,12 +490,21 @@ class SurfaceFigure(LiveFigure):
         """The sheet, the point and its picture."""
         left, right = fig.subplots(1, 2, width_ratios=[2.2, 1])
         side = np.linspace(-self.reach, self.reach, 21)
-        mesh = self.turn(self.project(np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)))
+        mesh = self.turn(
+            self.project(np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1))
+        )
         mesh = mesh.reshape(21, 21, 3)
-        corners = np.stack([mesh[:-1, :-1], mesh[:-1, 1:], mesh[1:, 1:], mesh[1:, :-1]], axis=2)
+        corners = np.stack(
+            [mesh[:-1, :-1], mesh[:-1, 1:], mesh[1:, 1:], mesh[1:, :-1]], axis=2
+        )
         quads = corners.reshape(-1, 4, 3)
         for quad in quads[np.argsort(-quads[:, :, 2].sum(axis=1))]:
-            left.fill(*quad[:, :2].T, facecolor=COLOR["paper"], edgecolor=COLOR["data"], lw=0.6)
+            left.fill(
+                *quad[:, :2].T,
+                facecolor=COLOR["paper"],
+                edgecolor=COLOR["data"],
+                lw=0.6,
+            )
         for line, colour in (
             ([[x, self.z[1]] for x in side], "latent"),
             ([[self.z[0], y] for y in side], "recon"),

@@ -15,21 +15,27 @@ from scipy.special import logsumexp
 
 # %% ../nbs/mixture.ipynb #check
 def _check(pi: np.ndarray, mu: np.ndarray, Sigma: np.ndarray) -> np.ndarray:
-    """The Cholesky roots of the covariances; or an error that says which component is wrong, and what to do."""
+    """The Cholesky roots of the covariances; or an error that says which component is
+    wrong, and what to do.
+    """
     if mu.ndim != 2 or not mu.size:
         raise ValueError(
-            f"mu has shape {mu.shape}; pass one row a component, one column a feature, at least one of each"
+            f"mu has shape {mu.shape}; pass one row a component, one column a feature, "
+            "at least one of each"
         )
     K, D = mu.shape
     if pi.shape != (K,) or Sigma.shape != (K, D, D):
         raise ValueError(
-            f"pi {pi.shape}, mu {mu.shape} and Sigma {Sigma.shape} do not fit; for {K} means of {D} "
+            f"pi {pi.shape}, mu {mu.shape} and Sigma {Sigma.shape} do not fit; for {K} "
+            f"means of {D} "
             f"numbers pass pi ({K},) and Sigma ({K}, {D}, {D})"
         )
     if not all(np.isfinite(a).all() for a in (pi, mu, Sigma)):
         raise ValueError("a parameter is NaN or infinite; start again from finite ones")
     if (pi < 0).any() or abs(pi.sum() - 1) > 1e-8:
-        raise ValueError(f"the weights pi = {pi.round(4)} are no probabilities; use pi / pi.sum()")
+        raise ValueError(
+            f"the weights pi = {pi.round(4)} are no probabilities; use pi / pi.sum()"
+        )
     for k, S in enumerate(Sigma):
         if not np.allclose(S, S.T, rtol=1e-6, atol=1e-10 * np.abs(S).max()):
             raise ValueError(f"Sigma[{k}] is not symmetric; use (S + S.T) / 2")
@@ -39,7 +45,8 @@ def _check(pi: np.ndarray, mu: np.ndarray, Sigma: np.ndarray) -> np.ndarray:
             roots[k] = np.linalg.cholesky(S)
         except np.linalg.LinAlgError:
             raise ValueError(
-                f"Sigma[{k}] is not positive definite: component {k} is flat or has collapsed; "
+                f"Sigma[{k}] is not positive definite: component {k} is flat or has "
+                "collapsed; "
                 "add a jitter to its diagonal, such as 1e-6, or use fewer components"
             ) from None
     return roots
@@ -48,7 +55,9 @@ def _check(pi: np.ndarray, mu: np.ndarray, Sigma: np.ndarray) -> np.ndarray:
 def _check_rows(X: np.ndarray, D: int) -> None:
     if X.ndim != 2 or X.shape[1] != D:
         what = "these look like labels; pass" if X.ndim == 1 else "pass"
-        raise ValueError(f"X has shape {X.shape}; {what} one row of {D} numbers a point")
+        raise ValueError(
+            f"X has shape {X.shape}; {what} one row of {D} numbers a point"
+        )
     if not np.isfinite(X).all():
         raise ValueError("X has a NaN or an infinity; drop or impute such rows")
 
@@ -60,7 +69,9 @@ def sample_mixture(
     Sigma: Float[np.ndarray, "K D D"],
     rng: np.random.Generator,
 ) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n D"]]:
-    """Draw causes z (0 to K - 1) and points X from the story; eq-mixture-story, eq-mixture-draw."""
+    """Draw causes z (0 to K - 1) and points X from the story; eq-mixture-story,
+    eq-mixture-draw.
+    """
     L = _check(pi, mu, Sigma)
     z = rng.choice(len(pi), size=n, p=pi)
     X = rng.normal(size=(n, mu.shape[1]))  # the noise, row by row
@@ -70,15 +81,18 @@ def sample_mixture(
 
 # %% ../nbs/mixture.ipynb #log-gaussian
 def log_gaussian(
-    X: Float[np.ndarray, "N D"], mu: Float[np.ndarray, "K D"], Sigma: Float[np.ndarray, "K D D"]
+    X: Float[np.ndarray, "N D"],
+    mu: Float[np.ndarray, "K D"],
+    Sigma: Float[np.ndarray, "K D D"],
 ) -> Float[np.ndarray, "N K"]:
-    """Log-density of each point under each Gaussian, in nats; it may be positive. eq-mixture-cholesky.
+    """Log-density of each point under each Gaussian, in nats; it may be positive.
+    eq-mixture-cholesky.
 
     Raises
     ------
     ValueError
-        If a covariance is not symmetric or not positive definite (it says which), if the shapes do not fit, or if a
-        value is not finite.
+        If a covariance is not symmetric or not positive definite (it says which), if
+        the shapes do not fit, or if a value is not finite.
     """
     K, D = mu.shape
     _check_rows(X, D)
@@ -99,7 +113,8 @@ def log_joint(
 ) -> Float[np.ndarray, "N K"]:
     """log p(x_n, z_n = k) = log pi_k + log N(x_n | mu_k, Sigma_k), in nats."""
     _check(pi, mu, Sigma)
-    with np.errstate(divide="ignore"):  # a weight of zero: a cause that is never at work
+    # a weight of zero: a cause that is never at work
+    with np.errstate(divide="ignore"):
         return np.log(pi) + log_gaussian(X, mu, Sigma)
 
 # %% ../nbs/mixture.ipynb #log-prob
@@ -109,7 +124,9 @@ def mixture_log_prob(
     mu: Float[np.ndarray, "K D"],
     Sigma: Float[np.ndarray, "K D D"],
 ) -> Float[np.ndarray, " N"]:
-    """log p(x_n) of each point under the mixture, in nats; a density, so it may be positive. eq-mixture-density."""
+    """log p(x_n) of each point under the mixture, in nats; a density, so it may be
+    positive. eq-mixture-density.
+    """
     return logsumexp(log_joint(X, pi, mu, Sigma), axis=1)
 
 # %% ../nbs/mixture.ipynb #responsibilities
@@ -119,15 +136,21 @@ def responsibilities(
     mu: Float[np.ndarray, "K D"],
     Sigma: Float[np.ndarray, "K D D"],
 ) -> Float[np.ndarray, "N K"]:
-    """r_nk = p(z_n = k | x_n), the posterior over causes; each row sums to one. eq-mixture-bayes."""
+    """r_nk = p(z_n = k | x_n), the posterior over causes; each row sums to one.
+    eq-mixture-bayes.
+    """
     G = log_joint(X, pi, mu, Sigma)
     return np.exp(G - logsumexp(G, axis=1, keepdims=True))
 
 # %% ../nbs/mixture.ipynb #bic
 def parameter_count(K: int, D: int) -> int:
-    """Free numbers in a mixture of K full Gaussians: weights, means, covariances. eq-mixture-bic."""
+    """Free numbers in a mixture of K full Gaussians: weights, means, covariances.
+    eq-mixture-bic.
+    """
     if K < 1 or D < 1:
-        raise ValueError(f"K = {K}, D = {D}; a mixture has at least one component and one feature")
+        raise ValueError(
+            f"K = {K}, D = {D}; a mixture has at least one component and one feature"
+        )
     return (K - 1) + K * D + K * D * (D + 1) // 2
 
 
@@ -137,8 +160,12 @@ def bic(
     mu: Float[np.ndarray, "K D"],
     Sigma: Float[np.ndarray, "K D D"],
 ) -> float:
-    """Schwarz's criterion of a mixture that was fitted to X, in 2 nats; the lower the better. eq-mixture-bic."""
+    """Schwarz's criterion of a mixture that was fitted to X, in 2 nats; the lower the
+    better. eq-mixture-bic.
+    """
     if not len(X):
-        raise ValueError("X has no rows; pass the points that the mixture was fitted to")
+        raise ValueError(
+            "X has no rows; pass the points that the mixture was fitted to"
+        )
     cost = parameter_count(*mu.shape) * math.log(len(X))
     return float(-2 * mixture_log_prob(X, pi, mu, Sigma).sum() + cost)

@@ -23,13 +23,17 @@ from .widgets import LiveFigure, pack, script
 
 # %% ../nbs/workshop/mixture_figures.ipynb #mixture-figure
 class MixtureFigure(LiveFigure):
-    """Two Gaussian components in the plane, their samples, and the responsibilities of a probe."""
+    """Two Gaussian components in the plane, their samples, and the responsibilities of
+    a probe.
+    """
 
     _esm = script("mixture.js")
     mu = T.List(T.Float(), default_value=[-1.2, -0.4, 1.3, 0.6]).tag(sync=True)
-    long = T.List(T.Float(), default_value=[1.3, 0.8]).tag(sync=True)  # standard deviations
+    # standard deviations
+    long = T.List(T.Float(), default_value=[1.3, 0.8]).tag(sync=True)
     short = T.List(T.Float(), default_value=[0.5, 0.7]).tag(sync=True)
-    angle = T.List(T.Float(), default_value=[0.6, -0.5]).tag(sync=True)  # of the long axis, radians
+    # of the long axis, radians
+    angle = T.List(T.Float(), default_value=[0.6, -0.5]).tag(sync=True)
     weight = T.Float(0.6).tag(sync=True)  # of the first component
     probe = T.List(T.Float(), default_value=[0.4, 0.1]).tag(sync=True)
     draw = T.Int(0).tag(sync=True)  # which of the stored draws
@@ -41,24 +45,43 @@ class MixtureFigure(LiveFigure):
         noise = np.concatenate(
             [rng.uniform(size=(8, 200, 1)), rng.normal(size=(8, 200, 2))], axis=2
         )
-        alt = "Points in a plane, coloured by their responsibilities, with two ellipses, the border between them, and bars for a probe."
+        alt = (
+            "Points in a plane, coloured by their responsibilities, with two "
+            "ellipses, the border between them, and bars for a probe."
+        )
         super().__init__(**{"alt": alt, "noise": pack(noise), **traits})
 
     def parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weights, means and covariances."""
-        turn = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in self.angle]
-        roots = [t * np.array([a, b]) for t, a, b in zip(turn, self.long, self.short, strict=True)]
+        turn = [
+            np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+            for a in self.angle
+        ]
+        roots = [
+            t * np.array([a, b])
+            for t, a, b in zip(turn, self.long, self.short, strict=True)
+        ]
         weights = np.array([self.weight, 1 - self.weight])
-        return weights, np.array(self.mu).reshape(2, 2), np.array([r @ r.T for r in roots])
+        return (
+            weights,
+            np.array(self.mu).reshape(2, 2),
+            np.array([r @ r.T for r in roots]),
+        )
 
     def points(self) -> np.ndarray:
         """The points of the present draw."""
-        u, *eps = np.frombuffer(self.noise, "<f4").astype(float).reshape(8, 200, 3)[self.draw].T
+        u, *eps = (
+            np.frombuffer(self.noise, "<f4")
+            .astype(float)
+            .reshape(8, 200, 3)[self.draw]
+            .T
+        )
         z = (u >= self.weight).astype(int)
         turn, mu = np.array(self.angle)[z], np.array(self.mu).reshape(2, 2)[z]
         a, b = eps[0] * np.array(self.long)[z], eps[1] * np.array(self.short)[z]
         return mu + np.stack(
-            [np.cos(turn) * a - np.sin(turn) * b, np.sin(turn) * a + np.cos(turn) * b], 1
+            [np.cos(turn) * a - np.sin(turn) * b, np.sin(turn) * a + np.cos(turn) * b],
+            1,
         )
 
     def draw_poster(self, fig: Figure) -> None:
@@ -66,7 +89,9 @@ class MixtureFigure(LiveFigure):
         left, right = fig.subplots(1, 2, width_ratios=[3, 1])
         theta, X = self.parameters(), self.points()
         shades = LinearSegmentedColormap.from_list("r", [COLOR["recon"], COLOR["data"]])
-        left.scatter(*X.T, c=responsibilities(X, *theta)[:, 0], cmap=shades, vmin=0, vmax=1, s=9)
+        left.scatter(
+            *X.T, c=responsibilities(X, *theta)[:, 0], cmap=shades, vmin=0, vmax=1, s=9
+        )
         grid = np.meshgrid(np.linspace(-4, 4, 65), np.linspace(-3, 3, 49))
         G = log_joint(np.column_stack([g.ravel() for g in grid]), *theta)
         odds = (G[:, 0] - G[:, 1]).reshape(grid[0].shape)
@@ -74,7 +99,9 @@ class MixtureFigure(LiveFigure):
             left.contour(*grid, odds, [0.0], colors=COLOR["ink"], linewidths=1)
         turn = np.linspace(0, 2 * np.pi, 100)
         for k, name in enumerate(("data", "recon")):
-            ring = np.linalg.cholesky(theta[2][k]) @ np.stack([np.cos(turn), np.sin(turn)])
+            ring = np.linalg.cholesky(theta[2][k]) @ np.stack(
+                [np.cos(turn), np.sin(turn)]
+            )
             left.plot(*(theta[1][k][:, None] + 2 * ring), color=COLOR[name])
         left.plot(*self.probe, "o", color=COLOR["latent"])
         left.set(xlim=(-4, 4), ylim=(-3, 3), aspect="equal", xlabel="x1", ylabel="x2")
@@ -84,7 +111,8 @@ class MixtureFigure(LiveFigure):
 
 # %% ../nbs/workshop/mixture_figures.ipynb #bound-split-figure
 class SplitFigure(LiveFigure):
-    """One observation with a few possible causes: a guess q splits log p(x) into the bound and the gap.
+    """One observation with a few possible causes: a guess q splits log p(x) into the
+    bound and the gap.
 
     Parameters
     ----------
@@ -108,45 +136,81 @@ class SplitFigure(LiveFigure):
         names: Sequence[str],
         **traits: Any,
     ) -> None:
-        alt = "Bars for the prior and for your guess at the cause; beside them one bar of fixed height, log p(x), whose lower part is the bound and whose upper part is the gap."
+        alt = (
+            "Bars for the prior and for your guess at the cause; beside them one bar "
+            "of fixed height, log p(x), whose lower part is the bound and whose upper "
+            "part is the gap."
+        )
         log_joint = np.log(prior) + np.log(likelihood)
-        start = {"log_joint": log_joint.tolist(), "prior": list(prior), "names": list(names)}
+        start = {
+            "log_joint": log_joint.tolist(),
+            "prior": list(prior),
+            "names": list(names),
+        }
         guess = np.linspace(1.0, 0.25, len(names)).tolist()
         floor = float(np.floor(log_joint.min()))
-        super().__init__(**{"alt": alt, **start, "weights": guess, "floor": floor, **traits})
+        super().__init__(
+            **{"alt": alt, **start, "weights": guess, "floor": floor, **traits}
+        )
 
     def q(self) -> np.ndarray:
         """The guess: the sliders' shares."""
         weights = np.array(self.weights)
-        return weights / weights.sum() if weights.sum() else np.full(len(weights), 1 / len(weights))
+        return (
+            weights / weights.sum()
+            if weights.sum()
+            else np.full(len(weights), 1 / len(weights))
+        )
 
     def parts(self) -> dict[str, float]:
-        """`logp`, `elbo` and `kl` for the present guess, as the browser computes them."""
+        """`logp`, `elbo` and `kl` for the present guess, as the browser computes
+        them.
+        """
         log_joint, q = np.array([self.log_joint]), self.q()[None]
         R = posterior(log_joint)
         logp = float(np.logaddexp.reduce(log_joint[0]))
-        return {"logp": logp, "elbo": float(elbo(log_joint, q)[0]), "kl": float(kl(q, R)[0])}
+        return {
+            "logp": logp,
+            "elbo": float(elbo(log_joint, q)[0]),
+            "kl": float(kl(q, R)[0]),
+        }
 
     def draw_poster(self, fig: Figure) -> None:
         """The two bar charts."""
         left, right = fig.subplots(1, 2, width_ratios=[3, 2])
         at, parts = np.arange(len(self.names)), self.parts()
-        left.bar(at - 0.2, self.prior, 0.3, color=COLOR["prior"], alpha=0.55, label="prior")
-        left.bar(at + 0.17, self.q(), 0.34, color=COLOR["ink"], alpha=0.8, label="your q")
+        left.bar(
+            at - 0.2, self.prior, 0.3, color=COLOR["prior"], alpha=0.55, label="prior"
+        )
+        left.bar(
+            at + 0.17, self.q(), 0.34, color=COLOR["ink"], alpha=0.8, label="your q"
+        )
         left.set(xticks=at, xticklabels=self.names, ylim=(0, 1), ylabel="probability")
         left.legend()
-        right.bar(0, parts["elbo"] - self.floor, 0.8, bottom=self.floor, color=COLOR["elbo"])
+        right.bar(
+            0, parts["elbo"] - self.floor, 0.8, bottom=self.floor, color=COLOR["elbo"]
+        )
         right.bar(0, parts["kl"], 0.8, bottom=parts["elbo"], color=COLOR["kl"])
         right.axhline(parts["logp"], color=COLOR["logp"])
-        right.text(0.5, (self.floor + parts["elbo"]) / 2, "the bound", color=COLOR["elbo"])
-        right.text(0.5, (parts["logp"] + parts["elbo"]) / 2, "KL", color=COLOR["kl"], va="center")
+        right.text(
+            0.5, (self.floor + parts["elbo"]) / 2, "the bound", color=COLOR["elbo"]
+        )
+        right.text(
+            0.5,
+            (parts["logp"] + parts["elbo"]) / 2,
+            "KL",
+            color=COLOR["kl"],
+            va="center",
+        )
         right.text(0.5, parts["logp"] + 0.05, "log p(x)", color=COLOR["logp"])
         top = float(np.ceil(parts["logp"]))
         right.set(xlim=(-0.5, 1.5), xticks=[], ylim=(self.floor, top), ylabel="nats")
 
 # %% ../nbs/workshop/mixture_figures.ipynb #bound-jensen-figure
 class JensenFigure(LiveFigure):
-    """Weighted points on the curve of the logarithm: the log of their mean lies above the mean of their logs."""
+    """Weighted points on the curve of the logarithm: the log of their mean lies above
+    the mean of their logs.
+    """
 
     _esm = script("jensen.js")
     values = T.List(T.Float(), default_value=[0.4, 2.5, 7.0]).tag(sync=True)
@@ -155,7 +219,10 @@ class JensenFigure(LiveFigure):
     poster_size = (5.2, 3.2)
 
     def __init__(self, **traits: Any) -> None:
-        alt = "The curve of the logarithm with three points on it; their weighted mean lies below the curve, and a red line spans the gap."
+        alt = (
+            "The curve of the logarithm with three points on it; their weighted mean "
+            "lies below the curve, and a red line spans the gap."
+        )
         super().__init__(**{"alt": alt, **traits})
 
     def averages(self) -> dict[str, float]:
@@ -174,16 +241,26 @@ class JensenFigure(LiveFigure):
         x = np.linspace(0.08, self.range[1], 200)
         ax.fill(b, np.log(b), color=COLOR["elbo"], alpha=0.15, lw=0)
         ax.plot(x, np.log(x), color=COLOR["ink"])
-        ax.plot(x, now["logOfMean"] + x / now["mean"] - 1, color=COLOR["muted"], ls="--", lw=1)
+        ax.plot(
+            x,
+            now["logOfMean"] + x / now["mean"] - 1,
+            color=COLOR["muted"],
+            ls="--",
+            lw=1,
+        )
         ax.plot(b, np.log(b), "o", color=COLOR["data"])
-        ax.vlines(now["mean"], now["meanOfLogs"], now["logOfMean"], color=COLOR["kl"], lw=4)
+        ax.vlines(
+            now["mean"], now["meanOfLogs"], now["logOfMean"], color=COLOR["kl"], lw=4
+        )
         ax.plot(now["mean"], now["logOfMean"], "o", color=COLOR["logp"])
         ax.plot(now["mean"], now["meanOfLogs"], "o", color=COLOR["elbo"])
         ax.set(xlim=(0, self.range[1]), ylim=(-2.2, 2.6), xlabel="b", ylabel="log b")
 
 # %% ../nbs/workshop/mixture_figures.ipynb #bound-direction-figure
 class DirectionFigure(LiveFigure):
-    """One Gaussian for a target with two bumps: forward and reverse divergence, and the fit that each asks for."""
+    """One Gaussian for a target with two bumps: forward and reverse divergence, and the
+    fit that each asks for.
+    """
 
     _esm = script("direction.js")
     grid: T.List = T.List(default_value=[-8.0, 8.0, 321]).tag(
@@ -191,15 +268,20 @@ class DirectionFigure(LiveFigure):
     )  # ends, and how many points
     share = T.Float(0.4).tag(sync=True)  # of the left bump
     width = T.Float(0.7).tag(sync=True)  # of each bump
-    means = T.List(T.Float(), default_value=[-5.0, 5.0]).tag(sync=True)  # where q's mean may go
-    widths = T.List(T.Float(), default_value=[0.55, 4.0]).tag(sync=True)  # and its width
+    # where q's mean may go
+    means = T.List(T.Float(), default_value=[-5.0, 5.0]).tag(sync=True)
+    # and its width
+    widths = T.List(T.Float(), default_value=[0.55, 4.0]).tag(sync=True)
     separation = T.Float(2.0).tag(sync=True)  # of each bump from zero
     mu = T.Float(-1.6).tag(sync=True)
     sigma = T.Float(1.0).tag(sync=True)
     poster_size = (6.4, 2.7)
 
     def __init__(self, **traits: Any) -> None:
-        alt = "A density with two bumps and a Gaussian over it; two bars give the divergence from the one to the other, forward and reverse."
+        alt = (
+            "A density with two bumps and a Gaussian over it; two bars give the "
+            "divergence from the one to the other, forward and reverse."
+        )
         super().__init__(**{"alt": alt, **traits})
 
     def target(self) -> tuple[np.ndarray, np.ndarray]:
@@ -211,7 +293,9 @@ class DirectionFigure(LiveFigure):
         return z, np.logaddexp.reduce(log_parts, axis=1) - norm
 
     def both(self) -> tuple[float, float]:
-        """Forward and reverse divergence of the present q, as the browser computes them."""
+        """Forward and reverse divergence of the present q, as the browser computes
+        them.
+        """
         z, log_p = self.target()
         p, q = posterior(log_p[None]), gaussian_on_grid(z, self.mu, self.sigma)[None]
         return float(kl(p, q)[0]), float(kl(q, p)[0])
@@ -224,7 +308,10 @@ class DirectionFigure(LiveFigure):
         left.fill_between(z, np.exp(log_p), color=COLOR["latent"], alpha=0.22, lw=0)
         left.plot(z, np.exp(log_p), color=COLOR["latent"], label="target p")
         left.plot(
-            z, np.exp(-(u**2) / 2) / self.sigma / np.sqrt(2 * np.pi), color=COLOR["ink"], label="q"
+            z,
+            np.exp(-(u**2) / 2) / self.sigma / np.sqrt(2 * np.pi),
+            color=COLOR["ink"],
+            label="q",
         )
         left.set(xlabel="z", ylabel="density", ylim=(0, 0.75))
         left.legend()
@@ -238,7 +325,8 @@ class EMFigure(LiveFigure):
     Parameters
     ----------
     X : the points, at most 140, within `reach` of the origin.
-    pi, mu, Sigma : where the three components begin; the memberships q begin at 1/3 everywhere.
+    pi, mu, Sigma : where the three components begin; the memberships q begin at 1/3
+        everywhere.
     """
 
     _esm = script("em.js")
@@ -247,7 +335,8 @@ class EMFigure(LiveFigure):
     mu: T.List = T.List(T.Float()).tag(sync=True)  # x and y in turn
     Sigma: T.List = T.List(T.Float()).tag(sync=True)  # xx, xy, yy of each
     q: T.List = T.List(T.Float()).tag(sync=True)  # row by row
-    log_p: T.List = T.List(T.Float()).tag(sync=True)  # nats per point, after each half step
+    # nats per point, after each half step
+    log_p: T.List = T.List(T.Float()).tag(sync=True)
     elbo: T.List = T.List(T.Float()).tag(sync=True)
     halves = T.Int(0).tag(sync=True)  # half steps taken since the start
     collapsed = T.Int(-1).tag(sync=True)  # the number of a component that has, or -1
@@ -267,14 +356,16 @@ class EMFigure(LiveFigure):
     ) -> None:
         if len(pi) != 3 or X.shape[1:] != (2,) or not 1 <= len(X) <= 140:
             raise ValueError(
-                f"EMFigure shows 3 components and at most 140 points in the plane; got {len(pi)} and {X.shape}"
+                "EMFigure shows 3 components and at most 140 points in the plane; got "
+                f"{len(pi)} and {X.shape}"
             )
         q = np.full((len(X), 3), 1 / 3)
         G = log_joint(X, pi, mu, Sigma)
         level, bound = float(logsumexp(G, axis=1).mean()), float(elbo(G, q).mean())
         goal = em_gaussian(X, pi, mu, Sigma, steps=10)[1][-1].log_p
         start = {
-            "alt": "Points coloured by the component that claims them, three ellipses, and a chart of the log-likelihood, "
+            "alt": "Points coloured by the component that claims them, three ellipses, "
+            "and a chart of the log-likelihood, "
             "the bound and the gap after each half step of EM.",
             "points": X.ravel().tolist(),
             "pi": pi.tolist(),
@@ -307,11 +398,17 @@ class EMFigure(LiveFigure):
             root = np.linalg.cholesky(Sigma[k])
             plane.plot(*(mu[k][:, None] + 2 * root @ circle), color=COLOR[name])
             plane.plot(*theta[1][k], "x", color=COLOR[name], ms=9, mew=2)
-        plane.set(xlim=(-self.reach, self.reach), ylim=(-self.reach, self.reach), aspect="equal")
+        plane.set(
+            xlim=(-self.reach, self.reach),
+            ylim=(-self.reach, self.reach),
+            aspect="equal",
+        )
         level = [self.log_p[-1], *(h.log_p for h in history)]
         bound = [self.elbo[-1], *(h.elbo for h in history)]
         half = range(len(level))
-        chart.fill_between(half, bound, level, color=COLOR["kl"], alpha=0.4, lw=0, label="gap")
+        chart.fill_between(
+            half, bound, level, color=COLOR["kl"], alpha=0.4, lw=0, label="gap"
+        )
         chart.plot(half, level, ".-", color=COLOR["logp"], label="log p")
         chart.plot(half, bound, ".-", color=COLOR["elbo"], label="bound")
         chart.set(xlabel="half steps", ylabel="nats per point", ylim=tuple(self.span))

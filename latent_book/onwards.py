@@ -31,14 +31,19 @@ from .vae import kl_to_prior, reparameterise
 def noise_levels(
     T: int, first: float = 8.0, last: float = -8.0
 ) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
-    """The factors a_t and s_t of eq-onwards-jump for t = 1 ... T, with log(a^2 / s^2) falling evenly from `first` to `last`.
+    """The factors a_t and s_t of eq-onwards-jump for t = 1 ... T, with log(a^2 / s^2)
+    falling evenly from `first` to `last`.
 
     Raises ValueError for fewer than two steps, or where the noise would not grow.
     """
     if isinstance(T, bool) or not isinstance(T, Integral) or T < 2:
-        raise ValueError(f"T={T!r}; a chain here has at least 2 noise levels, a whole number")
+        raise ValueError(
+            f"T={T!r}; a chain here has at least 2 noise levels, a whole number"
+        )
     if not math.inf > first > last > -math.inf:
-        raise ValueError(f"first={first}, last={last}: the log ratio must fall; take first > last")
+        raise ValueError(
+            f"first={first}, last={last}: the log ratio must fall; take first > last"
+        )
     log_snr = np.linspace(first, last, int(T))
     return 1 / np.sqrt(1 + np.exp(-log_snr)), 1 / np.sqrt(1 + np.exp(log_snr))
 
@@ -46,13 +51,17 @@ def noise_levels(
 def step_back(
     z: Any, x: Any, now: tuple[float, float], before: tuple[float, float]
 ) -> tuple[Any, float]:
-    """Mean and variance of z_{t-1} given z_t and x, eq-onwards-back; arrays or tensors of one shape.
+    """Mean and variance of z_{t-1} given z_t and x, eq-onwards-back; arrays or tensors
+    of one shape.
 
-    now, before : (a, s) at t and at t - 1; `before` has less noise. With a guess at x it is a step of the model.
+    now, before : (a, s) at t and at t - 1; `before` has less noise. With a guess at x
+        it is a step of the model.
     """
     (a, s), (a_before, s_before) = now, before
     if not (0 <= s_before < s and 0 < a < a_before):
-        raise ValueError(f"now={now}, before={before}: a step back leads from more noise to less")
+        raise ValueError(
+            f"now={now}, before={before}: a step back leads from more noise to less"
+        )
     rho2 = (a / a_before) ** 2
     mean = (rho2**0.5 * s_before**2 * z + a_before * (1 - rho2) * x) / s**2
     return mean, (1 - rho2) * s_before**2 / s**2
@@ -62,7 +71,9 @@ Denoiser = Callable[[Any, float, float], Any]
 
 
 class Terms(NamedTuple):
-    """The parts of eq-onwards-bound in nats: what `chain_bound` gives. The bound is recon - steps.sum(0) - prior."""
+    """The parts of eq-onwards-bound in nats: what `chain_bound` gives. The bound is
+    recon - steps.sum(0) - prior.
+    """
 
     recon: np.ndarray  # (N,), E log p(x | z_1)
     steps: np.ndarray  # (T - 1, N), the price of each step, from t = 2 to T
@@ -75,9 +86,11 @@ def chain_bound(
     levels: tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]],
     rng: np.random.Generator,
 ) -> Terms:
-    """The terms of the bound on log p(x), for a chain whose guess at x is denoise(z, a, s); eq-onwards-bound.
+    """The terms of the bound on log p(x), for a chain whose guess at x is denoise(z, a,
+    s); eq-onwards-bound.
 
-    Unbiased: one draw of noise for each row, the same at all levels. The price of the top is exact.
+    Unbiased: one draw of noise for each row, the same at all levels. The price of the
+    top is exact.
     """
     check_rows(X, "X")
     a, s = levels
@@ -92,9 +105,11 @@ def chain_bound(
 
 # %% ../nbs/onwards.ipynb #network
 class NoiseNetwork(nn.Module):
-    """Guesses the noise in z = a x + s eps from z and the noise level: eps_hat = s z + a net(z, level).
+    """Guesses the noise in z = a x + s eps from z and the noise level: eps_hat = s z +
+    a net(z, level).
 
-    A net that says 0 is right for standard normal data. One network serves all levels between e^first and e^last.
+    A net that says 0 is right for standard normal data. One network serves all levels
+    between e^first and e^last.
 
     Parameters
     ----------
@@ -113,13 +128,20 @@ class NoiseNetwork(nn.Module):
         last: float = -8.0,
     ) -> None:
         super().__init__()
-        self.n_features, self.hidden, self.first, self.last = n_features, hidden, first, last
+        self.n_features, self.hidden, self.first, self.last = (
+            n_features,
+            hidden,
+            first,
+            last,
+        )
         self.net = mlp((n_features + self.waves, *hidden, n_features))
 
     def forward(self, z: Float[Tensor, "B D"], log_snr: Float[Tensor, "B 1"]) -> Tensor:
         """The guess at the noise, (B, D)."""
         u = (self.first - log_snr) / (self.first - self.last)
-        level = torch.cos(math.pi * u * torch.arange(self.waves, device=z.device, dtype=z.dtype))
+        level = torch.cos(
+            math.pi * u * torch.arange(self.waves, device=z.device, dtype=z.dtype)
+        )
         a, s = (0.5 * nn.functional.logsigmoid(sign * log_snr) for sign in (1, -1))
         return s.exp() * z + a.exp() * self.net(torch.cat([z, level], dim=1))
 
@@ -127,7 +149,8 @@ class NoiseNetwork(nn.Module):
 def noise_loss(
     network: NoiseNetwork, x: Float[Tensor, "B D"], generator: torch.Generator
 ) -> Float[Tensor, ""]:
-    """The price of the way from first to last noise for T to infinity, in nats per example; eq-onwards-continuous.
+    """The price of the way from first to last noise for T to infinity, in nats per
+    example; eq-onwards-continuous.
 
     One level for each row, spread evenly over the batch; unbiased.
     """
@@ -146,7 +169,9 @@ def _count(n: Any) -> int:
 
 
 class _Density(BaseEstimator):
-    """What `Diffusion`, `Flow` and `Ladder` share: rows in units of their own, checks, training, samples."""
+    """What `Diffusion`, `Flow` and `Ladder` share: rows in units of their own, checks,
+    training, samples.
+    """
 
     def _fit(self, X: Any, loss: Any) -> Any:
         X = estimator_rows(self, X, reset=True, least=2)
@@ -167,14 +192,20 @@ class _Density(BaseEstimator):
         """The trained weights and the units of the rows, for `training.save`."""
         check_is_fitted(self)
         scale = torch.tensor(self.scale_, dtype=torch.float64)
-        return {**self.network_.state_dict(), "mean": torch.from_numpy(self.mean_), "scale": scale}
+        return {
+            **self.network_.state_dict(),
+            "mean": torch.from_numpy(self.mean_),
+            "scale": scale,
+        }
 
     def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
         """Take trained weights, for `training.load`."""
         kept = dict(weights)
         mean, scale = kept.pop("mean"), float(kept.pop("scale"))
         if mean.ndim != 1 or not 0 < scale < math.inf:
-            raise ValueError(f"mean {tuple(mean.shape)}, scale {scale}: these are no units of rows")
+            raise ValueError(
+                f"mean {tuple(mean.shape)}, scale {scale}: these are no units of rows"
+            )
         network = self._new_network(len(mean))
         network.load_state_dict(kept)
         self.network_, self.n_features_in_ = network.eval(), len(mean)
@@ -183,7 +214,9 @@ class _Density(BaseEstimator):
     def _standard(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         with np.errstate(over="ignore"):
-            rows = (estimator_rows(self, X).astype(np.float64) - self.mean_) / self.scale_
+            rows = (
+                estimator_rows(self, X).astype(np.float64) - self.mean_
+            ) / self.scale_
         return check_answer(rows, "the standardised value")
 
     def _codes(self, Z: Any) -> np.ndarray:
@@ -191,12 +224,15 @@ class _Density(BaseEstimator):
         Z = check_array(as_numpy(Z), dtype=np.float64, input_name="Z")
         if Z.shape[1] != self.n_features_in_:
             raise ValueError(
-                f"Z has {Z.shape[1]} columns; this model was fitted to {self.n_features_in_}"
+                f"Z has {Z.shape[1]} columns; this model was fitted to "
+                f"{self.n_features_in_}"
             )
         return Z
 
     def _log_volume(self) -> float:
-        """What `scale_` adds to a log-density of standardised rows to make it one of the rows."""
+        """What `scale_` adds to a log-density of standardised rows to make it one of
+        the rows.
+        """
         return -self.n_features_in_ * math.log(self.scale_)
 
     def _noise(self, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -205,20 +241,23 @@ class _Density(BaseEstimator):
 
 
 class Diffusion(_Density):
-    """A denoising diffusion model: a chain of causes with a fixed encoder, and a network that takes the noise off.
+    """A denoising diffusion model: a chain of causes with a fixed encoder, and a
+    network that takes the noise off.
 
     It has no `log_prob`: what it can compute is a bound, `elbo`.
 
     Parameters
     ----------
     hidden : widths of the network's hidden layers.
-    T : noise levels of the chain, for `elbo`, `decode` and `sample`; training does not depend on it.
+    T : noise levels of the chain, for `elbo`, `decode` and `sample`; training does not
+        depend on it.
     epochs, batch_size, lr, random_state, device : as for `training.train`.
 
     Attributes
     ----------
     network_ : the `NoiseNetwork`.
-    history_ : what `train` saw: the price of the way for T to infinity, eq-onwards-continuous, in nats per example.
+    history_ : what `train` saw: the price of the way for T to infinity,
+        eq-onwards-continuous, in nats per example.
     mean_, scale_ : taken off the rows, and one number that they are divided by.
 
     Examples
@@ -233,8 +272,16 @@ class Diffusion(_Density):
     """
 
     def __init__(
-        self, *, hidden=(256, 256), T=257, epochs=100, batch_size=128, lr=2e-3, random_state=0, device="auto",
-    ):  # fmt: skip
+        self,
+        *,
+        hidden=(256, 256),
+        T=257,
+        epochs=100,
+        batch_size=128,
+        lr=2e-3,
+        random_state=0,
+        device="auto",
+    ):
         self.hidden = hidden
         self.T = T
         self.epochs = epochs
@@ -244,7 +291,9 @@ class Diffusion(_Density):
         self.device = device
 
     def fit(self, X, y=None):
-        """Learn to take noise off the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
+        """Learn to take noise off the rows of X; raises ValueError or TypeError on bad
+        data, saying what to do.
+        """
         noise_levels(self.T)  # a bad T should not wait until the training is over
         return self._fit(X, noise_loss)
 
@@ -255,11 +304,17 @@ class Diffusion(_Density):
         """The guess at the standardised x, given z = a x + s eps, of shape (N, D)."""
         log_snr = torch.full((len(z), 1), 2 * math.log(a / s))
         with torch.no_grad():
-            eps = self.network_(torch.tensor(z, dtype=torch.float32), log_snr).double().numpy()
+            eps = (
+                self.network_(torch.tensor(z, dtype=torch.float32), log_snr)
+                .double()
+                .numpy()
+            )
         return (z - s * eps) / a
 
     def encode(self, X, rng, *, t=None):
-        """A draw of z_t for each row, eq-onwards-jump; the top of the chain, t = T, if none is told. Nothing is learned here."""
+        """A draw of z_t for each row, eq-onwards-jump; the top of the chain, t = T, if
+        none is told. Nothing is learned here.
+        """
         a, s = noise_levels(self.T)
         t = self.T if t is None else t
         if not 1 <= t <= self.T:
@@ -268,9 +323,11 @@ class Diffusion(_Density):
         return in_kind(a[t - 1] * rows + s[t - 1] * rng.normal(size=rows.shape), X)
 
     def decode(self, Z, rng, *, path=False):
-        """Rows of data from the top of the chain, by T - 1 steps back that draw noise from `rng`, and the decoder's mean.
+        """Rows of data from the top of the chain, by T - 1 steps back that draw noise
+        from `rng`, and the decoder's mean.
 
-        With `path`, all stations, (T + 1, N, D): the top, each z below it, and the data.
+        With `path`, all stations, (T + 1, N, D): the top, each z below it, and the
+        data.
         """
         z, rng = self._codes(Z), np.random.default_rng(rng)
         a, s = noise_levels(self.T)
@@ -291,16 +348,21 @@ class Diffusion(_Density):
         return self.decode(self._noise(n, rng), rng)
 
     def elbo(self, X, rng):
-        """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too low, never log p itself; eq-onwards-bound."""
+        """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too
+        low, never log p itself; eq-onwards-bound.
+        """
         rows, rng = self._standard(X), np.random.default_rng(rng)
         with np.errstate(over="ignore", invalid="ignore"):
-            recon, steps, prior = chain_bound(rows, self.denoise, noise_levels(self.T), rng)
+            recon, steps, prior = chain_bound(
+                rows, self.denoise, noise_levels(self.T), rng
+            )
             bound = recon - steps.sum(axis=0) - prior + self._log_volume()
         return in_kind(check_answer(bound, "the bound"), X)
 
 # %% ../nbs/onwards.ipynb #coupling
 class Coupling(nn.Module):
-    """One layer of a flow: some coordinates stay, and say how the others are stretched and moved; eq-onwards-coupling.
+    """One layer of a flow: some coordinates stay, and say how the others are stretched
+    and moved; eq-onwards-coupling.
 
     Parameters
     ----------
@@ -320,10 +382,13 @@ class Coupling(nn.Module):
 
     def _says(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = (self.net(kept) * (1 - self.stays).repeat(2)).chunk(2, dim=1)
-        return 2 * torch.tanh(log_scale / 2), shift  # no factor beyond e^2: it keeps training calm
+        # no factor beyond e^2: it keeps training calm
+        return 2 * torch.tanh(log_scale / 2), shift
 
     def forward(self, x: Float[Tensor, "B D"]) -> tuple[Tensor, Tensor]:
-        """The other side, (B, D), and the logarithm of the factor by which volume grows there, (B,)."""
+        """The other side, (B, D), and the logarithm of the factor by which volume grows
+        there, (B,).
+        """
         log_scale, shift = self._says(x * self.stays)
         return x * log_scale.exp() + shift, log_scale.sum(dim=1)
 
@@ -334,16 +399,22 @@ class Coupling(nn.Module):
 
 # %% ../nbs/onwards.ipynb #flow-network
 class FlowNetwork(nn.Module):
-    """Couplings in a row, from data to noise; each leaves alone a random half, and the next the other half."""
+    """Couplings in a row, from data to noise; each leaves alone a random half, and the
+    next the other half.
+    """
 
-    def __init__(self, n_features: int, layers: int = 8, hidden: Sequence[int] = (64, 64)) -> None:
+    def __init__(
+        self, n_features: int, layers: int = 8, hidden: Sequence[int] = (64, 64)
+    ) -> None:
         super().__init__()
         if n_features < 2:
             raise ValueError(
-                f"n_features={n_features}: a coupling needs two columns, one to stay and one to move"
+                f"n_features={n_features}: a coupling needs two columns, one to stay "
+                "and one to move"
             )
         self.couplings = nn.ModuleList(
-            Coupling(mask, hidden) for mask in itertools.islice(_halves(n_features), layers)
+            Coupling(mask, hidden)
+            for mask in itertools.islice(_halves(n_features), layers)
         )
 
     def forward(self, x: Float[Tensor, "B D"]) -> tuple[Tensor, Tensor]:
@@ -374,13 +445,16 @@ def _halves(D: int) -> Iterator[Tensor]:
         yield ~half
 
 
-def flow_loss(network: FlowNetwork, x: Tensor, generator: torch.Generator) -> Float[Tensor, ""]:
+def flow_loss(
+    network: FlowNetwork, x: Tensor, generator: torch.Generator
+) -> Float[Tensor, ""]:
     """Minus log p(x), the mean over the batch. It needs no noise."""
     return -network.log_prob(x).mean()
 
 # %% ../nbs/onwards.ipynb #flow
 class Flow(_Density):
-    """A normalising flow of couplings: an encoder that can be undone, an exact `log_prob`, and no room to compress.
+    """A normalising flow of couplings: an encoder that can be undone, an exact
+    `log_prob`, and no room to compress.
 
     Parameters
     ----------
@@ -391,7 +465,8 @@ class Flow(_Density):
     Attributes
     ----------
     network_ : the `FlowNetwork`.
-    history_ : what `train` saw: minus log p of the standardised rows, in nats per example.
+    history_ : what `train` saw: minus log p of the standardised rows, in nats per
+        example.
     mean_, scale_ : taken off the rows, and one number that they are divided by.
 
     Examples
@@ -405,8 +480,16 @@ class Flow(_Density):
     """
 
     def __init__(
-        self, *, layers=8, hidden=(64, 64), epochs=100, batch_size=128, lr=2e-3, random_state=0, device="auto",
-    ):  # fmt: skip
+        self,
+        *,
+        layers=8,
+        hidden=(64, 64),
+        epochs=100,
+        batch_size=128,
+        lr=2e-3,
+        random_state=0,
+        device="auto",
+    ):
         self.layers = layers
         self.hidden = hidden
         self.epochs = epochs
@@ -416,7 +499,9 @@ class Flow(_Density):
         self.device = device
 
     def fit(self, X, y=None):
-        """Learn from the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
+        """Learn from the rows of X; raises ValueError or TypeError on bad data, saying
+        what to do.
+        """
         return self._fit(X, flow_loss)
 
     def _new_network(self, D: int) -> FlowNetwork:
@@ -457,7 +542,9 @@ class Flow(_Density):
 
 # %% ../nbs/onwards.ipynb #ladder
 class Prices(NamedTuple):
-    """The parts of eq-onwards-chain for two layers, in nats: the bound is recon - lower - top."""
+    """The parts of eq-onwards-chain for two layers, in nats: the bound is recon - lower
+    - top.
+    """
 
     recon: Any  # log p(x | z_1) at the draw
     lower: Any  # KL of q(z_1 | z_2, x) from p(z_1 | z_2), exact for the draw of z_2
@@ -465,7 +552,8 @@ class Prices(NamedTuple):
 
 
 class LadderNetwork(nn.Module):
-    """Two layers of Gaussian causes, each with its own small guess, made from the top down; eq-onwards-ladder.
+    """Two layers of Gaussian causes, each with its own small guess, made from the top
+    down; eq-onwards-ladder.
 
     Parameters
     ----------
@@ -475,11 +563,16 @@ class LadderNetwork(nn.Module):
     """
 
     def __init__(
-        self, n_features: int, n_components: tuple[int, int] = (16, 4), hidden: Sequence[int] = (200,)
-    ) -> None:  # fmt: skip
+        self,
+        n_features: int,
+        n_components: tuple[int, int] = (16, 4),
+        hidden: Sequence[int] = (200,),
+    ) -> None:
         super().__init__()
         if len(n_components) != 2 or min(n_components) < 1:
-            raise ValueError(f"n_components={n_components}: two widths of at least 1, (z_1, z_2)")
+            raise ValueError(
+                f"n_components={n_components}: two widths of at least 1, (z_1, z_2)"
+            )
         low, top = n_components
         self.n_components = (low, top)
         self.guess_top = mlp((n_features, *hidden, 2 * top))
@@ -488,19 +581,27 @@ class LadderNetwork(nn.Module):
         self.decoder = mlp((low, *hidden, n_features))
         for net in (self.guess_top, self.guess_low, self.expect_low):
             last: Any = net[-1]
-            nn.init.zeros_(last.weight)  # guesses and prior begin equal, so that no price is wild
+            # guesses and prior begin equal, so that no price is wild
+            nn.init.zeros_(last.weight)
         self.log_sigma2 = nn.Parameter(torch.tensor(0.0))
 
-    def log_lik(self, x: Float[Tensor, "B D"], z: Float[Tensor, "*draws B L"]) -> Tensor:
-        """log p(x | z_1) in nats, with one variance for all numbers of x; eq-vae-gaussian."""
+    def log_lik(
+        self, x: Float[Tensor, "B D"], z: Float[Tensor, "*draws B L"]
+    ) -> Tensor:
+        """log p(x | z_1) in nats, with one variance for all numbers of x;
+        eq-vae-gaussian.
+        """
         distance = (x - self.decoder(z)).square().sum(dim=-1)
         size = x.shape[-1] * (self.log_sigma2 + math.log(2 * math.pi))
         return -0.5 * (distance * (-self.log_sigma2).exp() + size)
 
-    def forward(self, x: Float[Tensor, "B D"], eps: Float[Tensor, "*draws B n"]) -> tuple[Prices, Tensor]:  # fmt: skip
+    def forward(
+        self, x: Float[Tensor, "B D"], eps: Float[Tensor, "*draws B n"]
+    ) -> tuple[Prices, Tensor]:
         """The three parts for each draw, and its log weight log p(x, z) - log q(z | x).
 
-        eps : standard normal, one number for each of z_1 and z_2; leading axes are further draws.
+        eps : standard normal, one number for each of z_1 and z_2; leading axes are
+            further draws.
         """
         low, top = self.n_components
         eps_low, eps_top = eps.split([low, top], dim=-1)
@@ -513,13 +614,21 @@ class LadderNetwork(nn.Module):
         recon = self.log_lik(x, z)
         unit = (-0.5 * log_v).exp()  # one over a standard deviation of p(z_1 | z_2)
         lower = kl_to_prior((mu - mean) * unit, log_var - log_v).sum(dim=-1)
-        log_low = 0.5 * (eps_low.square() + log_var - ((z - mean) * unit).square() - log_v).sum(-1)
+        log_low = 0.5 * (
+            eps_low.square() + log_var - ((z - mean) * unit).square() - log_v
+        ).sum(-1)
         log_top = 0.5 * (eps_top.square() + log_var_top - z_top.square()).sum(dim=-1)
-        return Prices(recon, lower, kl_to_prior(mu_top, log_var_top).sum(-1)), recon + log_low + log_top  # fmt: skip
+        return Prices(
+            recon, lower, kl_to_prior(mu_top, log_var_top).sum(-1)
+        ), recon + log_low + log_top
 
 
-def ladder_loss(network: LadderNetwork, x: Tensor, generator: torch.Generator) -> Float[Tensor, ""]:
-    """Minus the bound of eq-onwards-chain, one draw an example, the mean over the batch."""
+def ladder_loss(
+    network: LadderNetwork, x: Tensor, generator: torch.Generator
+) -> Float[Tensor, ""]:
+    """Minus the bound of eq-onwards-chain, one draw an example, the mean over the
+    batch.
+    """
     eps = torch.randn(len(x), sum(network.n_components), generator=generator).to(x)
     prices, _ = network(x, eps)
     return (prices.lower + prices.top - prices.recon).mean()
@@ -528,7 +637,8 @@ def ladder_loss(network: LadderNetwork, x: Tensor, generator: torch.Generator) -
 class Ladder(_Density):
     """A variational autoencoder with two layers of causes.
 
-    It has no `log_prob`: what it can compute is a bound, `elbo`, and a tighter one, `iwae`.
+    It has no `log_prob`: what it can compute is a bound, `elbo`, and a tighter one,
+    `iwae`.
 
     Parameters
     ----------
@@ -539,7 +649,8 @@ class Ladder(_Density):
     Attributes
     ----------
     network_ : the `LadderNetwork`.
-    history_ : what `train` saw: minus the bound of the standardised rows, in nats per example.
+    history_ : what `train` saw: minus the bound of the standardised rows, in nats per
+        example.
     mean_, scale_ : taken off the rows, and one number that they are divided by.
 
     Examples
@@ -554,8 +665,16 @@ class Ladder(_Density):
     """
 
     def __init__(
-        self, *, n_components=(16, 4), hidden=(200,), epochs=40, batch_size=256, lr=5e-3, random_state=0, device="auto",
-    ):  # fmt: skip
+        self,
+        *,
+        n_components=(16, 4),
+        hidden=(200,),
+        epochs=40,
+        batch_size=256,
+        lr=5e-3,
+        random_state=0,
+        device="auto",
+    ):
         self.n_components = n_components
         self.hidden = hidden
         self.epochs = epochs
@@ -565,44 +684,62 @@ class Ladder(_Density):
         self.device = device
 
     def fit(self, X, y=None):
-        """Learn from the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
+        """Learn from the rows of X; raises ValueError or TypeError on bad data, saying
+        what to do.
+        """
         return self._fit(X, ladder_loss)
 
     def _new_network(self, D: int) -> LadderNetwork:
         return LadderNetwork(D, tuple(self.n_components), tuple(self.hidden))
 
     @torch.no_grad()
-    def _draw(self, X: Any, k: int, rng: np.random.Generator | int) -> tuple[Prices, Tensor]:
+    def _draw(
+        self, X: Any, k: int, rng: np.random.Generator | int
+    ) -> tuple[Prices, Tensor]:
         if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
-            raise ValueError(f"k={k!r}; average over a whole number of draws, at least 1")
+            raise ValueError(
+                f"k={k!r}; average over a whole number of draws, at least 1"
+            )
         x = torch.from_numpy(self._standard(X)).float()
         rng = np.random.default_rng(rng)
         eps = rng.normal(size=(int(k), len(x), sum(self.network_.n_components)))
         return self.network_(x, torch.from_numpy(eps).float())
 
     def prices(self, X, rng, *, k=1):
-        """The `Prices` of each row in nats, arrays (N,): means over k draws, the two KLs exact given those."""
+        """The `Prices` of each row in nats, arrays (N,): means over k draws, the two
+        KLs exact given those.
+        """
         prices, _ = self._draw(X, k, rng)
         recon, lower, top = (part.double().numpy() for part in prices)
         return Prices(recon.mean(0) + self._log_volume(), lower.mean(0), top)
 
     def elbo(self, X, rng, *, k=1):
-        """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,); eq-onwards-chain."""
+        """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,);
+        eq-onwards-chain.
+        """
         recon, lower, top = self.prices(X, rng, k=k)
         return recon - lower - top
 
     def iwae(self, X, k, rng):
-        """The importance-weighted bound with k draws for each row, in nats, (N,); eq-vae-iwae."""
+        """The importance-weighted bound with k draws for each row, in nats, (N,);
+        eq-vae-iwae.
+        """
         _, log_weights = self._draw(X, k, rng)
-        return (log_weights.logsumexp(0) - math.log(k)).double().numpy() + self._log_volume()
+        return (
+            log_weights.logsumexp(0) - math.log(k)
+        ).double().numpy() + self._log_volume()
 
     @torch.no_grad()
     def sample(self, n, rng):
-        """n rows from the model, (n, D): z_2 from the prior, z_1 given z_2, and the decoder's mean."""
+        """n rows from the model, (n, D): z_2 from the prior, z_1 given z_2, and the
+        decoder's mean.
+        """
         check_is_fitted(self)
         n, rng = _count(n), np.random.default_rng(rng)
         low, top = self.network_.n_components
         z_top = torch.from_numpy(rng.normal(size=(n, top))).float()
         mean, log_v = self.network_.expect_low(z_top).chunk(2, dim=-1)
-        z = reparameterise(mean, log_v, torch.from_numpy(rng.normal(size=(n, low))).float())
+        z = reparameterise(
+            mean, log_v, torch.from_numpy(rng.normal(size=(n, low))).float()
+        )
         return self.mean_ + self.scale_ * self.network_.decoder(z).double().numpy()

@@ -24,7 +24,11 @@ import scipy.linalg
 import scipy.sparse
 import scipy.special
 from jaxtyping import Float, Shaped
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -34,26 +38,35 @@ from .data import as_numpy, check_answer, in_kind
 
 # %% ../nbs/pca.ipynb #encode-decode
 def encode(
-    X: Float[np.ndarray, "N D"], mu: Float[np.ndarray, " D"], W: Float[np.ndarray, "D L"]
+    X: Float[np.ndarray, "N D"],
+    mu: Float[np.ndarray, " D"],
+    W: Float[np.ndarray, "D L"],
 ) -> Float[np.ndarray, "N L"]:
     """The shadow of each x on the columns of W: z = W^T (x - mu), eq-pca-encode.
 
-    The best code where the columns of W are orthonormal; centred before the product, so that data far from 0 lose no digits.
+    The best code where the columns of W are orthonormal; centred before the product, so
+    that data far from 0 lose no digits.
     """
     return (X - mu) @ W
 
 
 def decode(
-    Z: Float[np.ndarray, "N L"], mu: Float[np.ndarray, " D"], W: Float[np.ndarray, "D L"]
+    Z: Float[np.ndarray, "N L"],
+    mu: Float[np.ndarray, " D"],
+    W: Float[np.ndarray, "D L"],
 ) -> Float[np.ndarray, "N D"]:
     """The point of the sheet with code z: x-hat = mu + W z, eq-pca-decode."""
     return mu + Z @ W.T
 
 
 def reconstruction_error(
-    X: Float[np.ndarray, "N D"], mu: Float[np.ndarray, " D"], W: Float[np.ndarray, "D L"]
+    X: Float[np.ndarray, "N D"],
+    mu: Float[np.ndarray, " D"],
+    W: Float[np.ndarray, "D L"],
 ) -> float:
-    """Mean squared distance from x to its own reconstruction, eq-pca-error, in squared units of x, summed over pixels."""
+    """Mean squared distance from x to its own reconstruction, eq-pca-error, in squared
+    units of x, summed over pixels.
+    """
     off = X - decode(encode(X, mu, W), mu, W)
     return float(np.mean(np.sum(off * off, axis=1)))
 
@@ -61,52 +74,67 @@ def reconstruction_error(
 def top_eigen(
     S: Float[np.ndarray, "D D"], L: int
 ) -> tuple[Float[np.ndarray, " L"], Float[np.ndarray, "D L"]]:
-    """The L largest eigenvalues of a symmetric matrix, largest first, and their eigenvectors as columns.
+    """The L largest eigenvalues of a symmetric matrix, largest first, and their
+    eigenvectors as columns.
 
-    For a scatter matrix: eigenvalues that rounding made negative are set to 0. Eigenvalues below about 1e-15 of the largest
-    are noise.
+    For a scatter matrix: eigenvalues that rounding made negative are set to 0.
+    Eigenvalues below about 1e-15 of the largest are noise.
     """
     D = len(S)
     if D <= 64 or 3 * L > D or L == 0:
         lam, W = np.linalg.eigh(S)
     else:
-        lam, W = scipy.linalg.eigh(S, subset_by_index=[D - L, D - 1], check_finite=False)
+        lam, W = scipy.linalg.eigh(
+            S, subset_by_index=[D - L, D - 1], check_finite=False
+        )
     return np.maximum(lam[::-1][:L], 0.0), W[:, ::-1][:, :L]
 
 
 def fix_signs(W: Float[np.ndarray, "D L"]) -> Float[np.ndarray, "D L"]:
-    """Flip each column so that its entry of largest size is positive (scikit-learn's convention)."""
+    """Flip each column so that its entry of largest size is positive (scikit-learn's
+    convention).
+    """
     largest = W[np.argmax(np.abs(W), axis=0), np.arange(W.shape[1])]
     return W * np.where(largest < 0, -1.0, 1.0).astype(W.dtype)
 
 # %% ../nbs/pca.ipynb #as-floats
 def _as_floats(X: Any) -> np.ndarray:
-    """X as a matrix of float32 or float64; whole numbers, booleans and lists become float64."""
+    """X as a matrix of float32 or float64; whole numbers, booleans and lists become
+    float64.
+    """
     if scipy.sparse.issparse(X):
         raise TypeError("X is sparse; give X.toarray()")
     X = np.asarray(as_numpy(X))
     if np.iscomplexobj(X):
-        raise TypeError("X is complex; give X.real, or real and imaginary parts as columns")
+        raise TypeError(
+            "X is complex; give X.real, or real and imaginary parts as columns"
+        )
     if X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float64)
     if X.ndim != 2 or 0 in X.shape:
-        raise ValueError(f"X has shape {X.shape}; give a matrix with at least one row and column")
+        raise ValueError(
+            f"X has shape {X.shape}; give a matrix with at least one row and column"
+        )
     return X
 
 
 def _check_size(spread: float, N: int, dtype: Any) -> None:
-    """Are the squares of N rows, whose sum is `spread`, numbers with all their digits? Rows that are all equal have none."""
+    """Are the squares of N rows, whose sum is `spread`, numbers with all their digits?
+    Rows that are all equal have none.
+    """
     least = np.finfo(dtype).tiny / np.finfo(dtype).eps
     if 0 < spread / N < least:
         raise ValueError(
-            f"the squares of X are too small for {np.dtype(dtype)}; multiply X by a constant, e.g. X / np.abs(X).max()"
+            f"the squares of X are too small for {np.dtype(dtype)}; multiply X by a "
+            "constant, e.g. X / np.abs(X).max()"
         )
 
 
 def _check_finite(*sums: np.ndarray) -> None:
     if not all(np.isfinite(s).all() for s in sums):
         raise ValueError(
-            "X has NaN or infinity, or its squares overflow; drop such rows, or divide X by a "
+            "X has NaN or infinity, or its squares overflow; drop such rows, or divide "
+            "X by a "
             "constant, e.g. X / np.abs(X).max()"
         )
 
@@ -120,7 +148,8 @@ def pca(
     -------
     mu : the mean.
     W : the L directions of largest variance, orthonormal columns, largest first.
-    lam : the variances along them, eigenvalues of S / N (divided by N, as maximum likelihood has it, not by N - 1).
+    lam : the variances along them, eigenvalues of S / N (divided by N, as maximum
+        likelihood has it, not by N - 1).
 
     Raises ValueError where X is empty or not finite, or L not between 0 and D.
     """
@@ -143,13 +172,16 @@ def ppca_log_prob(
     W: Float[np.ndarray, "D L"],
     sigma2: float,
 ) -> Float[np.ndarray, " N"]:
-    """Log-density of each x in nats, log N(x; mu, W W^T + sigma2 I), for any W; no D x D matrix, eq-pca-woodbury.
+    """Log-density of each x in nats, log N(x; mu, W W^T + sigma2 I), for any W; no D x
+    D matrix, eq-pca-woodbury.
 
-    A density, not a probability: it may be positive. Raises ValueError where sigma2 is not positive.
+    A density, not a probability: it may be positive. Raises ValueError where sigma2 is
+    not positive.
     """
     if not sigma2 > 0:
         raise ValueError(
-            f"sigma2={sigma2} leaves no density off the plane; give a positive noise variance"
+            f"sigma2={sigma2} leaves no density off the plane; give a positive noise "
+            "variance"
         )
     D, L = W.shape
     Y = X - mu
@@ -165,9 +197,11 @@ def ppca_log_prob(
 def ppca_fit(
     X: Shaped[np.ndarray, "N D"], L: int
 ) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "D L"], float]:
-    """Maximum likelihood for probabilistic PCA in closed form, eq-pca-ml-w (with R = I) and eq-pca-ml-sigma.
+    """Maximum likelihood for probabilistic PCA in closed form, eq-pca-ml-w (with R = I)
+    and eq-pca-ml-sigma.
 
-    Returns mu, W and the noise variance sigma2. Raises ValueError where L leaves no direction, or no variance, to the noise.
+    Returns mu, W and the noise variance sigma2. Raises ValueError where L leaves no
+    direction, or no variance, to the noise.
     """
     X = _as_floats(X)
     N, D = X.shape
@@ -178,7 +212,9 @@ def ppca_fit(
 def _ppca_from(
     mu: np.ndarray, W: np.ndarray, lam: np.ndarray, total: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """The closed form, from the leading directions and variances and the total variance."""
+    """The closed form, from the leading directions and variances and the total
+    variance.
+    """
     D, L = W.shape
     sigma2 = float((total - lam.sum()) / (D - L))
     if sigma2 <= 1e-14 * lam[0]:
@@ -187,7 +223,8 @@ def _ppca_from(
 
 
 _UNBOUNDED = (
-    "{L} components leave no variance to the noise, so the likelihood is unbounded; lower L or "
+    "{L} components leave no variance to the noise, so the likelihood is unbounded; "
+    "lower L or "
     "give more rows (that differ)"
 )
 
@@ -195,7 +232,8 @@ _UNBOUNDED = (
 def _check_latents(N: int, D: int, L: int) -> None:
     if not 1 <= L < D:
         raise ValueError(
-            f"L={L} leaves no direction to the noise; choose L between 1 and D - 1 = {D - 1}"
+            f"L={L} leaves no direction to the noise; choose L between 1 and D - 1 = "
+            f"{D - 1}"
         )
     if N <= L + 1:
         raise ValueError(_UNBOUNDED.format(L=L))
@@ -207,9 +245,13 @@ def ppca_posterior(
     W: Float[np.ndarray, "D L"],
     sigma2: float,
 ) -> tuple[Float[np.ndarray, "N L"], Float[np.ndarray, "L L"]]:
-    """Mean of p(z | x) for each x, and the covariance, which is the same for all x; eq-pca-posterior."""
+    """Mean of p(z | x) for each x, and the covariance, which is the same for all x;
+    eq-pca-posterior.
+    """
     M = W.T @ W + sigma2 * np.eye(W.shape[1])
-    return scipy.linalg.solve(M, ((X - mu) @ W).T, assume_a="pos").T, sigma2 * np.linalg.inv(M)
+    return scipy.linalg.solve(
+        M, ((X - mu) @ W).T, assume_a="pos"
+    ).T, sigma2 * np.linalg.inv(M)
 
 
 def ppca_sample(
@@ -219,7 +261,9 @@ def ppca_sample(
     sigma2: float,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "n L"], Float[np.ndarray, "n D"]]:
-    """Causes and images in the order in which the model makes them, eq-pca-model: draw z, decode, add noise."""
+    """Causes and images in the order in which the model makes them, eq-pca-model: draw
+    z, decode, add noise.
+    """
     Z = rng.normal(size=(n, W.shape[1]))
     eps = rng.normal(size=(n, len(mu)))
     return Z, decode(Z, mu, W) + math.sqrt(sigma2) * eps
@@ -233,7 +277,9 @@ def ppca_elbo(
     m: Float[np.ndarray, "N L"],
     Sigma: Float[np.ndarray, "L L"],
 ) -> Float[np.ndarray, " N"]:
-    """The lower bound on log p(x) in nats for each x, with q(z_n) = N(m_n, Sigma); eq-pca-elbo. Equal to log p(x) if q is the posterior."""
+    """The lower bound on log p(x) in nats for each x, with q(z_n) = N(m_n, Sigma);
+    eq-pca-elbo. Equal to log p(x) if q is the posterior.
+    """
     D, L = W.shape
     off = X - decode(m, mu, W)
     expected_fit = np.sum(off * off, axis=1) + np.trace(W @ Sigma @ W.T)
@@ -241,14 +287,20 @@ def ppca_elbo(
         L + np.linalg.slogdet(Sigma)[1] - np.sum(m * m, axis=1) - np.trace(Sigma)
     )
     return (
-        -0.5 * D * math.log(2 * math.pi * sigma2) - expected_fit / (2 * sigma2) + minus_kl_to_prior
+        -0.5 * D * math.log(2 * math.pi * sigma2)
+        - expected_fit / (2 * sigma2)
+        + minus_kl_to_prior
     )
 
 # %% ../nbs/pca.ipynb #ppca-m-step
 def ppca_m_step(
-    Y: Float[np.ndarray, "N D"], m: Float[np.ndarray, "N L"], Sigma: Float[np.ndarray, "L L"]
+    Y: Float[np.ndarray, "N D"],
+    m: Float[np.ndarray, "N L"],
+    Sigma: Float[np.ndarray, "L L"],
 ) -> tuple[Float[np.ndarray, "D L"], float]:
-    """The W and sigma2 that maximise the bound for given q(z_n) = N(m_n, Sigma); Y has its mean taken off. eq-pca-m-step."""
+    """The W and sigma2 that maximise the bound for given q(z_n) = N(m_n, Sigma); Y has
+    its mean taken off. eq-pca-m-step.
+    """
     N, D = Y.shape
     second_moment = m.T @ m + N * Sigma
     W = scipy.linalg.solve(second_moment, m.T @ Y, assume_a="pos").T
@@ -263,22 +315,27 @@ def ppca_em(
     max_iter: int = 500,
     tol: float = 1e-8,
 ) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "D L"], float, list[float]]:
-    """Probabilistic PCA by EM from a random W; stops when a full step gains less than `tol` nats per x.
+    """Probabilistic PCA by EM from a random W; stops when a full step gains less than
+    `tol` nats per x.
 
-    Returns mu, W, sigma2, and the history of the bound per x: after each E-step, where it equals log p, and each M-step.
-    Raises ValueError as `ppca_fit` does, and for max_iter below 1.
+    Returns mu, W, sigma2, and the history of the bound per x: after each E-step, where
+    it equals log p, and each M-step. Raises ValueError as `ppca_fit` does, and for
+    max_iter below 1.
     """
     X = _as_floats(X).astype(np.float64, copy=False)
     _check_latents(len(X), X.shape[1], L)
     if max_iter < 1:
-        raise ValueError(f"max_iter={max_iter} takes no step from the random start; use 1 or more")
+        raise ValueError(
+            f"max_iter={max_iter} takes no step from the random start; use 1 or more"
+        )
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
         mu = X.mean(axis=0)
     _check_finite(mu)
     Y, zero = X - mu, np.zeros_like(mu)
     with np.errstate(over="ignore"):
         sigma2 = float(Y.var(axis=0).mean())
-        _check_finite(np.array(sigma2 * Y.size / np.finfo(float).eps))  # sums of squares, with room
+        # sums of squares, with room
+        _check_finite(np.array(sigma2 * Y.size / np.finfo(float).eps))
     _check_size(sigma2, 1, np.float64)
     if not sigma2 > 0:
         raise ValueError("every column of X is constant; give rows that differ")
@@ -298,13 +355,15 @@ def ppca_em(
 
 # %% ../nbs/pca.ipynb #moments-class
 class Moments(NamedTuple):
-    """All that PCA needs to know about a set of data: how many, where, and how they scatter.
+    """All that PCA needs to know about a set of data: how many, where, and how they
+    scatter.
 
     Attributes
     ----------
     N : number of rows.
     mean : their mean, in units of x.
-    S : their scatter about the mean, the sum of (x - mean)(x - mean)^T; S / N is the covariance.
+    S : their scatter about the mean, the sum of (x - mean)(x - mean)^T; S / N is the
+        covariance.
     """
 
     N: int
@@ -317,7 +376,9 @@ def merge_moments(a: Moments, b: Moments) -> Moments:
     N = a.N + b.N
     apart = b.mean - a.mean
     return Moments(
-        N, a.mean + apart * (b.N / N), a.S + b.S + np.outer(apart, apart) * (a.N * b.N / N)
+        N,
+        a.mean + apart * (b.N / N),
+        a.S + b.S + np.outer(apart, apart) * (a.N * b.N / N),
     )
 
 # %% ../nbs/pca.ipynb #one-thread
@@ -330,9 +391,11 @@ _CAP: dict[str, Any] = {"holders": 0, "threads": []}
 
 @contextmanager
 def one_thread_blas() -> Iterator[int]:
-    """Hold the matrix library (BLAS) to one thread within the block; yields how many threads it may use outside.
+    """Hold the matrix library (BLAS) to one thread within the block; yields how many
+    threads it may use outside.
 
-    Safe to nest and to use from several threads: the last one out restores what the first one found.
+    Safe to nest and to use from several threads: the last one out restores what the
+    first one found.
     """
     with _CAP_LOCK:
         if _CAP["holders"] == 0:
@@ -352,9 +415,12 @@ def one_thread_blas() -> Iterator[int]:
 
 # %% ../nbs/pca.ipynb #in-blocks-code
 def _in_blocks(work: Callable[[list[slice]], Any], N: int, block_rows: int) -> list:
-    """Deal blocks of rows to as many threads as BLAS would use; `work` gets a list of slices. One result for each thread."""
+    """Deal blocks of rows to as many threads as BLAS would use; `work` gets a list of
+    slices. One result for each thread.
+    """
     with one_thread_blas() as threads:
-        block_rows = min(block_rows, max(2048, -(-N // threads)))  # a share for each, if it pays
+        # a share for each, if it pays
+        block_rows = min(block_rows, max(2048, -(-N // threads)))
         blocks = [slice(i, min(i + block_rows, N)) for i in range(0, N, block_rows)]
         threads = min(threads, len(blocks))
         if threads == 1:
@@ -366,7 +432,9 @@ def _in_blocks(work: Callable[[list[slice]], Any], N: int, block_rows: int) -> l
 def _sum_blocks(
     X: np.ndarray, pilot: np.ndarray, blocks: list[slice]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """d = sum of (x - pilot) and S = sum of (x - pilot)(x - pilot)^T over blocks of rows, eq-pca-pilot."""
+    """d = sum of (x - pilot) and S = sum of (x - pilot)(x - pilot)^T over blocks of
+    rows, eq-pca-pilot.
+    """
     D = X.shape[1]
     d, S, product = np.zeros(D), np.zeros((D, D)), np.empty((D, D), X.dtype)
     with np.errstate(
@@ -380,7 +448,9 @@ def _sum_blocks(
 
 
 def _pilot(X: np.ndarray, rows: int = 256, safe: float = 8.0) -> np.ndarray:
-    """A point near the data, from some of their rows; 0 where 0 is within `safe` deviations of it, which costs two digits at most."""
+    """A point near the data, from some of their rows; 0 where 0 is within `safe`
+    deviations of it, which costs two digits at most.
+    """
     some = X[:: max(1, len(X) // rows)].astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         pilot = some.mean(axis=0)
@@ -389,19 +459,23 @@ def _pilot(X: np.ndarray, rows: int = 256, safe: float = 8.0) -> np.ndarray:
 
 # %% ../nbs/pca.ipynb #moments
 def moments(X: Shaped[np.ndarray, "N D"], block_rows: int = 4096) -> Moments:
-    """Number, mean and scatter of the rows of X, without a centred copy of X; safe for data far from 0.
+    """Number, mean and scatter of the rows of X, without a centred copy of X; safe for
+    data far from 0.
 
     Parameters
     ----------
-    X : the data; float32 (then products within a block are float32 and sums over blocks float64), or
-        any other real numbers, taken as float64. ValueError if X is empty, or not finite.
+    X : the data; float32 (then products within a block are float32 and sums over blocks
+        float64), or any other real numbers, taken as float64. ValueError if X is empty,
+        or not finite.
     block_rows : rows in a block; bounds the working memory.
     """
     X = _as_floats(X)
     N = len(X)
     block_rows = min(block_rows, 1024) if X.dtype == np.float32 else block_rows
     with np.errstate(invalid="ignore", over="ignore"):
-        pilot = (X.mean(axis=0, dtype=np.float64) if block_rows >= N else _pilot(X)).astype(X.dtype)
+        pilot = (
+            X.mean(axis=0, dtype=np.float64) if block_rows >= N else _pilot(X)
+        ).astype(X.dtype)
     parts = _in_blocks(lambda blocks: _sum_blocks(X, pilot, blocks), N, block_rows)
     d, S = (sum(part) for part in zip(*parts, strict=True))
     with np.errstate(invalid="ignore", over="ignore"):
@@ -412,22 +486,31 @@ def moments(X: Shaped[np.ndarray, "N D"], block_rows: int = 4096) -> Moments:
 
 # %% ../nbs/pca.ipynb #wide-eigen
 def _svd_eigen(Y: np.ndarray, L: int) -> tuple[np.ndarray, np.ndarray]:
-    """Top eigenpairs of Y^T Y by the singular values of Y: slowest, and the most exact for small eigenvalues, eq-pca-svd."""
+    """Top eigenpairs of Y^T Y by the singular values of Y: slowest, and the most exact
+    for small eigenvalues, eq-pca-svd.
+    """
     _, s, Vt = scipy.linalg.svd(Y, full_matrices=False, check_finite=False)
     return s[:L].astype(np.float64) ** 2, Vt[:L].T
 
 
 def _wide_eigen(Y: np.ndarray, L: int) -> tuple[np.ndarray, np.ndarray]:
-    """Top eigenpairs of Y^T Y by way of Y Y^T, eq-pca-gram; by singular values where dividing by s would lose digits. Y is float64."""
-    parts = _in_blocks(lambda blocks: _sum_blocks(Y.T, np.zeros(len(Y)), blocks), Y.shape[1], 2048)
+    """Top eigenpairs of Y^T Y by way of Y Y^T, eq-pca-gram; by singular values where
+    dividing by s would lose digits. Y is float64.
+    """
+    parts = _in_blocks(
+        lambda blocks: _sum_blocks(Y.T, np.zeros(len(Y)), blocks), Y.shape[1], 2048
+    )
     lam, U = top_eigen(sum(S for _, S in parts), L)
     if lam[-1] <= 1e-9 * lam[0]:
         return _svd_eigen(Y, L)
-    return lam, np.linalg.qr(Y.T @ (U / np.sqrt(lam)))[0]  # qr: at right angles to the last digit
+    # qr: at right angles to the last digit
+    return lam, np.linalg.qr(Y.T @ (U / np.sqrt(lam)))[0]
 
 # %% ../nbs/pca.ipynb #krylov-pass
 def _mean_and_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of X, and the diagonal of its scatter, in double precision; ValueError if not finite."""
+    """The mean of X, and the diagonal of its scatter, in double precision; ValueError
+    if not finite.
+    """
 
     def add(blocks: list[slice]) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -435,7 +518,9 @@ def _mean_and_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     def add_squares(blocks: list[slice]) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
-            return sum(np.einsum("nd,nd->d", Y, Y) for Y in (X[rows] - mu for rows in blocks))
+            return sum(
+                np.einsum("nd,nd->d", Y, Y) for Y in (X[rows] - mu for rows in blocks)
+            )
 
     mu = sum(_in_blocks(add, len(X), 512)) / len(X)
     spread = sum(_in_blocks(add_squares, len(X), 64))
@@ -444,7 +529,9 @@ def _mean_and_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mu, spread
 
 
-def _centre(X: np.ndarray, mu: np.ndarray, dtype: type, scale: float = 1.0) -> np.ndarray:
+def _centre(
+    X: np.ndarray, mu: np.ndarray, dtype: type, scale: float = 1.0
+) -> np.ndarray:
     """A copy of X with the mean taken off, divided by `scale`, as `dtype`."""
     Y: np.ndarray = np.empty(X.shape, dtype)
 
@@ -457,7 +544,9 @@ def _centre(X: np.ndarray, mu: np.ndarray, dtype: type, scale: float = 1.0) -> n
 
 
 def _scatter_times(Y: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    """Q S for the rows of Q, S = Y^T Y never formed: one pass through Y, block by block, while a block is in the cache."""
+    """Q S for the rows of Q, S = Y^T Y never formed: one pass through Y, block by
+    block, while a block is in the cache.
+    """
 
     def add(blocks: list[slice]) -> np.ndarray:
         out = np.zeros_like(Q)
@@ -469,18 +558,28 @@ def _scatter_times(Y: np.ndarray, Q: np.ndarray) -> np.ndarray:
 
 # %% ../nbs/pca.ipynb #krylov
 def _block_krylov(
-    Y: np.ndarray, L: int, rng: np.random.Generator, extra: int, tol: float, max_steps: int
+    Y: np.ndarray,
+    L: int,
+    rng: np.random.Generator,
+    extra: int,
+    tol: float,
+    max_steps: int,
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Approximate top L eigenpairs of Y^T Y from its products with blocks of L + `extra` vectors; and whether they settled."""
+    """Approximate top L eigenpairs of Y^T Y from its products with blocks of L +
+    `extra` vectors; and whether they settled.
+    """
     N, D = Y.shape
     width = min(L + extra, N, D)
-    jitter = 1e-9 if Y.dtype == np.float32 else 1e-14  # of the largest: rounding, not growth
+    # of the largest: rounding, not growth
+    jitter = 1e-9 if Y.dtype == np.float32 else 1e-14
     B = SB = np.empty((0, D), Y.dtype)
     Z, lam = rng.standard_normal((width, N), dtype=Y.dtype.type) @ Y, np.zeros(L)
     for _ in range(min(max_steps, max(1, min(N, D) // width))):
         for _ in range(2):
             Z -= (Z @ B.T) @ B
-            Z = np.ascontiguousarray(scipy.linalg.qr(Z.T, mode="economic", check_finite=False)[0].T)
+            Z = np.ascontiguousarray(
+                scipy.linalg.qr(Z.T, mode="economic", check_finite=False)[0].T
+            )
         B, Z = np.vstack([B, Z]), _scatter_times(Y, Z)
         SB = np.vstack([SB, Z])
         before, (lam, V) = lam, top_eigen((B @ SB.T).astype(np.float64), L)
@@ -498,10 +597,14 @@ def _krylov_eigen(
     tol: float = 1e-5,
     max_steps: int = 16,
 ) -> tuple["Spectrum", bool]:
-    """Approximate spectrum of X with many rows and many columns; and whether every eigenvalue settled."""
+    """Approximate spectrum of X with many rows and many columns; and whether every
+    eigenvalue settled.
+    """
     mu, spread = _mean_and_spread(X)
-    scale = math.sqrt(spread.sum() / X.size) or 1.0  # single precision has a narrow range
-    with one_thread_blas():  # threads of its own would spin, and slow those of the passes
+    # single precision has a narrow range
+    scale = math.sqrt(spread.sum() / X.size) or 1.0
+    # threads of its own would spin, and slow those of the passes
+    with one_thread_blas():
         Y = _centre(X, mu, np.float32, scale)
         lam, V, settled = _block_krylov(Y, L, rng, extra, tol, max_steps)
         if lam[-1] < 1e-4 * lam[0]:  # too steep for seven digits
@@ -519,7 +622,8 @@ def _krylov_eigen(
 
 # %% ../nbs/pca.ipynb #spectrum
 class Spectrum(NamedTuple):
-    """What a solver returns: `lam` are eigenvalues of the scatter S (not divided by anything), `spread` is its diagonal.
+    """What a solver returns: `lam` are eigenvalues of the scatter S (not divided by
+    anything), `spread` is its diagonal.
 
     An eigenvalue below the share `noise` of the largest is rounding.
     """
@@ -538,7 +642,9 @@ class Spectrum(NamedTuple):
 
 
 def choose_solver(N: int, D: int, L: int) -> str:
-    """The cheapest road for N rows, D columns and L components: "scatter", "gram" (wide data) or "krylov" (both large)."""
+    """The cheapest road for N rows, D columns and L components: "scatter", "gram" (wide
+    data) or "krylov" (both large).
+    """
     small = min(N, D)
     krylov, exact = 8 * 4 * N * D * (L + 10), N * D * small + 4 * small**3
     if small > 1000 and krylov < exact:
@@ -558,8 +664,9 @@ def spectrum(
     Parameters
     ----------
     L : between 1 and min(N, D).
-    solver : "auto" (see `choose_solver`; where the Krylov road does not settle, the exact one is taken), or "scatter",
-        "gram", "krylov", or "svd", the slowest and most exact.
+    solver : "auto" (see `choose_solver`; where the Krylov road does not settle, the
+        exact one is taken), or "scatter", "gram", "krylov", or "svd", the slowest and
+        most exact.
     rng : where the Krylov road gets its random start; seed 0 if not given.
     krylov : `extra`, `tol`, `max_steps` for that road.
     """
@@ -578,7 +685,8 @@ def spectrum(
             return found
         if min(N, D) > 20_000:  # the exact road would need gigabytes for one matrix
             warnings.warn(
-                "the last components have not settled; raise iterated_power or n_oversamples, or "
+                "the last components have not settled; raise iterated_power or "
+                "n_oversamples, or "
                 "take fewer components",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -590,22 +698,28 @@ def spectrum(
     mu, spread = _mean_and_spread(X)
     if road == "gram":
         lam, W = _wide_eigen(_centre(X, mu, np.float64), L)
-        return Spectrum(N, mu, lam, W.astype(X.dtype), spread, float(np.finfo(np.float64).eps))
+        return Spectrum(
+            N, mu, lam, W.astype(X.dtype), spread, float(np.finfo(np.float64).eps)
+        )
     eps = np.finfo(X.dtype).eps
     lam, W = _svd_eigen(_centre(X, mu, X.dtype.type), L)
     return Spectrum(N, mu, lam, W, spread, float(min(eps, (eps * max(N, D)) ** 2)))
 
 
 def _spectrum_of(m: Moments, L: int, dtype: Any) -> Spectrum:
-    """The spectrum of data of which only the moments are left; `dtype` is what the data were."""
+    """The spectrum of data of which only the moments are left; `dtype` is what the data
+    were.
+    """
     spread = np.diag(m.S).copy()
     return Spectrum(m.N, m.mean, *top_eigen(m.S, L), spread, float(np.finfo(dtype).eps))
 
 # %% ../nbs/pca.ipynb #minka
 def minka_dimension(lam: Float[np.ndarray, " D"], N: int) -> int:
-    """Number of components with the highest approximate evidence, given all D eigenvalues of the covariance of N points.
+    """Number of components with the highest approximate evidence, given all D
+    eigenvalues of the covariance of N points.
 
-    Always between 1 and D - 1. Source: Minka (2000), Automatic choice of dimensionality for PCA.
+    Always between 1 and D - 1. Source: Minka (2000), Automatic choice of dimensionality
+    for PCA.
     """
     D = len(lam)
     evidence = np.full(D, -np.inf)
@@ -618,7 +732,9 @@ def minka_dimension(lam: Float[np.ndarray, " D"], N: int) -> int:
 def _log_evidence(lam: np.ndarray, L: int, N: int) -> float:
     D = len(lam)
     left = (D - np.arange(L)) / 2.0  # the prior over orthonormal frames
-    prior = -L * math.log(2) + np.sum(scipy.special.gammaln(left) - left * math.log(math.pi))
+    prior = -L * math.log(2) + np.sum(
+        scipy.special.gammaln(left) - left * math.log(math.pi)
+    )
     noise = max(1e-15, lam[L:].mean())
     fit = -0.5 * N * (np.log(lam[:L]).sum() + (D - L) * math.log(noise))
     free = D * L - L * (L + 1) / 2  # how many numbers a frame has
@@ -626,7 +742,8 @@ def _log_evidence(lam: np.ndarray, L: int, N: int) -> float:
     i, j = np.triu_indices(L, 1, D)
     with np.errstate(divide="ignore"):  # equal eigenvalues: no curvature, no evidence
         curvature = np.sum(
-            np.log((lam[i] - lam[j]) * (1 / smoothed[j] - 1 / smoothed[i])) + math.log(N)
+            np.log((lam[i] - lam[j]) * (1 / smoothed[j] - 1 / smoothed[i]))
+            + math.log(N)
         )
     return float(
         prior
@@ -638,11 +755,16 @@ def _log_evidence(lam: np.ndarray, L: int, N: int) -> float:
 
 # %% ../nbs/pca.ipynb #linear-code
 class _LinearCode(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """The verbs that PCA and its probabilistic sibling share: x -> z -> x, and scikit-learn's names for them."""
+    """The verbs that PCA and its probabilistic sibling share: x -> z -> x, and
+    scikit-learn's names for them.
+    """
 
     def _checked(self, X: Any, **rules: Any) -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told by an error
-            return validate_data(self, as_numpy(X), dtype=[np.float64, np.float32], **rules)
+        # what is not finite is told by an error
+        with np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(
+                self, as_numpy(X), dtype=[np.float64, np.float32], **rules
+            )
 
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -658,19 +780,25 @@ class _LinearCode(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         )
         if Z.shape[1] != L:
             raise ValueError(
-                f"Z has {Z.shape[1]} columns, but this {type(self).__name__} has codes of {L} numbers; pass Z from encode"
+                f"Z has {Z.shape[1]} columns, but this {type(self).__name__} has codes "
+                f"of {L} numbers; pass Z from encode"
             )
         return Z
 
     def _by_blocks(
         self, act: Callable[[np.ndarray], np.ndarray], X: np.ndarray, what: str
     ) -> np.ndarray:
-        """`act` on some rows at a time, in double precision: it needs room for a block, not for a copy of X."""
+        """`act` on some rows at a time, in double precision: it needs room for a block,
+        not for a copy of X.
+        """
         blocks = range(0, len(X), 2048)
         with np.errstate(over="ignore", invalid="ignore"):
             return check_answer(
                 np.concatenate(
-                    [act(X[i : i + 2048].astype(np.float64, copy=False)) for i in blocks]
+                    [
+                        act(X[i : i + 2048].astype(np.float64, copy=False))
+                        for i in blocks
+                    ]
                 ),
                 what,
             )
@@ -693,7 +821,9 @@ class _LinearCode(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self.inverse_transform(Z)
 
     def score(self, X, y=None) -> float:
-        """Mean log-density of the rows of X, in nats per row, under the Gaussian with this plane and this noise."""
+        """Mean log-density of the rows of X, in nats per row, under the Gaussian with
+        this plane and this noise.
+        """
         return float(np.mean(as_numpy(self.score_samples(X))))
 
     def __sklearn_tags__(self):
@@ -709,9 +839,11 @@ def log_prob_along(
     lam: Float[np.ndarray, " L"],
     sigma2: float,
 ) -> Float[np.ndarray, " N"]:
-    """Log-density in nats of a Gaussian with variance lam_l along column l of U and sigma2 in every other direction.
+    """Log-density in nats of a Gaussian with variance lam_l along column l of U and
+    sigma2 in every other direction.
 
-    A density, not a probability: it may be positive. Takes N D L multiplications, and no D x D matrix. eq-pca-log-prob.
+    A density, not a probability: it may be positive. Takes N D L multiplications, and
+    no D x D matrix. eq-pca-log-prob.
     """
     D, L = U.shape
     Y = X - mu
@@ -744,40 +876,67 @@ def _check_parameters(self: "PCA") -> None:
 
     L, power = self.n_components, self.iterated_power
     for name, good, cure in (
-        ("n_components", L is None or is_word(L, ("mle",)) or is_share(L) or (is_int(L) and L >= 0),
-         "use a whole number from 0, a share of the variance between 0 and 1, 'mle' or None"),
+        (
+            "n_components",
+            L is None or is_word(L, ("mle",)) or is_share(L) or (is_int(L) and L >= 0),
+            "use a whole number from 0, a share of the variance between 0 and 1, 'mle' "
+            "or None",
+        ),
         ("svd_solver", is_word(self.svd_solver, _SOLVERS), f"use one of {_SOLVERS}"),
-        ("tol", isinstance(self.tol, Real) and float(self.tol) >= 0, "use a number from 0"),
-        ("iterated_power", is_word(power, ("auto",)) or (is_int(power) and power >= 0), "use 'auto' or a whole number from 0"),
-        ("n_oversamples", is_int(self.n_oversamples) and self.n_oversamples >= 1, "use a whole number from 1"),
-        ("power_iteration_normalizer", is_word(self.power_iteration_normalizer, ("auto", "QR", "LU", "none")), "use 'auto'"),
+        (
+            "tol",
+            isinstance(self.tol, Real) and float(self.tol) >= 0,
+            "use a number from 0",
+        ),
+        (
+            "iterated_power",
+            is_word(power, ("auto",)) or (is_int(power) and power >= 0),
+            "use 'auto' or a whole number from 0",
+        ),
+        (
+            "n_oversamples",
+            is_int(self.n_oversamples) and self.n_oversamples >= 1,
+            "use a whole number from 1",
+        ),
+        (
+            "power_iteration_normalizer",
+            is_word(self.power_iteration_normalizer, ("auto", "QR", "LU", "none")),
+            "use 'auto'",
+        ),
         ("whiten", isinstance(self.whiten, (bool, np.bool_)), "use True or False"),
         ("copy", isinstance(self.copy, (bool, np.bool_)), "use True or False"),
-    ):  # fmt: skip
+    ):
         if not good:
-            raise _ParameterError(f"{name}={getattr(self, name)!r} is not a valid choice; {cure}")
+            raise _ParameterError(
+                f"{name}={getattr(self, name)!r} is not a valid choice; {cure}"
+            )
 
 # %% ../nbs/pca.ipynb #how-many
 def _wanted(n_components: Any, solver: str, N: int, D: int) -> int:
-    """How many components to ask a solver for; those cases that need the whole spectrum get it."""
+    """How many components to ask a solver for; those cases that need the whole spectrum
+    get it.
+    """
     most = min(N, D)
     truncated = solver in ("arpack", "randomized")
     if n_components is None and (solver != "arpack" or most > 1):
         return most - (solver == "arpack")
     if n_components is None:
         raise ValueError(
-            f"svd_solver='arpack' finds fewer than min(n_samples, n_features)={most} components, "
+            f"svd_solver='arpack' finds fewer than min(n_samples, n_features)={most} "
+            "components, "
             "so none here; use 'full' or give more data"
         )
     if n_components == "mle" and N < D:
         raise ValueError(
-            f"n_components='mle' is only supported if n_samples >= n_features, but X has {N} rows and {D} columns; "
+            "n_components='mle' is only supported if n_samples >= n_features, but X "
+            f"has {N} rows and {D} columns; "
             "give more rows, or a number"
         )
     if isinstance(n_components, Integral) or truncated:
         if isinstance(n_components, str):
             raise ValueError(
-                f"n_components={n_components!r} cannot be a string with svd_solver={solver!r}; use 'full'"
+                f"n_components={n_components!r} cannot be a string with "
+                f"svd_solver={solver!r}; use 'full'"
             )
         least, bound = (1 if truncated else 0), most - (solver == "arpack")
         if not least <= n_components <= bound or not isinstance(n_components, Integral):
@@ -786,7 +945,8 @@ def _wanted(n_components: Any, solver: str, N: int, D: int) -> int:
             rule = strictly if solver == "arpack" and n_components == most else between
             named = "full" if solver == "auto" else solver
             raise ValueError(
-                f"n_components={n_components!r} {rule} with svd_solver={named!r}: N centred rows in D columns have no more "
+                f"n_components={n_components!r} {rule} with svd_solver={named!r}: N "
+                "centred rows in D columns have no more "
                 "directions than that; lower n_components or give more rows"
             )
         return int(n_components)
@@ -799,7 +959,10 @@ def _keep(n_components: Any, found: Spectrum) -> int:
         return minka_dimension(found.lam / (found.N - 1), found.N)
     if isinstance(n_components, Real) and not isinstance(n_components, Integral):
         share = np.cumsum(found.lam / found.total)
-        return min(int(np.searchsorted(share, float(n_components), side="right")) + 1, len(share))
+        return min(
+            int(np.searchsorted(share, float(n_components), side="right")) + 1,
+            len(share),
+        )
     return len(found.lam)
 
 # %% ../nbs/pca.ipynb #pca-class
@@ -816,36 +979,47 @@ _SOLVED = {
 
 
 class PCA(_LinearCode):
-    """Principal component analysis: a drop-in for `sklearn.decomposition.PCA`, with the book's verbs.
+    """Principal component analysis: a drop-in for `sklearn.decomposition.PCA`, with the
+    book's verbs.
 
     Parameters
     ----------
-    n_components : number of components; or a share of variance in (0, 1); "mle" (Minka's estimate); None for all.
+    n_components : number of components; or a share of variance in (0, 1); "mle"
+        (Minka's estimate); None for all.
     whiten : scale codes to variance one. A direction without variance gets code 0.
-    svd_solver : "auto" takes the cheapest road for the shape, and the SVD where small eigenvalues would lose digits and N < 10 D;
-        "full" always takes the SVD; "covariance_eigh" and "arpack" an exact eigenproblem; "randomized" the Krylov road where it pays.
-    tol : Krylov road: stop when no variance grows by more than this share of itself in a step; 0 stands for 1e-5.
-    iterated_power : Krylov road: most steps to take; "auto" is 16. Under svd_solver="auto", the exact road follows
-        where they were not enough.
+    svd_solver : "auto" takes the cheapest road for the shape, and the SVD where small
+        eigenvalues would lose digits and N < 10 D; "full" always takes the SVD;
+        "covariance_eigh" and "arpack" an exact eigenproblem; "randomized" the Krylov
+        road where it pays.
+    tol : Krylov road: stop when no variance grows by more than this share of itself in
+        a step; 0 stands for 1e-5.
+    iterated_power : Krylov road: most steps to take; "auto" is 16. Under
+        svd_solver="auto", the exact road follows where they were not enough.
     n_oversamples : Krylov road: vectors in a block beyond n_components.
     random_state : seed of the Krylov road's random start.
-    copy, power_iteration_normalizer : accepted, without effect: X is never overwritten, and blocks are always made orthonormal.
+    copy, power_iteration_normalizer : accepted, without effect: X is never overwritten,
+        and blocks are always made orthonormal.
 
     Attributes
     ----------
-    components_ : (L, D), orthonormal rows; in each, the entry of largest size is positive.
-    explained_variance_, explained_variance_ratio_, singular_values_ : (L,), variances (divided by N - 1) and their kin.
-    mean_ : (D,).    noise_variance_ : mean of the variances left out of min(N, D), or of D for "covariance_eigh", as
-        scikit-learn has it; for N <= D this is not the maximum-likelihood noise eq-pca-ml-sigma (see `ProbabilisticPCA`).
+    components_ : (L, D), orthonormal rows; in each, the entry of largest size is
+        positive.
+    explained_variance_, explained_variance_ratio_, singular_values_ : (L,), variances
+        (divided by N - 1) and their kin.
+    mean_ : (D,).    noise_variance_ : mean of the variances left out of min(N, D), or
+        of D for "covariance_eigh", as scikit-learn has it; for N <= D this is not the
+        maximum-likelihood noise eq-pca-ml-sigma (see `ProbabilisticPCA`).
     n_components_, n_samples_, n_features_in_, feature_names_in_ : what was fitted.
 
     Notes
     -----
-    Differs from scikit-learn where it errs or is silent: sparse X is a TypeError (use `.toarray()`, or `TruncatedSVD`);
-    X whose columns are all constant is a ValueError; with `whiten=True`, `get_covariance` and the scores are those of the data.
-    torch tensors are taken as well, and answered in kind. Working memory beyond X: some blocks of rows on tall data; 2.3 times X on
-    wide data; up to 4 times X on the Krylov road and for `svd_solver="full"`.
-    At 1e-9 of the largest, an eigenvalue has half its digits left (float32: at 1e-4), unless `svd_solver="full"`.
+    Differs from scikit-learn where it errs or is silent: sparse X is a TypeError (use
+    `.toarray()`, or `TruncatedSVD`); X whose columns are all constant is a ValueError;
+    with `whiten=True`, `get_covariance` and the scores are those of the data. torch
+    tensors are taken as well, and answered in kind. Working memory beyond X: some
+    blocks of rows on tall data; 2.3 times X on wide data; up to 4 times X on the Krylov
+    road and for `svd_solver="full"`. At 1e-9 of the largest, an eigenvalue has half its
+    digits left (float32: at 1e-4), unless `svd_solver="full"`.
 
     Examples
     --------
@@ -857,13 +1031,24 @@ class PCA(_LinearCode):
     ((1000, 40), (1000, 784))
     """
 
-    moments_: Moments  # only after partial_fit, as is what it was asked for: n_components, svd_solver, dtype
+    # only after partial_fit, as is what it was asked for: n_components, svd_solver,
+    # dtype
+    moments_: Moments
     _asked: tuple[Any, str, Any]
 
     def __init__(
-        self, n_components=None, *, copy=True, whiten=False, svd_solver="auto", tol=0.0, iterated_power="auto",
-        n_oversamples=10, power_iteration_normalizer="auto", random_state=None,
-    ):  # fmt: skip
+        self,
+        n_components=None,
+        *,
+        copy=True,
+        whiten=False,
+        svd_solver="auto",
+        tol=0.0,
+        iterated_power="auto",
+        n_oversamples=10,
+        power_iteration_normalizer="auto",
+        random_state=None,
+    ):
         self.n_components = n_components
         self.copy = copy
         self.whiten = whiten
@@ -875,7 +1060,9 @@ class PCA(_LinearCode):
         self.random_state = random_state
 
     def fit(self, X, y=None):
-        """Find the components of the rows of X; raises ValueError on bad data, saying what to do."""
+        """Find the components of the rows of X; raises ValueError on bad data, saying
+        what to do.
+        """
         self._fit(X)
         return self
 
@@ -891,19 +1078,25 @@ class PCA(_LinearCode):
             found = _solve(self, X, max(L, 1))
         except ValueError:
             with np.errstate(invalid="ignore", over="ignore"):
-                assert_all_finite(X, estimator_name="PCA", input_name="X")  # names what is wrong
+                # names what is wrong
+                assert_all_finite(X, estimator_name="PCA", input_name="X")
             raise
-        self._store(found, min(_keep(self.n_components, found), L), X.dtype, self.svd_solver)
+        self._store(
+            found, min(_keep(self.n_components, found), L), X.dtype, self.svd_solver
+        )
         self.__dict__.pop("moments_", None)
         return X
 
     def partial_fit(self, X, y=None):
-        """Add a block of rows. Exact: after any number of blocks, the same components as `fit` on all rows at once."""
+        """Add a block of rows. Exact: after any number of blocks, the same components
+        as `fit` on all rows at once.
+        """
         _check_parameters(self)
         first = "moments_" not in self.__dict__
         if first and "components_" in self.__dict__:
             warnings.warn(
-                "fit keeps no moments to add to, so partial_fit starts afresh with this block; give every block by partial_fit",
+                "fit keeps no moments to add to, so partial_fit starts afresh with "
+                "this block; give every block by partial_fit",
                 stacklevel=2,
             )
         X = self._checked(X, reset=first)
@@ -919,16 +1112,22 @@ class PCA(_LinearCode):
 
     def __getattr__(self, name):
         if name not in _SOLVED or "moments_" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}"
+            )
         try:
             if self.moments_.N < 2:
-                raise ValueError("one row (n_samples = 1) has no variance; give more rows")
+                raise ValueError(
+                    "one row (n_samples = 1) has no variance; give more rows"
+                )
             n_components, solver, dtype = self._asked
             L = _wanted(n_components, solver, self.moments_.N, len(self.moments_.mean))
             found = _spectrum_of(self.moments_, max(L, 1), dtype)
             self._store(found, min(_keep(n_components, found), L), dtype, solver)
         except ValueError as reason:  # not an attribute yet; more blocks may mend it
-            raise NotFittedError(f"partial_fit has no {name} to show yet: {reason}") from reason
+            raise NotFittedError(
+                f"partial_fit has no {name} to show yet: {reason}"
+            ) from reason
         return self.__dict__[name]
 
     def _store(self, found: Spectrum, L: int, dtype, solver: str) -> None:
@@ -936,8 +1135,10 @@ class PCA(_LinearCode):
         D, total = len(mu), found.total
         if np.all(spread <= N * (8 * np.finfo(dtype).eps * np.abs(mu)) ** 2):
             raise ValueError(
-                "every column of X is constant, so no direction has any variance; give rows that differ "
-                "(or subtract a large offset from X before its spread is rounded away, or multiply X by a constant "
+                "every column of X is constant, so no direction has any variance; give "
+                "rows that differ "
+                "(or subtract a large offset from X before its spread is rounded away, "
+                "or multiply X by a constant "
                 "if its squares are too small for a number)"
             )
         with np.errstate(over="ignore"):
@@ -958,7 +1159,9 @@ class PCA(_LinearCode):
 
     def _scale(self) -> np.ndarray:
         scale = np.sqrt(self.explained_variance_)
-        return np.where(scale > scale.max(initial=0.0) * math.sqrt(8 * self._noise), scale, 0)
+        return np.where(
+            scale > scale.max(initial=0.0) * math.sqrt(8 * self._noise), scale, 0
+        )
 
     def _encode(self, X) -> np.ndarray:
         mu, W = (
@@ -977,21 +1180,28 @@ class PCA(_LinearCode):
 
     def _decode(self, Z) -> np.ndarray:
         Z = self._codes(Z, len(self.components_))
-        return decode(Z * self._scale() if self.whiten else Z, self.mean_, self.components_.T)
+        return decode(
+            Z * self._scale() if self.whiten else Z, self.mean_, self.components_.T
+        )
 
     def score_samples(self, X):
-        """Log-density of each row of X, in nats, under the Gaussian with these variances and this noise, eq-pca-log-prob."""
+        """Log-density of each row of X, in nats, under the Gaussian with these
+        variances and this noise, eq-pca-log-prob.
+        """
         rows = self._rows(X)
         lam, sigma2 = self._model_variances()
         thinnest = sigma2 if len(lam) < len(self.mean_) else lam.min()
         if thinnest <= 1e-14 * lam.max(initial=0.0):
             raise ValueError(
-                "some direction has no variance at all, so points off the plane have no density; lower n_components so that some "
+                "some direction has no variance at all, so points off the plane have "
+                "no density; lower n_components so that some "
                 "noise is left, or drop constant columns"
             )
         mu, W = self.mean_.astype(np.float64), self.components_.T.astype(np.float64)
         log_p = self._by_blocks(
-            lambda block: log_prob_along(block, mu, W, lam, sigma2), rows, "the log-density"
+            lambda block: log_prob_along(block, mu, W, lam, sigma2),
+            rows,
+            "the log-density",
         )
         return in_kind(log_p, X)
 
@@ -1000,20 +1210,26 @@ class PCA(_LinearCode):
         return np.maximum(self.explained_variance_.astype(np.float64), sigma2), sigma2
 
     def get_covariance(self):
-        """The covariance matrix of the model: the variances along the components, the noise variance elsewhere."""
+        """The covariance matrix of the model: the variances along the components, the
+        noise variance elsewhere.
+        """
         check_is_fitted(self)
         lam, sigma2 = self._model_variances()
         W = self.components_.T
         return ((W * (lam - sigma2)) @ W.T + sigma2 * np.eye(len(W))).astype(W.dtype)
 
     def get_precision(self):
-        """The inverse of `get_covariance()`, from the components: no matrix is inverted, eq-pca-woodbury."""
+        """The inverse of `get_covariance()`, from the components: no matrix is
+        inverted, eq-pca-woodbury.
+        """
         check_is_fitted(self)
         lam, sigma2 = self._model_variances()
         W = self.components_.T
         if sigma2 == 0:
             return np.linalg.inv(self.get_covariance())
-        return ((W * (1 / lam - 1 / sigma2)) @ W.T + np.eye(len(W)) / sigma2).astype(W.dtype)
+        return ((W * (1 / lam - 1 / sigma2)) @ W.T + np.eye(len(W)) / sigma2).astype(
+            W.dtype
+        )
 
     @property
     def _n_features_out(self) -> int:
@@ -1029,21 +1245,28 @@ def _solve(self: PCA, X: np.ndarray, L: int) -> Spectrum:
         return spectrum(X, L, "svd")
     road = choose_solver(N, D, L)
     if road == "krylov" and self.svd_solver in ("auto", "randomized"):
-        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        return spectrum(X, L, "auto" if self.svd_solver == "auto" else "krylov", rng, **krylov)
+        rng = np.random.default_rng(
+            check_random_state(self.random_state).randint(2**31)
+        )
+        return spectrum(
+            X, L, "auto" if self.svd_solver == "auto" else "krylov", rng, **krylov
+        )
     found = spectrum(X, L, "gram" if N < D else "scatter")
     if self.svd_solver == "auto" and N < 10 * D:
-        few = 1e-9 if N < D or X.dtype == np.float64 else 1e-4  # where squares lose half the digits
+        # where squares lose half the digits
+        few = 1e-9 if N < D or X.dtype == np.float64 else 1e-4
         steep = found.lam[_keep(self.n_components, found) - 1] <= few * found.lam[0]
         return spectrum(X, L, "svd") if steep else found
     return found
 
 # %% ../nbs/pca.ipynb #ppca-class
 class ProbabilisticPCA(_LinearCode):
-    """Probabilistic PCA: x = mu + W z + noise, with z ~ N(0, I) and noise of variance sigma2 in each column.
+    """Probabilistic PCA: x = mu + W z + noise, with z ~ N(0, I) and noise of variance
+    sigma2 in each column.
 
-    Takes numpy arrays or torch tensors, and answers in kind. The closed form needs some blocks of rows beyond X where X is tall
-    (else as `PCA`); "em" needs room for up to 4 copies of X in double precision.
+    Takes numpy arrays or torch tensors, and answers in kind. The closed form needs some
+    blocks of rows beyond X where X is tall (else as `PCA`); "em" needs room for up to 4
+    copies of X in double precision.
 
     Parameters
     ----------
@@ -1055,7 +1278,8 @@ class ProbabilisticPCA(_LinearCode):
     Attributes
     ----------
     mu_, W_, sigma2_ : the parameters, shapes (D,), (D, L) and a number.
-    history_ : the bound in nats per row after each half step ("em"), or the final log-likelihood per row alone.
+    history_ : the bound in nats per row after each half step ("em"), or the final
+        log-likelihood per row alone.
     n_components_, n_features_in_, feature_names_in_ : what was fitted.
 
     Examples
@@ -1071,7 +1295,13 @@ class ProbabilisticPCA(_LinearCode):
     """
 
     def __init__(
-        self, n_components=1, *, solver="closed", max_iter=500, tol=1e-8, random_state=None
+        self,
+        n_components=1,
+        *,
+        solver="closed",
+        max_iter=500,
+        tol=1e-8,
+        random_state=None,
     ):
         self.n_components = n_components
         self.solver = solver
@@ -1080,25 +1310,36 @@ class ProbabilisticPCA(_LinearCode):
         self.random_state = random_state
 
     def fit(self, X, y=None):
-        """Maximum likelihood for the rows of X; raises ValueError on bad data, saying what to do."""
+        """Maximum likelihood for the rows of X; raises ValueError on bad data, saying
+        what to do.
+        """
         X = self._checked(X, ensure_min_samples=3, ensure_min_features=2)
         L = self.n_components
         if not isinstance(L, Integral) or not 1 <= int(L) < X.shape[1]:
             raise ValueError(
-                f"n_components={L!r} must be a whole number between 1 and D - 1 = {X.shape[1] - 1}"
+                f"n_components={L!r} must be a whole number between 1 and D - 1 = "
+                f"{X.shape[1] - 1}"
             )
         if self.solver not in ("closed", "em"):
             raise ValueError(f"solver={self.solver!r} is unknown; use 'closed' or 'em'")
         dtype = X.dtype
         if self.solver == "em":
-            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-            with one_thread_blas():  # many small products: threads would wait for each other
-                mu, W, sigma2, self.history_ = ppca_em(X, int(L), rng, self.max_iter, self.tol)
-            if len(self.history_) % 2 == 0:  # it ended by an M-step: by the count, not by the gain
+            rng = np.random.default_rng(
+                check_random_state(self.random_state).randint(2**31)
+            )
+            # many small products: threads would wait for each other
+            with one_thread_blas():
+                mu, W, sigma2, self.history_ = ppca_em(
+                    X, int(L), rng, self.max_iter, self.tol
+                )
+            # it ended by an M-step: by the count, not by the gain
+            if len(self.history_) % 2 == 0:
                 warnings.warn(
-                    f"EM still gained more than tol={self.tol} nats a row after {self.max_iter} steps; raise max_iter or tol",
-                    ConvergenceWarning, stacklevel=2,
-                )  # fmt: skip
+                    f"EM still gained more than tol={self.tol} nats a row after "
+                    f"{self.max_iter} steps; raise max_iter or tol",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
         else:
             _check_latents(len(X), X.shape[1], int(L))
             found = _double_spectrum(X, int(L))
@@ -1119,14 +1360,18 @@ class ProbabilisticPCA(_LinearCode):
 
     def _encode(self, X) -> np.ndarray:
         theta = self._parameters()
-        codes = self._by_blocks(lambda rows: ppca_posterior(rows, *theta)[0], X, "the code")
+        codes = self._by_blocks(
+            lambda rows: ppca_posterior(rows, *theta)[0], X, "the code"
+        )
         return codes.astype(X.dtype)
 
     def _decode(self, Z) -> np.ndarray:
         return decode(self._codes(Z, self.W_.shape[1]), self.mu_, self.W_)
 
     def posterior(self, X):
-        """Mean of p(z | x) for each row, which `encode` returns, and the covariance that all rows share; eq-pca-posterior."""
+        """Mean of p(z | x) for each row, which `encode` returns, and the covariance
+        that all rows share; eq-pca-posterior.
+        """
         rows = self._rows(X)
         cov = ppca_posterior(rows[:1].astype(np.float64), *self._parameters())[1]
         return in_kind(self._encode(rows), X), in_kind(cov, X)
@@ -1134,7 +1379,9 @@ class ProbabilisticPCA(_LinearCode):
     def log_prob(self, X):
         """Log-density of each row in nats, exact."""
         rows, theta = self._rows(X), self._parameters()
-        log_p = self._by_blocks(lambda block: ppca_log_prob(block, *theta), rows, "the log-density")
+        log_p = self._by_blocks(
+            lambda block: ppca_log_prob(block, *theta), rows, "the log-density"
+        )
         return in_kind(log_p, X)
 
     def score_samples(self, X):
@@ -1144,7 +1391,9 @@ class ProbabilisticPCA(_LinearCode):
     def sample(self, n: int, rng: np.random.Generator | int) -> np.ndarray:
         """n images drawn from the model, noise included, shape (n, D)."""
         check_is_fitted(self)
-        return ppca_sample(n, self.mu_, self.W_, self.sigma2_, np.random.default_rng(rng))[1]
+        return ppca_sample(
+            n, self.mu_, self.W_, self.sigma2_, np.random.default_rng(rng)
+        )[1]
 
     def get_covariance(self) -> np.ndarray:
         """W W^T + sigma2 I, eq-pca-marginal."""
@@ -1157,8 +1406,12 @@ class ProbabilisticPCA(_LinearCode):
 
 
 def _double_spectrum(X: np.ndarray, L: int) -> Spectrum:
-    """The spectrum of X in double precision; without a copy of X in it, where X is tall."""
+    """The spectrum of X in double precision; without a copy of X in it, where X is
+    tall.
+    """
     if X.dtype == np.float64 or choose_solver(len(X), X.shape[1], L) != "scatter":
         return spectrum(X.astype(np.float64, copy=False), L)
-    blocks = (moments(X[i : i + 4096].astype(np.float64)) for i in range(0, len(X), 4096))
+    blocks = (
+        moments(X[i : i + 4096].astype(np.float64)) for i in range(0, len(X), 4096)
+    )
     return _spectrum_of(functools.reduce(merge_moments, blocks), L, np.float64)

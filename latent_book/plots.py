@@ -50,36 +50,67 @@ def contrast_ratio(
 
 # %% ../nbs/workshop/plots.ipynb #palette-css
 def palette_css() -> str:
-    """The palette as CSS variables `--lb-<name>`, light by default and dark where the page is."""
+    """The palette as CSS variables `--lb-<name>`, light by default and dark where the
+    page is.
+    """
 
     def rule(selector: str, which: int) -> str:
         return (
-            selector + " {" + " ".join(f"--lb-{k}: {v[which]};" for k, v in PALETTE.items()) + "}\n"
+            selector
+            + " {"
+            + " ".join(f"--lb-{k}: {v[which]};" for k, v in PALETTE.items())
+            + "}\n"
         )
 
-    return rule(":root", 0) + rule('html[data-theme="dark"], body[data-jp-theme-light="false"]', 1)
+    return rule(":root", 0) + rule(
+        'html[data-theme="dark"], body[data-jp-theme-light="false"]', 1
+    )
 
 # %% ../nbs/workshop/plots.ipynb #style-values
 def _style() -> dict:
     """Matplotlib's settings, in the colours that `COLOR` holds at this moment."""
-    line_colours = [COLOR[k] for k in ("data", "recon", "latent", "elbo", "kl", "prior", "ink")]
+    line_colours = [
+        COLOR[k] for k in ("data", "recon", "latent", "elbo", "kl", "prior", "ink")
+    ]
     return {
-        "figure.figsize": (5.2, 2.9), "figure.facecolor": "none", "figure.constrained_layout.use": True,
-        "savefig.facecolor": "none", "savefig.dpi": 120, "figure.dpi": 100, "svg.hashsalt": "latent_book",
-        "axes.facecolor": "none", "axes.edgecolor": COLOR["muted"], "axes.labelcolor": COLOR["ink"],
-        "axes.titlesize": 10, "axes.titlecolor": COLOR["ink"], "axes.labelsize": 10,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False,
+        "figure.figsize": (5.2, 2.9),
+        "figure.facecolor": "none",
+        "figure.constrained_layout.use": True,
+        "savefig.facecolor": "none",
+        "savefig.dpi": 120,
+        "figure.dpi": 100,
+        "svg.hashsalt": "latent_book",
+        "axes.facecolor": "none",
+        "axes.edgecolor": COLOR["muted"],
+        "axes.labelcolor": COLOR["ink"],
+        "axes.titlesize": 10,
+        "axes.titlecolor": COLOR["ink"],
+        "axes.labelsize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": False,
         "axes.prop_cycle": cycler(color=line_colours),
-        "text.color": COLOR["ink"], "xtick.color": COLOR["muted"], "ytick.color": COLOR["muted"],
-        "xtick.labelcolor": COLOR["ink"], "ytick.labelcolor": COLOR["ink"],
-        "xtick.labelsize": 9, "ytick.labelsize": 9, "grid.color": COLOR["grid"], "lines.linewidth": 1.8,
-        "legend.frameon": False, "legend.fontsize": 9, "font.size": 10, "image.cmap": "gray",
+        "text.color": COLOR["ink"],
+        "xtick.color": COLOR["muted"],
+        "ytick.color": COLOR["muted"],
+        "xtick.labelcolor": COLOR["ink"],
+        "ytick.labelcolor": COLOR["ink"],
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "grid.color": COLOR["grid"],
+        "lines.linewidth": 1.8,
+        "legend.frameon": False,
+        "legend.fontsize": 9,
+        "font.size": 10,
+        "image.cmap": "gray",
         "image.interpolation": "nearest",
-    }  # fmt: skip
+    }
 
 # %% ../nbs/workshop/plots.ipynb #use-style
 def use_style() -> None:
-    """Set matplotlib's defaults to the book's style; inside a notebook, figures become SVG."""
+    """Set matplotlib's defaults to the book's style; inside a notebook, figures become
+    SVG.
+    """
     mpl.rcParams.update(_style())
     from IPython import get_ipython
 
@@ -105,12 +136,15 @@ def shades(
     name: str,  # of a colour of the palette
 ) -> LinearSegmentedColormap:  # from transparent to that colour
     """A colour map for pixels of still figures, on a light page and on a dark one."""
-    full = np.average([to_rgb(colour) for colour in PALETTE[name]], axis=0, weights=[0.6, 0.4])
+    full = np.average(
+        [to_rgb(colour) for colour in PALETTE[name]], axis=0, weights=[0.6, 0.4]
+    )
     return LinearSegmentedColormap.from_list(name, [(*full, 0.0), (*full, 1.0)])
 
 # %% ../nbs/workshop/plots.ipynb #image-grid
 def image_grid(
-    images: np.ndarray,  # N images, `(N, height, width)`; rows of length side² are folded into squares
+    # N images, `(N, height, width)`; rows of length side² are folded into squares
+    images: np.ndarray,
     ax: Axes,  # where to draw
     columns: int | None = None,  # images in a row; all of them if None
     titles: Sequence[str] = (),  # one a column, above the first row
@@ -122,7 +156,8 @@ def image_grid(
         side = round(images.shape[1] ** 0.5)
         if side * side != images.shape[1]:
             raise ValueError(
-                f"rows of {images.shape[1]} pixels are no squares; pass shape (N, height, width)"
+                f"rows of {images.shape[1]} pixels are no squares; pass shape (N, "
+                "height, width)"
             )
         images = images.reshape(len(images), side, side)
     if images.ndim != 3 or not len(images):
@@ -136,8 +171,17 @@ def image_grid(
     for i, image in enumerate(images):
         r, c = divmod(i, columns)
         sheet[r * (height + 2) :, c * (width + 2) :][:height, :width] = image
-    ax.imshow(sheet, vmin=limits[0], vmax=limits[1], cmap="gray", interpolation="nearest")
+    ax.imshow(
+        sheet, vmin=limits[0], vmax=limits[1], cmap="gray", interpolation="nearest"
+    )
     for c, title in enumerate(titles[:columns]):
-        ax.text(c * (width + 2) + width / 2, -1.5, title, ha="center", va="bottom", fontsize=9)
+        ax.text(
+            c * (width + 2) + width / 2,
+            -1.5,
+            title,
+            ha="center",
+            va="bottom",
+            fontsize=9,
+        )
     ax.set_axis_off()
     return ax

@@ -48,9 +48,11 @@ if hasattr(
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Within this block torch's global generator starts from `seed`; afterwards it is where it was.
+    """Within this block torch's global generator starts from `seed`; afterwards it is
+    where it was.
 
-    The generator is one for the whole process: threads that come to such a block wait for each other.
+    The generator is one for the whole process: threads that come to such a block wait
+    for each other.
     """
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with _generator_in_use, torch.random.fork_rng(devices=devices):
@@ -60,17 +62,23 @@ def seeded(seed: int) -> Iterator[None]:
 
 def torch_generator(rng: np.random.Generator | int) -> torch.Generator:
     """A generator of torch's kind, seeded by a draw from numpy's, or by a seed."""
-    return torch.Generator().manual_seed(int(np.random.default_rng(rng).integers(2**62)))
+    return torch.Generator().manual_seed(
+        int(np.random.default_rng(rng).integers(2**62))
+    )
 
 # %% ../nbs/workshop/training.ipynb #shuffled-batches
 def shuffled_batches(
-    X: Tensor | tuple[Tensor, ...], batch_size: int, generator: torch.Generator | None = None
+    X: Tensor | tuple[Tensor, ...],
+    batch_size: int,
+    generator: torch.Generator | None = None,
 ) -> Iterator[Any]:
-    """One epoch: every row once, in random order, `batch_size` rows at a time; the last batch may be shorter.
+    """One epoch: every row once, in random order, `batch_size` rows at a time; the last
+    batch may be shorter.
 
     Parameters
     ----------
-    X : rows to shuffle; or several tensors of equal length, whose rows stay together and come as a tuple.
+    X : rows to shuffle; or several tensors of equal length, whose rows stay together
+        and come as a tuple.
     generator : chance, on the CPU; the same state gives the same order.
     """
     if batch_size < 1:
@@ -84,55 +92,75 @@ def shuffled_batches(
 
 # %% ../nbs/workshop/training.ipynb #check-images
 def check_images(X: Any, what: str = "X") -> Tensor:
-    """Rows of grey values from 0 to 1, as a float tensor; or an error that says what to do.
+    """Rows of grey values from 0 to 1, as a float tensor; or an error that says what to
+    do.
 
     Raises
     ------
     TypeError
         If the values are no real numbers.
     ValueError
-        If there is no row, if it is not two-dimensional, or if a value is not finite or lies outside [0, 1].
+        If there is no row, if it is not two-dimensional, or if a value is not finite or
+        lies outside [0, 1].
     """
     X = check_rows(X, what)
     low, high = X.min().item(), X.max().item()
     if low < 0 or high > 1:
         cure = "divide by 255" if low >= 0 and 1 < high <= 255 else "scale it"
         raise ValueError(
-            f"{what} runs from {low:.4g} to {high:.4g}; grey values are in [0, 1]: {cure}"
+            f"{what} runs from {low:.4g} to {high:.4g}; grey values are in [0, 1]: "
+            f"{cure}"
         )
     return X
 
 
 def check_rows(X: Any, what: str = "X") -> Tensor:
-    """Rows of real numbers as a float tensor; or an error that says what to do, as `check_images` has it."""
+    """Rows of real numbers as a float tensor; or an error that says what to do, as
+    `check_images` has it.
+    """
     X = X if isinstance(X, Tensor) else torch.tensor(np.asarray(X))
     if X.ndim != 2:
         shape = tuple(X.shape)
-        cure = "these look like labels; pass the images" if X.ndim == 1 else "flatten each image"
+        cure = (
+            "these look like labels; pass the images"
+            if X.ndim == 1
+            else "flatten each image"
+        )
         raise ValueError(
             f"{what} has shape {shape}; it wants one row of numbers an example: {cure}"
         )
     if not X.is_floating_point():
-        raise TypeError(f"{what} holds {X.dtype}, not real numbers; pass floats, images in [0, 1]")
+        raise TypeError(
+            f"{what} holds {X.dtype}, not real numbers; pass floats, images in [0, 1]"
+        )
     if not X.numel():
-        raise ValueError(f"{what} has shape {tuple(X.shape)}; pass at least one example")
+        raise ValueError(
+            f"{what} has shape {tuple(X.shape)}; pass at least one example"
+        )
     if not _finite(X):
         row = int((~X.isfinite()).any(dim=1).nonzero()[0])
-        raise ValueError(f"{what} has a NaN or an infinity in row {row}; drop such rows")
+        raise ValueError(
+            f"{what} has a NaN or an infinity in row {row}; drop such rows"
+        )
     return X
 
 
 def _finite(X: Tensor) -> bool:
-    """Has it neither a NaN nor an infinity? Their sum is finite only without; it may overflow, and only then each is looked at."""
+    """Has it neither a NaN nor an infinity? Their sum is finite only without; it may
+    overflow, and only then each is looked at.
+    """
     return bool(X.sum().isfinite()) or bool(X.isfinite().all())
 
 # %% ../nbs/workshop/training.ipynb #estimator-rows
-def estimator_rows(model: Any, X: Any, *, reset: bool = False, least: int = 1) -> np.ndarray:
+def estimator_rows(
+    model: Any, X: Any, *, reset: bool = False, least: int = 1
+) -> np.ndarray:
     """The rows of X as floats, looked at as scikit-learn wants it; for the estimators.
 
     Parameters
     ----------
-    model : the estimator; with `reset` it learns the number and the names of the columns, else they are compared.
+    model : the estimator; with `reset` it learns the number and the names of the
+        columns, else they are compared.
     least : how many rows there must be.
 
     Raises
@@ -141,22 +169,32 @@ def estimator_rows(model: Any, X: Any, *, reset: bool = False, least: int = 1) -
         If X is no table of finite real numbers, or not of the width that was fitted.
     """
     X = as_numpy(X)
-    listed = isinstance(X, list | tuple) and all(isinstance(label, Integral) for label in X)
+    listed = isinstance(X, list | tuple) and all(
+        isinstance(label, Integral) for label in X
+    )
     if (listed and len(X)) or (
-        getattr(X, "ndim", 2) == 1 and getattr(X, "dtype", np.dtype(float)).kind in "iub"
+        getattr(X, "ndim", 2) == 1
+        and getattr(X, "dtype", np.dtype(float)).kind in "iub"
     ):
         raise ValueError(
-            "X has one dimension and whole numbers: these look like labels; pass the images, one "
+            "X has one dimension and whole numbers: these look like labels; pass the "
+            "images, one "
             "row of pixels each. (Reshape your data if they are no labels.)"
         )
     if getattr(X, "ndim", 2) > 2:
         raise ValueError(
-            f"X has shape {X.shape}; it wants one row of numbers an example: flatten each image, "
+            f"X has shape {X.shape}; it wants one row of numbers an example: flatten "
+            "each image, "
             "X.reshape(len(X), -1)"
         )
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told by an error
+    # what is not finite is told by an error
+    with np.errstate(over="ignore", invalid="ignore"):
         rows = validate_data(
-            model, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=least
+            model,
+            X,
+            dtype=[np.float64, np.float32],
+            reset=reset,
+            ensure_min_samples=least,
         )
     return rows.copy() if min(rows.strides) < 0 else rows  # torch counts forwards only
 
@@ -167,29 +205,37 @@ def single(X: np.ndarray) -> Tensor:
         rows = torch.from_numpy(X.astype(np.float32))
     if not _finite(rows):
         raise ValueError(
-            "X has values beyond 3e38, the largest number of single precision, in which networks are trained; "
+            "X has values beyond 3e38, the largest number of single precision, in "
+            "which networks are trained; "
             "divide X by a constant, e.g. X / np.abs(X).max()"
         )
     return rows
 
 
 def standardise(X: np.ndarray) -> tuple[Float[np.ndarray, " D"], float, Tensor]:
-    """The mean of the rows, one scale for all columns, and (X - mean) / scale in single precision.
+    """The mean of the rows, one scale for all columns, and (X - mean) / scale in single
+    precision.
 
-    The scale is the root of the mean variance, or 1 where all rows are equal. ValueError where squares of X are no numbers of
-    double precision.
+    The scale is the root of the mean variance, or 1 where all rows are equal.
+    ValueError where squares of X are no numbers of double precision.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = X.mean(axis=0, dtype=np.float64)
-        scale = math.sqrt(sum(float(np.square(x - mean).sum()) for x in _pieces(X)) / X.size)
+        scale = math.sqrt(
+            sum(float(np.square(x - mean).sum()) for x in _pieces(X)) / X.size
+        )
     differ = bool((X[:1] != X).any())
     # what rounding makes of equal rows is no spread
     if differ and np.isfinite(mean).all():
-        off = max(float(np.abs(x - mean).max()) for x in _pieces(X))  # no square of it can vanish
+        # no square of it can vanish
+        off = max(float(np.abs(x - mean).max()) for x in _pieces(X))
         differ = off > 4 * np.finfo(X.dtype).eps * float(np.abs(mean).max())
-    if not (math.isfinite(scale) and np.isfinite(mean).all()) or (differ and scale < 1e-150):
+    if not (math.isfinite(scale) and np.isfinite(mean).all()) or (
+        differ and scale < 1e-150
+    ):
         raise ValueError(
-            "the squares of X are too large or too small for a number; multiply X by a constant, e.g. "
+            "the squares of X are too large or too small for a number; multiply X by a "
+            "constant, e.g. "
             "X / np.abs(X).max()"
         )
     scale = scale if differ else 1.0
@@ -205,8 +251,11 @@ def _pieces(X: np.ndarray, rows: int = 4096) -> Iterator[np.ndarray]:
 
 # %% ../nbs/workshop/training.ipynb #check-module
 @torch.no_grad()
-def check_module(name: str, module: nn.Module, inputs: Tensor, width: int, settings: str) -> None:
-    """Does a network make one row of this width of each row of the inputs? The network itself is left as it was.
+def check_module(
+    name: str, module: nn.Module, inputs: Tensor, width: int, settings: str
+) -> None:
+    """Does a network make one row of this width of each row of the inputs? The network
+    itself is left as it was.
 
     Parameters
     ----------
@@ -221,16 +270,23 @@ def check_module(name: str, module: nn.Module, inputs: Tensor, width: int, setti
     try:
         given = tuple(copy.deepcopy(module).eval()(inputs).shape)
     except (AttributeError, RuntimeError, TypeError) as error:
-        raise ValueError(f"the {name} does not take {tuple(inputs.shape)}: {error}") from error
+        raise ValueError(
+            f"the {name} does not take {tuple(inputs.shape)}: {error}"
+        ) from error
     wanted = (len(inputs), width)
     if given != wanted:
         raise ValueError(
-            f"the {name} makes {given} of {tuple(inputs.shape)}; for {settings} it should make {wanted}"
+            f"the {name} makes {given} of {tuple(inputs.shape)}; for {settings} it "
+            f"should make {wanted}"
         )
 
 
-def by_rows(module: nn.Module, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch E"]:
-    """What a network for rows makes of rows with any number of leading axes, which it need not know of."""
+def by_rows(
+    module: nn.Module, x: Float[Tensor, "*batch D"]
+) -> Float[Tensor, "*batch E"]:
+    """What a network for rows makes of rows with any number of leading axes, which it
+    need not know of.
+    """
     if x.ndim == 2:
         return module(x)
     answer = module(x.reshape(-1, x.shape[-1]))
@@ -252,7 +308,9 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"there is no device {device!r} here; pass 'auto' or 'cpu'") from error
+        raise ValueError(
+            f"there is no device {device!r} here; pass 'auto' or 'cpu'"
+        ) from error
 
 # %% ../nbs/workshop/training.ipynb #history
 @dataclass
@@ -261,9 +319,11 @@ class History:
 
     Attributes
     ----------
-    loss, val_loss : one number an epoch: over the epoch's own batches, and on the held-out data after it.
+    loss, val_loss : one number an epoch: over the epoch's own batches, and on the
+        held-out data after it.
     steps : the loss of each step, before the step was taken.
-    best : the epoch, counted from 0, whose weights were kept; the last one where nothing was held out.
+    best : the epoch, counted from 0, whose weights were kept; the last one where
+        nothing was held out.
     stopped : "finished", "early" (patience ran out) or "interrupted" (Ctrl-C).
     """
 
@@ -293,16 +353,24 @@ class _Lines:
 
 
 def _bar(total: int, done: int, shown: bool) -> tqdm:
-    form: dict[str, Any] = {"total": total, "initial": done, "desc": "training", "unit": "step"}
+    form: dict[str, Any] = {
+        "total": total,
+        "initial": done,
+        "desc": "training",
+        "unit": "step",
+    }
     if not shown:
         return tqdm(**form, disable=True)
-    if sys.stderr.isatty() or auto_tqdm.__module__ == "tqdm.auto":  # a terminal, or a notebook
+    # a terminal, or a notebook
+    if sys.stderr.isatty() or auto_tqdm.__module__ == "tqdm.auto":
         return auto_tqdm(**form)
     return tqdm(**form, file=_Lines(sys.stderr), mininterval=10, ncols=90, ascii=True)
 
 # %% ../nbs/workshop/training.ipynb #pieces
 class _Alone:
-    """One process on one device: what `train` asks of an `accelerate.Accelerator`, where there is none."""
+    """One process on one device: what `train` asks of an `accelerate.Accelerator`,
+    where there is none.
+    """
 
     process_index, num_processes, is_main_process = 0, 1, True
 
@@ -313,7 +381,9 @@ class _Alone:
         return parts
 
     def autocast(self) -> Any:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16)
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16
+        )
 
     def backward(self, value: Tensor) -> None:
         value.backward()
@@ -343,10 +413,14 @@ def _parts(X: Any, what: str) -> tuple[Tensor, ...]:
     parts = X if isinstance(X, tuple) else (X,)
     for part in parts:
         if not isinstance(part, Tensor):
-            raise TypeError(f"{what} is a {type(part).__name__}; pass tensors: torch.from_numpy(X)")
+            raise TypeError(
+                f"{what} is a {type(part).__name__}; pass tensors: torch.from_numpy(X)"
+            )
         if not part.ndim or not len(part) or len(part) != len(parts[0]):
             lengths = [tuple(p.shape) for p in parts]
-            raise ValueError(f"{what} has shapes {lengths}; pass as many rows each, at least one")
+            raise ValueError(
+                f"{what} has shapes {lengths}; pass as many rows each, at least one"
+            )
         if part.is_floating_point() and not _finite(part):
             raise ValueError(f"{what} has a NaN or an infinity; drop such rows")
     return parts
@@ -357,13 +431,21 @@ def _check_settings(settings: Mapping[str, Any], held_out: bool) -> None:
         if settings[name] < 1:
             raise ValueError(f"{name} = {settings[name]}; it is at least 1")
     if not 0 < settings["lr"] < math.inf:
-        raise ValueError(f"lr = {settings['lr']}; a step has a positive length, such as 1e-3")
+        raise ValueError(
+            f"lr = {settings['lr']}; a step has a positive length, such as 1e-3"
+        )
     if settings["schedule"] not in ("cosine", "constant"):
-        raise ValueError(f"schedule = {settings['schedule']!r}; choose 'cosine' or 'constant'")
+        raise ValueError(
+            f"schedule = {settings['schedule']!r}; choose 'cosine' or 'constant'"
+        )
     if settings["random_state"] < 0:
-        raise ValueError(f"random_state = {settings['random_state']}; seeds count from 0")
+        raise ValueError(
+            f"random_state = {settings['random_state']}; seeds count from 0"
+        )
     if settings["patience"] is not None and (not held_out or settings["patience"] < 1):
-        raise ValueError("patience counts epochs without progress on X_val: at least 1, with X_val")
+        raise ValueError(
+            "patience counts epochs without progress on X_val: at least 1, with X_val"
+        )
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
@@ -379,7 +461,9 @@ def held_out_loss(
     random_state: int = 0,
     batch_size: int = 1000,
 ) -> float:
-    """The mean of a loss over all rows, in evaluation mode; the same noise for the same `random_state`."""
+    """The mean of a loss over all rows, in evaluation mode; the same noise for the same
+    `random_state`.
+    """
     parts = _parts(X, "X")
     noise = torch.Generator(parts[0].device).manual_seed(_seed(random_state))
     total, learning = 0.0, model.training
@@ -402,14 +486,22 @@ class _Run:
         settings: dict,
         helper: Any,
     ) -> None:
-        self.model, self.loss, self.settings, self.helper = model, loss, settings, helper
+        self.model, self.loss, self.settings, self.helper = (
+            model,
+            loss,
+            settings,
+            helper,
+        )
         self.history, self.epoch = History(), 0
-        self.losses: list[Tensor] = []  # of the steps that the history does not have yet
+        # of the steps that the history does not have yet
+        self.losses: list[Tensor] = []
         self.rows: list[int] = []
         self.data = tuple(x.to(helper.device) for x in _parts(X, "X"))
         held = () if X_val is None else _parts(X_val, "X_val")
         self.held_out = tuple(x.to(helper.device) for x in held)
-        self.total = settings["epochs"] * -(-len(self.data[0]) // settings["batch_size"])
+        self.total = settings["epochs"] * -(
+            -len(self.data[0]) // settings["batch_size"]
+        )
         model.to(helper.device)
         self.kept = _weights(model)
         adam = torch.optim.Adam(model.parameters(), lr=settings["lr"], fused=True)
@@ -423,13 +515,21 @@ class _Run:
     def one_epoch(self, bar: tqdm) -> None:
         """Every row once."""
         self.model.train()
-        key, rank = (self.settings["random_state"], self.epoch), self.helper.process_index
+        key, rank = (
+            (self.settings["random_state"], self.epoch),
+            self.helper.process_index,
+        )
         order = torch.Generator().manual_seed(_seed(*key))
         noise = torch.Generator(self.helper.device).manual_seed(_seed(*key, 1 + rank))
-        with seeded(_seed(*key, 0)):  # dropout and its like draw from torch's global generator
-            for batch in shuffled_batches(self.data, self.settings["batch_size"], order):
+        # dropout and its like draw from torch's global generator
+        with seeded(_seed(*key, 0)):
+            for batch in shuffled_batches(
+                self.data, self.settings["batch_size"], order
+            ):
                 for group in self.optimiser.param_groups:
-                    group["lr"] = self.step_length(len(self.history.steps) + len(self.losses))
+                    group["lr"] = self.step_length(
+                        len(self.history.steps) + len(self.losses)
+                    )
                 with self.helper.autocast():
                     value = self.objective(self.share(batch), noise)
                 self.objective.zero_grad()
@@ -440,13 +540,17 @@ class _Run:
                 bar.update()
 
     def share(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """This process's rows: all of them, or an equal share; what cannot be shared is left out."""
+        """This process's rows: all of them, or an equal share; what cannot be shared is
+        left out.
+        """
         n = self.helper.num_processes
         if n == 1:
             return batch
         rows = len(batch[0]) // n
         if not rows:
-            raise ValueError(f"a batch of {len(batch[0])} rows for {n} processes; raise batch_size")
+            raise ValueError(
+                f"a batch of {len(batch[0])} rows for {n} processes; raise batch_size"
+            )
         first = self.helper.process_index * rows
         return tuple(part[first : first + rows] for part in batch)
 
@@ -469,7 +573,8 @@ def _check(run: _Run, value: float, where: str) -> float:
         return value
     run.model.load_state_dict(run.kept)
     raise DivergedError(
-        f"the loss is {value} at {where}, epoch {run.epoch}; lower lr (now {run.settings['lr']:g}) or "
+        f"the loss is {value} at {where}, epoch {run.epoch}; lower lr (now "
+        f"{run.settings['lr']:g}) or "
         "the scale of the data. The model has the weights that were best before"
     )
 
@@ -479,7 +584,9 @@ def _look_back(run: _Run) -> None:
     _note(run)
     history, patience = run.history, run.settings["patience"]
     if run.held_out:
-        value = held_out_loss(run.model, run.loss, run.held_out, run.settings["random_state"])
+        value = held_out_loss(
+            run.model, run.loss, run.held_out, run.settings["random_state"]
+        )
         history.val_loss.append(_check(run, value, "the held-out data"))
     if not run.held_out or history.val_loss[-1] <= min(history.val_loss):
         history.best, run.kept = run.epoch, _weights(run.model)
@@ -489,12 +596,16 @@ def _look_back(run: _Run) -> None:
 
 
 def _interrupted(run: _Run) -> None:
-    """Ctrl-C: the best weights stay, or those of this moment if nothing says which are the best."""
+    """Ctrl-C: the best weights stay, or those of this moment if nothing says which are
+    the best.
+    """
     _note(run)
     run.history.stopped = "interrupted"
     if not run.history.val_loss:
         run.history.best, run.kept = run.epoch, _weights(run.model)
-    warnings.warn(f"interrupted in epoch {run.epoch}; what was learned is kept", stacklevel=3)
+    warnings.warn(
+        f"interrupted in epoch {run.epoch}; what was learned is kept", stacklevel=3
+    )
 
 # %% ../nbs/workshop/training.ipynb #train
 def train(
@@ -520,41 +631,53 @@ def train(
     Parameters
     ----------
     model : any network; it moves to `device` and ends in evaluation mode.
-    loss : `loss(model, x, generator)` returns the mean loss of a batch. With a tuple of tensors for `X` it is
-        called as `loss(model, x, y, ..., generator)`. The generator is for noise.
+    loss : `loss(model, x, generator)` returns the mean loss of a batch. With a tuple of
+        tensors for `X` it is called as `loss(model, x, y, ..., generator)`. The
+        generator is for noise.
     X, X_val : examples to learn from, and others to choose the best weights by.
     schedule : "cosine" lets Adam's step shrink from `lr` to zero, "constant" does not.
     patience : stop after as many epochs without progress on `X_val`.
-    random_state : seed of the order of the rows and of the noise; not of the initial weights, see `seeded`.
-    bfloat16 : compute products with 16 bits; faster where the processor can, and a little less exact.
+    random_state : seed of the order of the rows and of the noise; not of the initial
+        weights, see `seeded`.
+    bfloat16 : compute products with 16 bits; faster where the processor can, and a
+        little less exact.
     device : see `choose_device`.
-    accelerator : an `accelerate.Accelerator`, which then decides about devices, processes and precision;
-        `batch_size` counts the rows of all processes together.
+    accelerator : an `accelerate.Accelerator`, which then decides about devices,
+        processes and precision; `batch_size` counts the rows of all processes together.
     progress : show a bar.
-    checkpoint : a file to write after each epoch. Where it exists already, the run goes on from it, to the
-        same result as if it had never stopped.
+    checkpoint : a file to write after each epoch. Where it exists already, the run goes
+        on from it, to the same result as if it had never stopped.
 
     Raises
     ------
     DivergedError
-        If the loss is no finite number any more; the model then has the best weights before that.
+        If the loss is no finite number any more; the model then has the best weights
+        before that.
     TypeError, ValueError
-        If the data or a setting make no sense, or the checkpoint belongs to another run.
+        If the data or a setting make no sense, or the checkpoint belongs to another
+        run.
     """
     if accelerator is not None and bfloat16:
         raise ValueError(
             "with an Accelerator, give mixed_precision='bf16' to it, not bfloat16 here"
         )
     settings = {
-        "epochs": epochs, "batch_size": batch_size, "lr": lr, "schedule": schedule, "patience": patience,
-        "random_state": random_state, "bfloat16": bfloat16,
-    }  # fmt: skip
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "schedule": schedule,
+        "patience": patience,
+        "random_state": random_state,
+        "bfloat16": bfloat16,
+    }
     _check_settings(settings, X_val is not None)
     helper = accelerator or _Alone(choose_device(device), bfloat16)
     run = _Run(model, loss, X, X_val, settings, helper)
     if checkpoint is not None:
         _resume(run, Path(checkpoint))
-    with _bar(run.total, len(run.history.steps), progress and helper.is_main_process) as bar:
+    with _bar(
+        run.total, len(run.history.steps), progress and helper.is_main_process
+    ) as bar:
         try:
             while run.epoch < epochs and run.history.stopped == "finished":
                 run.one_epoch(bar)
@@ -637,13 +760,18 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             notes = json.loads(about.get("latent_book", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, RecursionError, OverflowError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
+        raise ValueError(
+            f"{path} is damaged or no safetensors file: {error}"
+        ) from error
     if not isinstance(notes, dict) or notes.get("kind") != kind:
         found = notes.get("kind", "unknown") if isinstance(notes, dict) else "unknown"
-        raise ValueError(f"{path} holds no {kind} of latent_book, but something {found}")
+        raise ValueError(
+            f"{path} holds no {kind} of latent_book, but something {found}"
+        )
     if about.get("sha256") != _digest(tensors, about["latent_book"]):
         raise ValueError(
-            f"{path} is damaged: its content does not have the checksum that it was written with"
+            f"{path} is damaged: its content does not have the checksum that it was "
+            "written with"
         )
     return tensors, notes
 
@@ -658,7 +786,10 @@ def _as_json(value: Any) -> Any:
 
 
 def _pack(tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> bytes:
-    plain = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    plain = {
+        name: value.detach().cpu().clone().contiguous()
+        for name, value in tensors.items()
+    }
     text = json.dumps(notes, default=_as_json)
     return to_bytes(plain, {"latent_book": text, "sha256": _digest(plain, text)})
 
@@ -677,17 +808,20 @@ Model = TypeVar("Model")
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write a model's weights, and the arguments that build it, into a safetensors file.
+    """Write a model's weights, and the arguments that build it, into a safetensors
+    file.
 
     Parameters
     ----------
-    model : keeps each argument of its constructor in an attribute of the same name (numbers, words, and lists of
-        them), and has the `state_dict` and `load_state_dict` of a torch module.
+    model : keeps each argument of its constructor in an attribute of the same name
+        (numbers, words, and lists of them), and has the `state_dict` and
+        `load_state_dict` of a torch module.
 
     Raises
     ------
     TypeError
-        If the model does not keep an argument, or if one is nothing that can be written.
+        If the model does not keep an argument, or if one is nothing that can be
+        written.
     ValueError
         If a weight is no finite number.
     OSError
@@ -697,19 +831,24 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(
-                f"{kind.__name__} takes *{name}, which cannot be saved; name its arguments"
+                f"{kind.__name__} takes *{name}, which cannot be saved; name its "
+                "arguments"
             )
         if not hasattr(model, name):
-            raise TypeError(f"{kind.__name__} does not keep its argument: add self.{name} = {name}")
+            raise TypeError(
+                f"{kind.__name__} does not keep its argument: add self.{name} = {name}"
+            )
         arguments[name] = getattr(model, name)
     if not hasattr(model, "state_dict"):
         raise TypeError(
-            f"{kind.__name__} has no weights of a network; keep it by joblib.dump(model, path)"
+            f"{kind.__name__} has no weights of a network; keep it by "
+            "joblib.dump(model, path)"
         )
     weights = model.state_dict()
     if bad := _not_numbers(weights):
         raise ValueError(
-            f"{', '.join(bad[:3])}: a weight is NaN or infinite; train again with a lower lr (what is infinite "
+            f"{', '.join(bad[:3])}: a weight is NaN or infinite; train again with a "
+            "lower lr (what is infinite "
             "by design is no weight: give it to register_buffer with persistent=False)"
         )
     try:
@@ -717,16 +856,20 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         content = _pack(weights, notes)
     except TypeError as error:
         raise TypeError(
-            f"{kind.__name__} was made with an argument that a file without code cannot hold: {error}. Keep the whole model "
-            "by joblib.dump, or its weights by safetensors.torch.save_model(model.network_, path)"
+            f"{kind.__name__} was made with an argument that a file without code "
+            f"cannot hold: {error}. Keep the whole model "
+            "by joblib.dump, or its weights by "
+            "safetensors.torch.save_model(model.network_, path)"
         ) from error
     _write(content, Path(path))
 
 
 def load(kind: type[Model], path: str | os.PathLike[str]) -> Model:
-    """The model of this class that `save` wrote. No code is taken from the file; lists come back as tuples.
+    """The model of this class that `save` wrote. No code is taken from the file; lists
+    come back as tuples.
 
-    Whatever stands in the file, the network that is built from it has no more tensors than the file has, within reason.
+    Whatever stands in the file, the network that is built from it has no more tensors
+    than the file has, within reason.
 
     Raises
     ------
@@ -738,7 +881,8 @@ def load(kind: type[Model], path: str | os.PathLike[str]) -> Model:
     tensors, notes = _read(Path(path), "model")
     if notes.get("class") != kind.__qualname__:
         raise ValueError(
-            f"{path} holds a {notes.get('class')}, not a {kind.__qualname__}; load that class"
+            f"{path} holds a {notes.get('class')}, not a {kind.__qualname__}; load "
+            "that class"
         )
     try:
         if bad := _not_numbers(tensors):
@@ -747,13 +891,18 @@ def load(kind: type[Model], path: str | os.PathLike[str]) -> Model:
             if value.is_complex():
                 raise ValueError(f"{name} is complex")
         with _no_larger_than(tensors):
-            model = kind(**{name: _tuples(value) for name, value in notes["arguments"].items()})
+            model = kind(
+                **{name: _tuples(value) for name, value in notes["arguments"].items()}
+            )
             model.load_state_dict(tensors)  # type: ignore[attr-defined]
         if bad := _not_numbers(model.state_dict()):  # type: ignore[attr-defined]
-            raise ValueError(f"{', '.join(bad[:3])} is too large for the precision of the network")
+            raise ValueError(
+                f"{', '.join(bad[:3])} is too large for the precision of the network"
+            )
     except (
         Exception
-    ) as error:  # the arguments are the file's: a class may stumble over them in any way
+        # the arguments are the file's: a class may stumble over them in any way
+    ) as error:
         raise ValueError(
             f"the weights in {path} do not fit this {kind.__qualname__}: {error}"
         ) from error
@@ -766,7 +915,9 @@ def _tuples(value: Any) -> Any:
 
 @contextlib.contextmanager
 def _no_larger_than(tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Within this block, this thread builds no network that is much larger than what there is to fill it with."""
+    """Within this block, this thread builds no network that is much larger than what
+    there is to fill it with.
+    """
     most = 4 * len(tensors) + 64  # a class may build a part, and build it again
     numbers = 4 * sum(value.numel() for value in tensors.values()) + 2**22
     me, seen, held = threading.get_ident(), 0, 0
@@ -778,7 +929,8 @@ def _no_larger_than(tensors: Mapping[str, Tensor]) -> Iterator[None]:
         seen, held = seen + 1, held + value.numel()
         if seen > most or held > numbers:
             raise ValueError(
-                f"its arguments ask for a network far larger than the {len(tensors)} tensors in the file"
+                f"its arguments ask for a network far larger than the {len(tensors)} "
+                "tensors in the file"
             )
 
     hooks = [
@@ -793,8 +945,12 @@ def _no_larger_than(tensors: Mapping[str, Tensor]) -> Iterator[None]:
 
 # %% ../nbs/workshop/training.ipynb #checkpoint
 def _description(run: _Run) -> dict[str, Any]:
-    """What must be the same for a run to go on: the settings, the sizes and the sums of the data."""
-    sums = [[list(x.shape), x.double().sum().item()] for x in (*run.data, *run.held_out)]
+    """What must be the same for a run to go on: the settings, the sizes and the sums of
+    the data.
+    """
+    sums = [
+        [list(x.shape), x.double().sum().item()] for x in (*run.data, *run.held_out)
+    ]
     sizes = {name: list(value.shape) for name, value in run.kept.items()}
     return {**run.settings, "data": sums, "weights": sizes}
 
@@ -811,7 +967,9 @@ def _write_checkpoint(run: _Run, path: Path) -> None:
 
 
 def _resume(run: _Run, path: Path) -> None:
-    """Put a run where its checkpoint left it; without a checkpoint it stays at its beginning. All is looked at before any of it is used."""
+    """Put a run where its checkpoint left it; without a checkpoint it stays at its
+    beginning. All is looked at before any of it is used.
+    """
     if not path.exists():
         return
     cure = "Delete it to start anew, or pass another checkpoint"
@@ -826,7 +984,8 @@ def _resume(run: _Run, path: Path) -> None:
     if differ:
         told = ", ".join(f"{k} was {before.get(k)}, now {wanted[k]}" for k in differ)
         raise ValueError(
-            f"{path} belongs to another run ({told[:400]}); delete it, or pass another checkpoint"
+            f"{path} belongs to another run ({told[:400]}); delete it, or pass another "
+            "checkpoint"
         )
     try:
         now, kept, memory = _sorted_out(run, tensors)
@@ -846,7 +1005,9 @@ def _expect(holds: bool, complaint: str) -> None:
 
 
 def _sorted_out(run: _Run, tensors: Mapping[str, Tensor]) -> tuple[dict, dict, dict]:
-    """The weights of a checkpoint, its best weights and Adam's memory, if they are those of this network."""
+    """The weights of a checkpoint, its best weights and Adam's memory, if they are
+    those of this network.
+    """
     bad = _not_numbers(tensors, infinite_too=False)
     _expect(not bad, f"{', '.join(bad[:3])} has a NaN")
     now, kept = (
@@ -866,16 +1027,24 @@ def _sorted_out(run: _Run, tensors: Mapping[str, Tensor]) -> tuple[dict, dict, d
     memory: dict[int, dict[str, Tensor]] = {}
     for i, parameter in enumerate(numbers):
         sizes = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
-        own = {name: tensors[f"adam/{i}/{name}"] for name in sizes if f"adam/{i}/{name}" in tensors}
+        own = {
+            name: tensors[f"adam/{i}/{name}"]
+            for name in sizes
+            if f"adam/{i}/{name}" in tensors
+        }
         if not own:
             continue  # a weight that got no slope
         fits = len(own) == len(sizes) and all(
-            own[n].shape == size and own[n].is_floating_point() for n, size in sizes.items()
+            own[n].shape == size and own[n].is_floating_point()
+            for n, size in sizes.items()
         )
         _expect(fits, f"Adam's memory of weight {i} does not fit")
         memory[i] = own
     known = len(now) + len(kept) + 3 * len(memory) + 1
-    _expect("steps" in tensors and len(tensors) == known, "it has tensors of no meaning, or too few")  # fmt: skip
+    _expect(
+        "steps" in tensors and len(tensors) == known,
+        "it has tensors of no meaning, or too few",
+    )
     return now, kept, memory
 
 
@@ -884,17 +1053,28 @@ def _read_history(run: _Run, notes: Mapping[str, Any], steps: Tensor) -> History
     told: Any = notes.get("history")
     epoch: Any = notes.get("epoch")
     settings = run.settings
-    possible = type(epoch) is int and 1 <= epoch <= settings["epochs"] and isinstance(told, dict)
+    possible = (
+        type(epoch) is int
+        and 1 <= epoch <= settings["epochs"]
+        and isinstance(told, dict)
+    )
     _expect(possible, "its epoch or its history is none")
     length = -(-len(run.data[0]) // settings["batch_size"])
     whole = steps.dtype == torch.float64 and tuple(steps.shape) == (epoch * length,)
-    _expect(whole and bool(steps.isfinite().all()), "its losses are not those of so many steps")
+    _expect(
+        whole and bool(steps.isfinite().all()),
+        "its losses are not those of so many steps",
+    )
     for name, n in (("loss", epoch), ("val_loss", epoch if run.held_out else 0)):
         values = told.get(name)
         fine = isinstance(values, list) and len(values) == n
         fine = fine and all(type(v) is float and math.isfinite(v) for v in values)
         _expect(fine, f"its {name} is not that of so many epochs")
     best = told.get("best")
-    fine = type(best) is int and 0 <= best < epoch and told.get("stopped") in ("finished", "early")
+    fine = (
+        type(best) is int
+        and 0 <= best < epoch
+        and told.get("stopped") in ("finished", "early")
+    )
     _expect(fine and len(told) == 4, "its history has an end that no run has")
     return History(**told, steps=steps.tolist())

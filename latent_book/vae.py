@@ -37,9 +37,11 @@ from latent_book.training import (
 def kl_to_prior(
     mu: Float[Tensor, "*batch L"], log_var: Float[Tensor, "*batch L"]
 ) -> Float[Tensor, "*batch L"]:
-    """KL(q || N(0, 1)) of each dimension of a Gaussian q, in nats; eq-vae-kl. Their sum is the KL of the whole code.
+    """KL(q || N(0, 1)) of each dimension of a Gaussian q, in nats; eq-vae-kl. Their sum
+    is the KL of the whole code.
 
-    A `log_var` above 88 overflows single precision, and the answer is infinite: training then ends with a `DivergedError`.
+    A `log_var` above 88 overflows single precision, and the answer is infinite:
+    training then ends with a `DivergedError`.
     """
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var)
 
@@ -49,9 +51,11 @@ def reparameterise(
     log_var: Float[Tensor, "*batch L"],
     eps: Float[Tensor, "*draws L"],
 ) -> Float[Tensor, "*draws L"]:
-    """The draw z = mu + sigma eps, a smooth function of what the encoder says; eq-vae-reparameterise.
+    """The draw z = mu + sigma eps, a smooth function of what the encoder says;
+    eq-vae-reparameterise.
 
-    `eps` is standard normal noise, as many rows as mu, and it may have more axes in front: then each gives its own draw.
+    `eps` is standard normal noise, as many rows as mu, and it may have more axes in
+    front: then each gives its own draw.
     """
     return mu + (0.5 * log_var).exp() * eps
 
@@ -63,11 +67,15 @@ class VAENetwork(nn.Module):
     ----------
     n_features : width D of the data.
     n_components : width L of the code.
-    hidden : widths of the layers between data and code; the decoder has them in reverse. () makes both linear.
-    likelihood : "bernoulli" for pixels that are 0 or 1, "gaussian" for any real numbers.
-    sigma2 : variance of the Gaussian's noise, the same in all pixels; None learns it. The Bernoulli has none.
-    encoder, decoder : any modules, in place of the chains; `encoder(x)` gives 2L numbers an example, first L of mu
-        then L of log sigma^2, `decoder(z)` D numbers: logits for Bernoulli pixels, means for Gaussian ones.
+    hidden : widths of the layers between data and code; the decoder has them in
+        reverse. () makes both linear.
+    likelihood : "bernoulli" for pixels that are 0 or 1, "gaussian" for any real
+        numbers.
+    sigma2 : variance of the Gaussian's noise, the same in all pixels; None learns it.
+        The Bernoulli has none.
+    encoder, decoder : any modules, in place of the chains; `encoder(x)` gives 2L
+        numbers an example, first L of mu then L of log sigma^2, `decoder(z)` D numbers:
+        logits for Bernoulli pixels, means for Gaussian ones.
 
     Attributes
     ----------
@@ -88,17 +96,25 @@ class VAENetwork(nn.Module):
     ) -> None:
         super().__init__()
         if likelihood not in ("bernoulli", "gaussian"):
-            raise ValueError(f"likelihood={likelihood!r} is unknown; use 'bernoulli' or 'gaussian'")
-        if sigma2 is not None and (likelihood == "bernoulli" or not 0 < sigma2 < math.inf):
             raise ValueError(
-                f"sigma2={sigma2!r} with likelihood={likelihood!r}; pass a positive variance for a "
-                "Gaussian, None to have it learned, and None for a Bernoulli, which has no such thing"
+                f"likelihood={likelihood!r} is unknown; use 'bernoulli' or 'gaussian'"
+            )
+        if sigma2 is not None and (
+            likelihood == "bernoulli" or not 0 < sigma2 < math.inf
+        ):
+            raise ValueError(
+                f"sigma2={sigma2!r} with likelihood={likelihood!r}; pass a positive "
+                "variance for a "
+                "Gaussian, None to have it learned, and None for a Bernoulli, which "
+                "has no such thing"
             )
         self.n_features, self.n_components = n_features, n_components
         self.hidden, self.likelihood, self.sigma2 = tuple(hidden), likelihood, sigma2
         widths = (n_features, *self.hidden)
         self.encoder = mlp((*widths, 2 * n_components)) if encoder is None else encoder
-        self.decoder = mlp((n_components, *widths[::-1])) if decoder is None else decoder
+        self.decoder = (
+            mlp((n_components, *widths[::-1])) if decoder is None else decoder
+        )
         log_sigma2 = torch.tensor(0.0 if sigma2 is None else math.log(sigma2))
         if likelihood == "gaussian" and sigma2 is None:
             self.log_sigma2 = nn.Parameter(log_sigma2)
@@ -106,15 +122,25 @@ class VAENetwork(nn.Module):
             self.register_buffer("log_sigma2", log_sigma2)
 
     def start_at(self, X: Float[Tensor, "N D"]) -> "VAENetwork":
-        """Let a decoder that ends in a linear layer begin at the mean of these data, and a learned noise at their variance."""
+        """Let a decoder that ends in a linear layer begin at the mean of these data,
+        and a learned noise at their variance.
+        """
         last = self.decoder[-1] if isinstance(self.decoder, nn.Sequential) else None
         mean = X.mean(dim=0)
         if self.likelihood == "gaussian" and self.sigma2 is None:
             self.log_sigma2.data = (
                 (X - mean).square().mean().clamp(min=1e-6).log().to(self.log_sigma2)
             )
-        if isinstance(last, nn.Linear) and last.bias is not None and last.bias.shape == mean.shape:
-            start = mean if self.likelihood == "gaussian" else torch.logit(mean.clamp(0.01, 0.99))
+        if (
+            isinstance(last, nn.Linear)
+            and last.bias is not None
+            and last.bias.shape == mean.shape
+        ):
+            start = (
+                mean
+                if self.likelihood == "gaussian"
+                else torch.logit(mean.clamp(0.01, 0.99))
+            )
             last.bias.data = start.to(last.bias)
         return self
 
@@ -126,21 +152,31 @@ class VAENetwork(nn.Module):
         return mu, log_var
 
     def logits(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
-        """What the decoder says: the logits of Bernoulli pixels, the means of Gaussian ones."""
+        """What the decoder says: the logits of Bernoulli pixels, the means of Gaussian
+        ones.
+        """
         return _full(by_rows(self.decoder, z))
 
     def decode(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
         """The mean of p(x | z): for Bernoulli pixels the probability of ink."""
-        return self.logits(z).sigmoid() if self.likelihood == "bernoulli" else self.logits(z)
+        return (
+            self.logits(z).sigmoid()
+            if self.likelihood == "bernoulli"
+            else self.logits(z)
+        )
 
     def log_lik(
         self, x: Float[Tensor, "B D"], z: Float[Tensor, "*draws B L"]
     ) -> Float[Tensor, "*draws B"]:
-        """log p(x | z) in nats, summed over pixels; eq-vae-bernoulli or eq-vae-gaussian."""
+        """log p(x | z) in nats, summed over pixels; eq-vae-bernoulli or
+        eq-vae-gaussian.
+        """
         logits = self.logits(z)
         if self.likelihood == "bernoulli":
             x = x.expand_as(logits)
-            return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=-1)
+            return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(
+                dim=-1
+            )
         distance = (x - logits).square().sum(dim=-1)
         size = x.shape[-1] * (self.log_sigma2 + math.log(2 * math.pi))
         return -0.5 * (distance * (-self.log_sigma2).exp() + size)
@@ -151,22 +187,30 @@ class VAENetwork(nn.Module):
 
 
 def _full(y: Tensor) -> Tensor:
-    """In single precision, where autocast has computed with 16 bits: exponentials and long sums want more."""
+    """In single precision, where autocast has computed with 16 bits: exponentials and
+    long sums want more.
+    """
     return y.float() if y.dtype in (torch.bfloat16, torch.float16) else y
 
 # %% ../nbs/vae.ipynb #elbo
 def elbo_terms(
     network: VAENetwork, x: Float[Tensor, "B D"], eps: Float[Tensor, "*draws B L"]
 ) -> tuple[Float[Tensor, "*draws B"], Float[Tensor, "B L"]]:
-    """The two terms of eq-vae-elbo, in nats: log p(x | z) at the draws that `eps` makes, and the KL of each dimension."""
+    """The two terms of eq-vae-elbo, in nats: log p(x | z) at the draws that `eps`
+    makes, and the KL of each dimension.
+    """
     mu, log_var = network.encode(x)
-    return network.log_lik(x, reparameterise(mu, log_var, eps)), kl_to_prior(mu, log_var)
+    return network.log_lik(x, reparameterise(mu, log_var, eps)), kl_to_prior(
+        mu, log_var
+    )
 
 
 def elbo(
     network: VAENetwork, x: Float[Tensor, "B D"], eps: Float[Tensor, "*draws B L"]
 ) -> Float[Tensor, "*draws B"]:
-    """The bound of eq-vae-elbo in nats for each example, with one draw of z for each row of noise: unbiased."""
+    """The bound of eq-vae-elbo in nats for each example, with one draw of z for each
+    row of noise: unbiased.
+    """
     log_lik, kl = elbo_terms(network, x, eps)
     return log_lik - kl.sum(dim=-1)
 
@@ -178,16 +222,22 @@ def neg_elbo(
     beta: float = 1.0,
     free_bits: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Minus the mean of the bound over a batch, one draw an example: a loss for `training.train`.
+    """Minus the mean of the bound over a batch, one draw an example: a loss for
+    `training.train`.
 
     Parameters
     ----------
-    beta : weight of the KL. With 1 it is eq-vae-elbo. Above 1 codes are dearer and the bound on log p(x) is looser; below 1
-        they are cheaper, and it is no bound.
-    free_bits : nats that each dimension may spend without being charged, on average over the batch.
+    beta : weight of the KL. With 1 it is eq-vae-elbo. Above 1 codes are dearer and the
+        bound on log p(x) is looser; below 1 they are cheaper, and it is no bound.
+    free_bits : nats that each dimension may spend without being charged, on average
+        over the batch.
     """
     eps = torch.randn(
-        len(x), network.n_components, generator=generator, device=x.device, dtype=x.dtype
+        len(x),
+        network.n_components,
+        generator=generator,
+        device=x.device,
+        dtype=x.dtype,
     )
     log_lik, kl = elbo_terms(network, x, eps)
     price = kl.mean(dim=0)
@@ -197,13 +247,24 @@ def neg_elbo(
 
 # %% ../nbs/vae.ipynb #loss
 class _Loss:
-    """The loss of a `VAE`: the bound that its settings ask for, with the KL's weight rising over the warm-up's steps."""
+    """The loss of a `VAE`: the bound that its settings ask for, with the KL's weight
+    rising over the warm-up's steps.
+    """
 
-    def __init__(self, beta: float, free_bits: float, k: int, warm_up_steps: int) -> None:
-        self.beta, self.free_bits, self.k, self.warm_up_steps = beta, free_bits, k, warm_up_steps
+    def __init__(
+        self, beta: float, free_bits: float, k: int, warm_up_steps: int
+    ) -> None:
+        self.beta, self.free_bits, self.k, self.warm_up_steps = (
+            beta,
+            free_bits,
+            k,
+            warm_up_steps,
+        )
         self.step = 0
 
-    def __call__(self, network: VAENetwork, x: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, network: VAENetwork, x: Tensor, generator: torch.Generator
+    ) -> Tensor:
         if self.k > 1:
             return neg_iwae(network, x, generator, self.k)
         beta = self.beta
@@ -214,24 +275,31 @@ class _Loss:
 
 # %% ../nbs/vae.ipynb #estimator
 class VAE(Autoencoder):
-    """A variational autoencoder: a code with its uncertainty, images from the prior, and a bound on log p(x).
+    """A variational autoencoder: a code with its uncertainty, images from the prior,
+    and a bound on log p(x).
 
-    Takes numpy arrays or torch tensors, and answers in kind. The networks are trained in single precision.
+    Takes numpy arrays or torch tensors, and answers in kind. The networks are trained
+    in single precision.
 
     Parameters
     ----------
     n_components : width L of the code, at least 1.
-    hidden : widths of the layers between data and code; () makes encoder and decoder linear.
-    likelihood : "bernoulli" for images of zeros and ones (grey ones are refused; `variational.binarise` draws bits from
-        them), "gaussian" for real data of about unit spread (standardise others: weights and steps are of that size).
+    hidden : widths of the layers between data and code; () makes encoder and decoder
+        linear.
+    likelihood : "bernoulli" for images of zeros and ones (grey ones are refused;
+        `variational.binarise` draws bits from them), "gaussian" for real data of about
+        unit spread (standardise others: weights and steps are of that size).
     sigma2 : variance of the Gaussian's noise; None learns it.
     beta : weight of the KL term; 1 is the bound.
     warm_up : epochs over which the weight of the KL rises from 0 to beta.
-    free_bits : nats that each dimension of the code may spend uncharged, on average over a batch.
-    k : draws an example for the importance-weighted bound to train on; 1 trains on the plain bound, and only that
-        knows `beta`, `warm_up` and `free_bits`.
-    encoder, decoder : modules in place of the chains, see `VAENetwork`; `fit` trains copies of them.
-    epochs, batch_size, lr : length of the training, rows a step, and Adam's first step length.
+    free_bits : nats that each dimension of the code may spend uncharged, on average
+        over a batch.
+    k : draws an example for the importance-weighted bound to train on; 1 trains on the
+        plain bound, and only that knows `beta`, `warm_up` and `free_bits`.
+    encoder, decoder : modules in place of the chains, see `VAENetwork`; `fit` trains
+        copies of them.
+    epochs, batch_size, lr : length of the training, rows a step, and Adam's first step
+        length.
     random_state : seed of the first weights, of the order of the rows and of the noise.
     device, bfloat16 : see `training.train`; the trained network is on the CPU.
     verbose : show a bar.
@@ -239,7 +307,8 @@ class VAE(Autoencoder):
     Attributes
     ----------
     network_ : the `VAENetwork`.
-    history_ : what `training.train` saw: the loss of each epoch and of each step, in nats per example.
+    history_ : what `training.train` saw: the loss of each epoch and of each step, in
+        nats per example.
     n_components_, n_features_in_, feature_names_in_ : what was fitted.
 
     Examples
@@ -254,14 +323,32 @@ class VAE(Autoencoder):
     """
 
     output = (
-        "linear"  # of the round trip that is inherited: any data; a Bernoulli's are looked at here
+        # of the round trip that is inherited: any data; a Bernoulli's are looked at
+        # here
+        "linear"
     )
 
     def __init__(
-        self, n_components=2, *, hidden=(400,), likelihood="bernoulli", sigma2=None, beta=1.0,
-        warm_up=0, free_bits=0.0, k=1, encoder=None, decoder=None, epochs=20, batch_size=128,
-        lr=2e-3, random_state=0, device="auto", bfloat16=False, verbose=False,
-    ):  # fmt: skip
+        self,
+        n_components=2,
+        *,
+        hidden=(400,),
+        likelihood="bernoulli",
+        sigma2=None,
+        beta=1.0,
+        warm_up=0,
+        free_bits=0.0,
+        k=1,
+        encoder=None,
+        decoder=None,
+        epochs=20,
+        batch_size=128,
+        lr=2e-3,
+        random_state=0,
+        device="auto",
+        bfloat16=False,
+        verbose=False,
+    ):
         self.n_components = n_components
         self.hidden = hidden
         self.likelihood = likelihood
@@ -281,7 +368,9 @@ class VAE(Autoencoder):
         self.verbose = verbose
 
     def fit(self, X, y=None):
-        """Train on the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
+        """Train on the rows of X; raises ValueError or TypeError on bad data, saying
+        what to do.
+        """
         self._check_settings()
         X = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -293,26 +382,47 @@ class VAE(Autoencoder):
         loss = _Loss(self.beta, self.free_bits, self.k, self.warm_up * steps)
         try:
             self.history_ = train(
-                network, loss, rows, epochs=self.epochs, batch_size=self.batch_size, lr=self.lr,
-                random_state=seed, device=self.device, bfloat16=self.bfloat16, progress=self.verbose,
-            )  # fmt: skip
+                network,
+                loss,
+                rows,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                random_state=seed,
+                device=self.device,
+                bfloat16=self.bfloat16,
+                progress=self.verbose,
+            )
         except DivergedError as error:
-            raise DivergedError(_why_diverged(network.cpu(), rows, str(error))) from error
+            raise DivergedError(
+                _why_diverged(network.cpu(), rows, str(error))
+            ) from error
         self.network_, self.n_components_ = network.cpu(), int(self.n_components)
         return self
 
     def _new_network(self, n_features: int) -> VAENetwork:
         return VAENetwork(
-            n_features, int(self.n_components), self.hidden, self.likelihood, self.sigma2,
-            copy.deepcopy(self.encoder), copy.deepcopy(self.decoder),
-        ).float()  # fmt: skip
+            n_features,
+            int(self.n_components),
+            self.hidden,
+            self.likelihood,
+            self.sigma2,
+            copy.deepcopy(self.encoder),
+            copy.deepcopy(self.decoder),
+        ).float()
 
     def _check_settings(self) -> None:
         super()._check_settings()
         for name, least in (("n_components", 1), ("k", 1), ("warm_up", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-                raise ValueError(f"{name}={value!r} must be a whole number, at least {least}")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, Integral)
+                or int(value) < least
+            ):
+                raise ValueError(
+                    f"{name}={value!r} must be a whole number, at least {least}"
+                )
         for name in ("beta", "free_bits"):
             value = getattr(self, name)
             if (
@@ -323,7 +433,8 @@ class VAE(Autoencoder):
                 raise ValueError(f"{name}={value!r} must be a number, 0 or above")
         if self.k > 1 and (self.beta != 1 or self.warm_up or self.free_bits):
             raise ValueError(
-                f"k={self.k} trains on the importance-weighted bound, which has no KL term to weigh; "
+                f"k={self.k} trains on the importance-weighted bound, which has no KL "
+                "term to weigh; "
                 "leave beta=1, warm_up=0 and free_bits=0, or take k=1"
             )
 
@@ -331,14 +442,19 @@ class VAE(Autoencoder):
         X = super()._rows(X, reset)
         if self.likelihood == "bernoulli" and (odd := (X != 0) & (X != 1)).any():
             row = int(odd.any(axis=1).argmax())
-            cure = "draw bits from the grey values, variational.binarise(X, np.random.default_rng(0)), "
+            cure = (
+                "draw bits from the grey values, variational.binarise(X, "
+                "np.random.default_rng(0)), "
+            )
             if X.min() < 0 or X.max() > 255:
                 cure = ""
             elif X.max() > 1:
                 cure = f"divide by 255, then {cure}"
             raise ValueError(
-                f"X has the value {X[row][odd[row]][0]:.4g} in row {row}, but Bernoulli pixels are 0 or 1: "
-                f"{cure}{'or ' if cure else ''}take likelihood='gaussian' for real numbers"
+                f"X has the value {X[row][odd[row]][0]:.4g} in row {row}, but "
+                "Bernoulli pixels are 0 or 1: "
+                f"{cure}{'or ' if cure else ''}take likelihood='gaussian' for real "
+                "numbers"
             )
         return X
 
@@ -352,30 +468,40 @@ class VAE(Autoencoder):
         return self.encode(X)[0]
 
     def sample(self, n, rng, *, noise=True):
-        """n images from the model, shape (n, D): causes from the prior, then x from p(x | z); without `noise`, its mean."""
+        """n images from the model, shape (n, D): causes from the prior, then x from p(x
+        | z); without `noise`, its mean.
+        """
         check_is_fitted(self)
         if isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1:
             raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
         chance = torch_generator(rng)
         with torch.no_grad():
             mean = self.network_.decode(
-                torch.randn(int(n), self.n_components_, generator=chance, dtype=torch.float32)
+                torch.randn(
+                    int(n), self.n_components_, generator=chance, dtype=torch.float32
+                )
             )
             if noise and self.likelihood == "bernoulli":
                 mean = torch.bernoulli(mean, generator=chance)
             elif noise:
                 spread = (0.5 * self.network_.log_sigma2).exp()
-                mean = mean + spread * torch.randn(mean.shape, generator=chance, dtype=mean.dtype)
+                mean = mean + spread * torch.randn(
+                    mean.shape, generator=chance, dtype=mean.dtype
+                )
         return mean.numpy()
 
     def elbo(self, X, *, draws=1, rng=0):
-        """The bound of each row in nats, shape (N,): unbiased, the mean over `draws` of z; eq-vae-elbo. The KL in it is exact."""
+        """The bound of each row in nats, shape (N,): unbiased, the mean over `draws` of
+        z; eq-vae-elbo. The KL in it is exact.
+        """
         return self._estimate(
             X, draws, rng, lambda log_w, log_lik, kl: log_lik.mean(0) - kl.sum(-1)
         )
 
     def iwae(self, X, k=50, *, rng=0):
-        """One estimate of the importance-weighted bound of each row in nats with k draws, shape (N,); eq-vae-iwae."""
+        """One estimate of the importance-weighted bound of each row in nats with k
+        draws, shape (N,); eq-vae-iwae.
+        """
         return self._estimate(X, k, rng, lambda log_w, log_lik, kl: iwae_bound(log_w))
 
     @property
@@ -384,10 +510,11 @@ class VAE(Autoencoder):
         return "estimate"
 
     def log_prob(self, X, k=500, *, rng=0):
-        """An ESTIMATE of log p(x) for each row, in nats, shape (N,); see `log_prob_kind`.
+        """An ESTIMATE of log p(x) for each row, in nats, shape (N,); see
+        `log_prob_kind`.
 
-        It is `iwae` with k draws: random, and too low on average, by less the larger k. The exact value is out of reach
-        (up to two codes `log_prob_on_grid` has it).
+        It is `iwae` with k draws: random, and too low on average, by less the larger k.
+        The exact value is out of reach (up to two codes `log_prob_on_grid` has it).
         """
         return self.iwae(X, k, rng=rng)
 
@@ -404,7 +531,9 @@ class VAE(Autoencoder):
 
     @torch.no_grad()
     def _estimate(self, X: Any, k: Any, rng: Any, reduce: Any) -> Any:
-        """`reduce(log_w, log_lik, kl)` for all rows, a few thousand decoded images at a time."""
+        """`reduce(log_w, log_lik, kl)` for all rows, a few thousand decoded images at a
+        time.
+        """
         if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
             raise ValueError(f"{k!r} draws; take a whole number, at least 1")
         rows, chance = self._rows(X), torch_generator(rng)
@@ -413,13 +542,15 @@ class VAE(Autoencoder):
             mu, log_var = network.encode(x)
             log_w, log_lik = [], []
             for part in torch.arange(int(k)).split(16):
-                eps = torch.randn(len(part), *mu.shape, generator=chance, dtype=torch.float32).to(
-                    x.dtype
-                )
+                eps = torch.randn(
+                    len(part), *mu.shape, generator=chance, dtype=torch.float32
+                ).to(x.dtype)
                 z = reparameterise(mu, log_var, eps)
                 log_lik.append(network.log_lik(x, z))
                 log_w.append(log_lik[-1] + _log_ratio(z, log_var, eps))
-            answers.append(reduce(torch.cat(log_w), torch.cat(log_lik), kl_to_prior(mu, log_var)))
+            answers.append(
+                reduce(torch.cat(log_w), torch.cat(log_lik), kl_to_prior(mu, log_var))
+            )
         return self._like(torch.cat(answers), X, "the bound")
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -443,7 +574,9 @@ def _check_widths(network: VAENetwork, rows: Tensor) -> None:
     """Do encoder and decoder take and give as many numbers as they should?"""
     L, D = network.n_components, rows.shape[1]
     said = f"n_components={L} and {D} pixels"
-    check_module("encoder", network.encoder, rows, 2 * L, f"{said} (mu and log sigma^2)")
+    check_module(
+        "encoder", network.encoder, rows, 2 * L, f"{said} (mu and log sigma^2)"
+    )
     check_module("decoder", network.decoder, rows.new_zeros(len(rows), L), D, said)
 
 
@@ -453,7 +586,8 @@ def _why_diverged(network: VAENetwork, rows: Tensor, told: str) -> str:
     largest = network.encode(rows[:1000])[1].max().item()
     if largest > 20 or not math.isfinite(largest):
         told += (
-            f". The encoder's log sigma^2 reaches {largest:.3g}: its variance has exploded. Data far from "
+            f". The encoder's log sigma^2 reaches {largest:.3g}: its variance has "
+            "exploded. Data far from "
             "0 and 1 do that: standardise them, (X - X.mean()) / X.std()"
         )
     return told
@@ -467,7 +601,8 @@ def log_prob_on_grid(
     cells: int = 201,
     tolerance: float = 0.02,
 ) -> Float[Tensor, " B"]:
-    """log p(x) in nats by adding up p(x, z) over a grid of one or two codes; eq-vae-grid.
+    """log p(x) in nats by adding up p(x, z) over a grid of one or two codes;
+    eq-vae-grid.
 
     Parameters
     ----------
@@ -478,17 +613,20 @@ def log_prob_on_grid(
     Raises
     ------
     ValueError
-        With more than two codes (the grid would be too large), an even or tiny `cells`, if the grid is too coarse for the tolerance, or if it ends
-        where an image's posterior does not.
+        With more than two codes (the grid would be too large), an even or tiny `cells`,
+        if the grid is too coarse for the tolerance, or if it ends where an image's
+        posterior does not.
     """
     L = network.n_components
     if L > 2:
         raise ValueError(
-            f"a grid over {L} codes has {cells}^{L} points; use log_weights and iwae_bound"
+            f"a grid over {L} codes has {cells}^{L} points; use log_weights and "
+            "iwae_bound"
         )
     if cells < 5 or cells % 2 != 1:
         raise ValueError(
-            f"cells={cells}; take an odd number from 5 on, so that every second point ends at the border"
+            f"cells={cells}; take an odd number from 5 on, so that every second point "
+            "ends at the border"
         )
     side = torch.linspace(-reach, reach, cells, dtype=x.dtype, device=x.device)
     Z = torch.cartesian_prod(*[side] * L).reshape(-1, L)
@@ -503,7 +641,8 @@ def log_prob_on_grid(
     ) + L * math.log(2)
     if (off := (coarse - log_p).abs().max().item()) > tolerance:
         raise ValueError(
-            f"every second point of the grid gives another sum, by up to {off:.2g} nats; raise cells"
+            f"every second point of the grid gives another sum, by up to {off:.2g} "
+            "nats; raise cells"
         )
     border = (Z.abs() > reach * (1 - 0.5 / cells)).any(dim=1)
     if (log_joint[:, border].logsumexp(dim=1) > log_p + math.log(1e-3)).any():
@@ -520,7 +659,9 @@ def _log_lik_table(
     logits = network.logits(z)
     if network.likelihood == "bernoulli":
         return x @ logits.T - F.softplus(logits).sum(dim=1)
-    distance = x.square().sum(dim=1)[:, None] - 2 * x @ logits.T + logits.square().sum(dim=1)
+    distance = (
+        x.square().sum(dim=1)[:, None] - 2 * x @ logits.T + logits.square().sum(dim=1)
+    )
     size = x.shape[1] * (network.log_sigma2 + math.log(2 * math.pi))
     return -0.5 * (distance * (-network.log_sigma2).exp() + size)
 
@@ -528,7 +669,9 @@ def _log_lik_table(
 def log_weights(
     network: VAENetwork, x: Float[Tensor, "B D"], eps: Float[Tensor, "K B L"]
 ) -> Float[Tensor, "K B"]:
-    """log w = log p(x, z) - log q(z | x) in nats at K draws of z for each example; eq-vae-weights."""
+    """log w = log p(x, z) - log q(z | x) in nats at K draws of z for each example;
+    eq-vae-weights.
+    """
     mu, log_var = network.encode(x)
     z = reparameterise(mu, log_var, eps)
     return network.log_lik(x, z) + _log_ratio(z, log_var, eps)
@@ -540,7 +683,9 @@ def _log_ratio(z: Tensor, log_var: Tensor, eps: Tensor) -> Tensor:
 
 
 def iwae_bound(log_w: Float[Tensor, "K *batch"]) -> Float[Tensor, "*batch"]:
-    """The importance-weighted bound in nats: the log of the mean of K weights; eq-vae-iwae."""
+    """The importance-weighted bound in nats: the log of the mean of K weights;
+    eq-vae-iwae.
+    """
     return torch.logsumexp(log_w, dim=0) - math.log(len(log_w))
 
 
@@ -550,8 +695,15 @@ def neg_iwae(
     generator: torch.Generator | None = None,
     k: int = 5,
 ) -> Float[Tensor, ""]:
-    """Minus the importance-weighted bound with k draws, the mean over the batch: a loss for `training.train`."""
+    """Minus the importance-weighted bound with k draws, the mean over the batch: a loss
+    for `training.train`.
+    """
     eps = torch.randn(
-        k, len(x), network.n_components, generator=generator, device=x.device, dtype=x.dtype
+        k,
+        len(x),
+        network.n_components,
+        generator=generator,
+        device=x.device,
+        dtype=x.dtype,
     )
     return -iwae_bound(log_weights(network, x, eps)).mean()

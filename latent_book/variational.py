@@ -40,7 +40,8 @@ from latent_book.training import (
 def log_bernoulli(
     x: Float[Tensor, "*#batch D"], logits: Float[Tensor, "*#batch D"]
 ) -> Float[Tensor, "*batch"]:
-    """Log-probability of independent bits whose log-odds are `logits`, summed over the last axis, in nats.
+    """Log-probability of independent bits whose log-odds are `logits`, summed over the
+    last axis, in nats.
 
     Values between 0 and 1 are taken as the mean of many bits.
     """
@@ -50,7 +51,8 @@ def log_bernoulli(
 def all_states(L: int) -> Float[Tensor, "S L"]:
     """Every setting of L bits, one a row, counted as in binary; there are 2^L.
 
-    Raises ValueError above 16 bits, where the table would be larger than any use of it here.
+    Raises ValueError above 16 bits, where the table would be larger than any use of it
+    here.
     """
     if not 1 <= L <= 16:
         raise ValueError(
@@ -61,7 +63,9 @@ def all_states(L: int) -> Float[Tensor, "S L"]:
 
 # %% ../nbs/variational.ipynb #mean-field
 def product_states(logits: Float[Tensor, "B L"]) -> Float[Tensor, "B S"]:
-    """log q(z) of every state, for independent bits with these log-odds; columns as in `all_states`."""
+    """log q(z) of every state, for independent bits with these log-odds; columns as in
+    `all_states`.
+    """
     z = all_states(logits.shape[1]).to(logits)
     return logits @ z.T - softplus(logits).sum(1, keepdim=True)
 
@@ -69,9 +73,11 @@ def product_states(logits: Float[Tensor, "B L"]) -> Float[Tensor, "B S"]:
 def mean_field(
     log_joint: Float[Tensor, "B S"], logits: Float[Tensor, "B L"], sweeps: int = 30
 ) -> Float[Tensor, "B L"]:
-    """Log-odds of a product of bits whose bound no single bit can raise; eq-variational-mean-field.
+    """Log-odds of a product of bits whose bound no single bit can raise;
+    eq-variational-mean-field.
 
-    Where it ends depends on where it starts, `logits`. Never ends with a lower bound than it started with.
+    Where it ends depends on where it starts, `logits`. Never ends with a lower bound
+    than it started with.
 
     Raises ValueError if the table has not one column for each state of the bits.
     """
@@ -92,7 +98,8 @@ def mean_field(
 def amortised_responsibilities(
     encoder: nn.Module, X: Float[np.ndarray, "N D"]
 ) -> Float[np.ndarray, "N K"]:
-    """q(z = k | x) as an encoder guesses it: the softmax of its K outputs. Each row sums to one.
+    """q(z = k | x) as an encoder guesses it: the softmax of its K outputs. Each row
+    sums to one.
 
     Raises ValueError, from `training.check_rows`, if X is no table of finite numbers.
     """
@@ -107,13 +114,17 @@ def encoder_loss(
     log_joint: Float[Tensor, "B K"],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, ""]:
-    """Minus the bound of an encoder's guesses, the mean over the batch; eq-variational-amortised. A loss for `training.train`."""
+    """Minus the bound of an encoder's guesses, the mean over the batch;
+    eq-variational-amortised. A loss for `training.train`.
+    """
     log_q = torch.log_softmax(encoder(x), dim=1)
     return (log_q.exp() * (log_q - log_joint)).sum(dim=1).mean()
 
 # %% ../nbs/variational.ipynb #gaps
 class Gaps(NamedTuple):
-    """log p split in three, each of shape (N,), in nats: `elbo + amortisation + approximation = log_p`."""
+    """log p split in three, each of shape (N,), in nats: `elbo + amortisation +
+    approximation = log_p`.
+    """
 
     elbo: Float[np.ndarray, " N"]
     amortisation: Float[np.ndarray, " N"]
@@ -122,9 +133,12 @@ class Gaps(NamedTuple):
 
 
 def gaps(
-    log_joint: Float[np.ndarray, "N K"], q: Float[np.ndarray, "N K"], best: Float[np.ndarray, "N K"]
+    log_joint: Float[np.ndarray, "N K"],
+    q: Float[np.ndarray, "N K"],
+    best: Float[np.ndarray, "N K"],
 ) -> Gaps:
-    """What the network's guess q loses, and what the best guess of the family loses; eq-variational-gaps.
+    """What the network's guess q loses, and what the best guess of the family loses;
+    eq-variational-gaps.
 
     Parameters
     ----------
@@ -148,22 +162,27 @@ def gaps(
 
 # %% ../nbs/variational.ipynb #restrict
 def restrict(q: Float[np.ndarray, "N K"], c: float) -> Float[np.ndarray, "N K"]:
-    """The nearest guess, in KL(. || q), that is at least c sure of one cause; thm-variational-restricted.
+    """The nearest guess, in KL(. || q), that is at least c sure of one cause;
+    thm-variational-restricted.
 
     At c = 1 every row is all or nothing.
 
     Raises
     ------
     ValueError
-        If c lies outside [0, 1], or a row of q is no distribution over two causes or more.
+        If c lies outside [0, 1], or a row of q is no distribution over two causes or
+        more.
     """
     if not 0 <= c <= 1:
         raise ValueError(
-            f"c={c} is a probability; choose it from 0 (any guess) to 1 (all or nothing)"
+            f"c={c} is a probability; choose it from 0 (any guess) to 1 (all or "
+            "nothing)"
         )
     bound.entropy(q)  # refuses what is no distribution
     if q.shape[1] < 2:
-        raise ValueError("q has one cause only, which is always sure; pass two columns or more")
+        raise ValueError(
+            "q has one cause only, which is always sure; pass two columns or more"
+        )
     top = q.max(axis=1, keepdims=True)
     rest = (1 - c) / np.where(top < 1, 1 - top, 1.0)
     chosen = np.arange(q.shape[1]) == q.argmax(axis=1)[:, None]
@@ -171,14 +190,18 @@ def restrict(q: Float[np.ndarray, "N K"], c: float) -> Float[np.ndarray, "N K"]:
 
 # %% ../nbs/variational.ipynb #network
 class BeliefNetwork(nn.Module):
-    """A sigmoid belief network over bits, eq-variational-sbn, and an encoder that guesses its causes, eq-variational-guide.
+    """A sigmoid belief network over bits, eq-variational-sbn, and an encoder that
+    guesses its causes, eq-variational-guide.
 
     Parameters
     ----------
     n_features, n_components : how many pixels D, how many causes L.
-    hidden : widths of the layers between them, in the encoder; the decoder has them in reverse. () is one layer each.
-    encoder, decoder : any modules in place of these chains; they give log-odds, L from D numbers and D from L.
-    baseline : any module that gives one number for an image, see `nvil_loss`; None has none.
+    hidden : widths of the layers between them, in the encoder; the decoder has them in
+        reverse. () is one layer each.
+    encoder, decoder : any modules in place of these chains; they give log-odds, L from
+        D numbers and D from L.
+    baseline : any module that gives one number for an image, see `nvil_loss`; None has
+        none.
 
     Attributes
     ----------
@@ -195,7 +218,11 @@ class BeliefNetwork(nn.Module):
         baseline: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.n_features, self.n_components, self.hidden = n_features, n_components, tuple(hidden)
+        self.n_features, self.n_components, self.hidden = (
+            n_features,
+            n_components,
+            tuple(hidden),
+        )
         widths = (n_features, *self.hidden, n_components)
         self.encoder = mlp(widths) if encoder is None else encoder
         self.decoder = mlp(widths[::-1]) if decoder is None else decoder
@@ -203,10 +230,20 @@ class BeliefNetwork(nn.Module):
         self.prior = nn.Parameter(torch.zeros(n_components))
 
     def start_at(self, X: Float[Tensor, "N D"]) -> "BeliefNetwork":
-        """Let a decoder that ends in a linear layer begin at the mean of these images."""
-        last = self.decoder[-1] if isinstance(self.decoder, nn.Sequential) else self.decoder
+        """Let a decoder that ends in a linear layer begin at the mean of these
+        images.
+        """
+        last = (
+            self.decoder[-1]
+            if isinstance(self.decoder, nn.Sequential)
+            else self.decoder
+        )
         start = torch.logit(X.mean(dim=0).clamp(0.01, 0.99))
-        if isinstance(last, nn.Linear) and last.bias is not None and len(last.bias) == len(start):
+        if (
+            isinstance(last, nn.Linear)
+            and last.bias is not None
+            and len(last.bias) == len(start)
+        ):
             last.bias.data = start.to(last.bias)
         return self
 
@@ -216,7 +253,9 @@ class BeliefNetwork(nn.Module):
         """log p(x, z) in nats."""
         return log_bernoulli(z, self.prior) + log_bernoulli(x, by_rows(self.decoder, z))
 
-    def log_q(self, z: Float[Tensor, "B L"], x: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+    def log_q(
+        self, z: Float[Tensor, "B L"], x: Float[Tensor, "B D"]
+    ) -> Float[Tensor, " B"]:
         """log q(z | x) in nats."""
         return log_bernoulli(z, by_rows(self.encoder, x))
 
@@ -233,7 +272,9 @@ class BeliefNetwork(nn.Module):
         return self.decode(self.encode(x))
 
     @torch.no_grad()
-    def guess(self, x: Float[Tensor, "B D"], generator: torch.Generator) -> Float[Tensor, "B L"]:
+    def guess(
+        self, x: Float[Tensor, "B D"], generator: torch.Generator
+    ) -> Float[Tensor, "B L"]:
         """Causes drawn from q(z | x), one set for each image."""
         return torch.bernoulli(self.encode(x), generator=generator)
 
@@ -249,19 +290,26 @@ class BeliefNetwork(nn.Module):
 def binarise(
     X: Float[np.ndarray, "N D"] | Float[Tensor, "N D"], rng: np.random.Generator | int
 ) -> Any:
-    """Black and white images, of the kind of X: each pixel is 1 with the probability that its grey value names.
+    """Black and white images, of the kind of X: each pixel is 1 with the probability
+    that its grey value names.
 
     Raises ValueError or TypeError where X is no table of grey values in [0, 1].
     """
     check_images(X)
     grey = as_numpy(X)
-    return in_kind((np.random.default_rng(rng).random(grey.shape) < grey).astype(grey.dtype), X)
+    return in_kind(
+        (np.random.default_rng(rng).random(grey.shape) < grey).astype(grey.dtype), X
+    )
 
 # %% ../nbs/variational.ipynb #exact
-def log_joint_states(network: BeliefNetwork, x: Float[Tensor, "B D"]) -> Float[Tensor, "B S"]:
-    """log p(x, z) in nats for each image and every state of its causes; columns as in `all_states`.
+def log_joint_states(
+    network: BeliefNetwork, x: Float[Tensor, "B D"]
+) -> Float[Tensor, "B S"]:
+    """log p(x, z) in nats for each image and every state of its causes; columns as in
+    `all_states`.
 
-    The sum of its exponentials over a row is p(x), exactly. Raises ValueError above 16 causes.
+    The sum of its exponentials over a row is p(x), exactly. Raises ValueError above 16
+    causes.
     """
     z = all_states(network.n_components).to(x)
     logits = by_rows(network.decoder, z)
@@ -269,7 +317,9 @@ def log_joint_states(network: BeliefNetwork, x: Float[Tensor, "B D"]) -> Float[T
 
 
 def exact_elbo(network: BeliefNetwork, x: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
-    """The bound in nats for each image, summed over all states of the causes: no sampling."""
+    """The bound in nats for each image, summed over all states of the causes: no
+    sampling.
+    """
     log_q = product_states(by_rows(network.encoder, x))
     return (log_q.exp() * (log_joint_states(network, x) - log_q)).sum(dim=1)
 
@@ -277,19 +327,26 @@ def exact_elbo(network: BeliefNetwork, x: Float[Tensor, "B D"]) -> Float[Tensor,
 def kl_bits(
     logits: Float[Tensor, "*batch L"], prior: Float[Tensor, " L"]
 ) -> Float[Tensor, "*batch L"]:
-    """KL(q || p) of each bit in nats, from the log-odds of q and of the prior; eq-variational-kl-bits."""
+    """KL(q || p) of each bit in nats, from the log-odds of q and of the prior;
+    eq-variational-kl-bits.
+    """
     return logits.sigmoid() * (logits - prior) - softplus(logits) + softplus(prior)
 
 
 def sampled_elbo(
-    network: BeliefNetwork, x: Float[Tensor, "B D"], generator: torch.Generator, draws: int = 1
+    network: BeliefNetwork,
+    x: Float[Tensor, "B D"],
+    generator: torch.Generator,
+    draws: int = 1,
 ) -> Float[Tensor, "draws B"]:
-    """Estimates of the bound in nats, one for each draw of the causes from q; eq-variational-terms. Unbiased; the KL is exact."""
+    """Estimates of the bound in nats, one for each draw of the causes from q;
+    eq-variational-terms. Unbiased; the KL is exact.
+    """
     logits = by_rows(network.encoder, x)
     z = torch.bernoulli(logits.sigmoid().expand(draws, -1, -1), generator=generator)
-    return log_bernoulli(x, by_rows(network.decoder, z)) - kl_bits(logits, network.prior).sum(
-        dim=-1
-    )
+    return log_bernoulli(x, by_rows(network.decoder, z)) - kl_bits(
+        logits, network.prior
+    ).sum(dim=-1)
 
 # %% ../nbs/variational.ipynb #wake-sleep
 def _silent(value: Tensor) -> Tensor:
@@ -300,9 +357,11 @@ def _silent(value: Tensor) -> Tensor:
 def wake_sleep_loss(
     network: BeliefNetwork, x: Float[Tensor, "B D"], generator: torch.Generator
 ) -> Float[Tensor, ""]:
-    """Both phases of wake-sleep, for `training.train`: eq-variational-wake moves decoder and prior, eq-variational-sleep the encoder.
+    """Both phases of wake-sleep, for `training.train`: eq-variational-wake moves
+    decoder and prior, eq-variational-sleep the encoder.
 
-    Its value is an estimate of minus the bound, in nats; its slope is made of the slopes of two functions.
+    Its value is an estimate of minus the bound, in nats; its slope is made of the
+    slopes of two functions.
     """
     z = network.guess(x, generator)
     wake = network.log_q(z, x).detach() - network.log_joint(x, z)
@@ -317,7 +376,8 @@ def score_gradient(
     logits: Float[Tensor, "B L"],
     c: Float[Tensor, "*draws B"] | float = 0.0,
 ) -> Float[Tensor, "*draws B L"]:
-    """Estimates of the bound's slope in the encoder's log-odds; eq-variational-baseline.
+    """Estimates of the bound's slope in the encoder's log-odds;
+    eq-variational-baseline.
 
     Parameters
     ----------
@@ -331,25 +391,35 @@ def score_gradient(
 def nvil_loss(
     network: BeliefNetwork, x: Float[Tensor, "B D"], generator: torch.Generator
 ) -> Float[Tensor, ""]:
-    """Minus a one-draw estimate of the bound; its slope estimates the bound's slope, without bias. A loss for `training.train`.
+    """Minus a one-draw estimate of the bound; its slope estimates the bound's slope,
+    without bias. A loss for `training.train`.
 
-    The baseline of eq-variational-baseline is the mean of f over the rest of the batch, and what `network.baseline`
-    adds to it; that one learns by least squares. A batch of one image has no rest.
+    The baseline of eq-variational-baseline is the mean of f over the rest of the batch,
+    and what `network.baseline` adds to it; that one learns by least squares. A batch of
+    one image has no rest.
     """
     z = network.guess(x, generator)
     log_joint, log_q = network.log_joint(x, z), network.log_q(z, x)
     f = (log_joint - log_q).detach()
     f_centred = f - (f.sum() - f) / max(len(x) - 1, 1)
-    c = torch.zeros_like(f) if network.baseline is None else network.baseline(x).squeeze(-1)
+    c = (
+        torch.zeros_like(f)
+        if network.baseline is None
+        else network.baseline(x).squeeze(-1)
+    )
     signal = f_centred - c
     by_score = -(signal.detach() * log_q).mean()
-    return (log_q.detach() - log_joint).mean() + _silent(by_score + signal.square().mean())
+    return (log_q.detach() - log_joint).mean() + _silent(
+        by_score + signal.square().mean()
+    )
 
 # %% ../nbs/variational.ipynb #importance
 def log_weights(
     network: BeliefNetwork, x: Float[Tensor, "B D"], generator: torch.Generator, k: int
 ) -> Float[Tensor, "k B"]:
-    """log p(x, z) - log q(z | x) in nats at k draws from q for each image; eq-variational-importance."""
+    """log p(x, z) - log q(z | x) in nats at k draws from q for each image;
+    eq-variational-importance.
+    """
     logits = by_rows(network.encoder, x)
     z = torch.bernoulli(logits.sigmoid().expand(k, -1, -1), generator=generator)
     return network.log_joint(x, z) - log_bernoulli(z, logits)
@@ -366,24 +436,31 @@ def _check_widths(network: BeliefNetwork, x: Tensor) -> None:
 
 # %% ../nbs/variational.ipynb #estimators
 class HelmholtzMachine(Autoencoder):
-    """Causes that are bits, a network that makes images of them, and one that guesses them; trained by wake-sleep.
+    """Causes that are bits, a network that makes images of them, and one that guesses
+    them; trained by wake-sleep.
 
-    Takes numpy arrays or torch tensors of zeros and ones, and answers in kind. See `binarise` for grey images.
+    Takes numpy arrays or torch tensors of zeros and ones, and answers in kind. See
+    `binarise` for grey images.
 
     Parameters
     ----------
     n_components : number L of causes, at least 1; it may exceed the number of pixels.
-    hidden : widths of the layers between images and causes; () is one layer of weights each way.
-    encoder, decoder : modules in place of these chains, see `BeliefNetwork`; `fit` trains copies of them.
-    epochs, batch_size, lr : length of the training, rows a step, and Adam's first step length.
-    random_state : seed of the first weights, of the order of the rows, of guesses and dreams.
+    hidden : widths of the layers between images and causes; () is one layer of weights
+        each way.
+    encoder, decoder : modules in place of these chains, see `BeliefNetwork`; `fit`
+        trains copies of them.
+    epochs, batch_size, lr : length of the training, rows a step, and Adam's first step
+        length.
+    random_state : seed of the first weights, of the order of the rows, of guesses and
+        dreams.
     device : see `training.train`; the trained network is on the CPU.
     verbose : show a bar.
 
     Attributes
     ----------
     network_ : the `BeliefNetwork`.
-    history_ : what `training.train` saw; its loss is an estimate of minus the bound, in nats an image.
+    history_ : what `training.train` saw; its loss is an estimate of minus the bound, in
+        nats an image.
     n_components_, n_features_in_, feature_names_in_ : what was fitted.
 
     Examples
@@ -396,12 +473,23 @@ class HelmholtzMachine(Autoencoder):
     (3, 784)
     """
 
-    output = "linear"  # of the round trip that is inherited; the bits are looked at here
+    # of the round trip that is inherited; the bits are looked at here
+    output = "linear"
 
     def __init__(
-        self, n_components=32, *, hidden=(), encoder=None, decoder=None, epochs=20, batch_size=100,
-        lr=1e-2, random_state=0, device="auto", verbose=False,
-    ):  # fmt: skip
+        self,
+        n_components=32,
+        *,
+        hidden=(),
+        encoder=None,
+        decoder=None,
+        epochs=20,
+        batch_size=100,
+        lr=1e-2,
+        random_state=0,
+        device="auto",
+        verbose=False,
+    ):
         self.n_components = n_components
         self.hidden = hidden
         self.encoder = encoder
@@ -426,23 +514,30 @@ class HelmholtzMachine(Autoencoder):
         super()._check_settings()
         L = self.n_components
         if isinstance(L, bool) or not isinstance(L, Integral) or int(L) < 1:
-            raise ValueError(f"n_components={L!r} must be a whole number of causes, at least 1")
+            raise ValueError(
+                f"n_components={L!r} must be a whole number of causes, at least 1"
+            )
 
     def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
         X = super()._rows(X, reset)
         if not ((X == 0) | (X == 1)).all():
             row = int(((X != 0) & (X != 1)).any(axis=1).argmax())
             value = X[row][(X[row] != 0) & (X[row] != 1)][0]
-            cure = "draw bits from the grey values, binarise(X, np.random.default_rng(0))"
+            cure = (
+                "draw bits from the grey values, binarise(X, np.random.default_rng(0))"
+            )
             if X.min() < 0 or X.max() > 1:
                 cure = "scale it to [0, 1] (divide bytes by 255), and then " + cure
             raise ValueError(
-                f"X has the value {value:.4g} in row {row}, but these pixels are 0 or 1: {cure}"
+                f"X has the value {value:.4g} in row {row}, but these pixels are 0 or "
+                f"1: {cure}"
             )
         return X
 
     def fit(self, X, y=None):
-        """Train on the rows of X; raises ValueError or TypeError on bad data, saying what to do."""
+        """Train on the rows of X; raises ValueError or TypeError on bad data, saying
+        what to do.
+        """
         self._check_settings()
         X = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -451,18 +546,29 @@ class HelmholtzMachine(Autoencoder):
             network = self._new_network(X.shape[1]).start_at(rows)
         _check_widths(network, rows[:2])
         self.history_ = train(
-            network, self._loss(), rows, epochs=self.epochs, batch_size=self.batch_size, lr=self.lr,
-            random_state=seed, device=self.device, progress=self.verbose,
-        )  # fmt: skip
+            network,
+            self._loss(),
+            rows,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            random_state=seed,
+            device=self.device,
+            progress=self.verbose,
+        )
         self.network_, self.n_components_ = network.cpu(), int(self.n_components)
         return self
 
     def transform(self, X):
-        """The probability q(z_l = 1 | x) of each cause, shape (N, L): all that q says, as its bits are independent."""
+        """The probability q(z_l = 1 | x) of each cause, shape (N, L): all that q says,
+        as its bits are independent.
+        """
         return super().transform(X)
 
     def sample(self, n, rng, *, noise=True):
-        """n images from the model, shape (n, D): causes from the prior, then bits from p(x | z); without `noise`, their probabilities."""
+        """n images from the model, shape (n, D): causes from the prior, then bits from
+        p(x | z); without `noise`, their probabilities.
+        """
         check_is_fitted(self)
         if isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1:
             raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
@@ -471,38 +577,52 @@ class HelmholtzMachine(Autoencoder):
             return (images if noise else self.network_.decode(causes)).numpy()
 
     def elbo(self, X, *, draws=1, rng=0):
-        """The bound of each row in nats, shape (N,): unbiased, the mean over `draws` guesses; eq-variational-terms."""
+        """The bound of each row in nats, shape (N,): unbiased, the mean over `draws`
+        guesses; eq-variational-terms.
+        """
         return self._in_parts(
-            X, draws, rng, lambda net, x, chance: sampled_elbo(net, x, chance, int(draws)).mean(0)
+            X,
+            draws,
+            rng,
+            lambda net, x, chance: sampled_elbo(net, x, chance, int(draws)).mean(0),
         )
 
     @property
     def log_prob_kind(self) -> str:
-        """What `log_prob(X)` gives: "exact" up to 10 causes, whose states are all added up, and "estimate" with more."""
+        """What `log_prob(X)` gives: "exact" up to 10 causes, whose states are all added
+        up, and "estimate" with more.
+        """
         return "exact" if int(self.n_components) <= 10 else "estimate"
 
     def log_prob(self, X, k=None, *, rng=0):
-        """log p(x) of each row in nats, shape (N,): EXACT up to 10 causes, else an ESTIMATE; see `log_prob_kind`.
+        """log p(x) of each row in nats, shape (N,): EXACT up to 10 causes, else an
+        ESTIMATE; see `log_prob_kind`.
 
-        The estimate is eq-variational-importance: random, and too low on average, by less the larger k.
+        The estimate is eq-variational-importance: random, and too low on average, by
+        less the larger k.
 
         Parameters
         ----------
-        k : None is as above, with 500 draws where it is an estimate. A number asks for the estimate with k draws, also where
-            the exact value is within reach.
+        k : None is as above, with 500 draws where it is an estimate. A number asks for
+            the estimate with k draws, also where the exact value is within reach.
         rng : seed or generator of the draws; the exact value needs none.
         """
         if k is None and self.log_prob_kind == "exact":
             states = 2 ** int(self.n_components)
             return self._in_parts(
-                X, states, rng, lambda net, x, chance: log_joint_states(net, x).logsumexp(1)
+                X,
+                states,
+                rng,
+                lambda net, x, chance: log_joint_states(net, x).logsumexp(1),
             )
         k = 500 if k is None else k
         return self._in_parts(
             X,
             k,
             rng,
-            lambda net, x, chance: log_weights(net, x, chance, k).logsumexp(0) - math.log(k),
+            lambda net, x, chance: (
+                log_weights(net, x, chance, k).logsumexp(0) - math.log(k)
+            ),
         )
 
     def score(self, X, y=None):
@@ -510,7 +630,9 @@ class HelmholtzMachine(Autoencoder):
         return float(np.mean(as_numpy(self.elbo(X))))
 
     @torch.no_grad()
-    def _in_parts(self, X: Any, draws: Any, rng: Any, answer: Callable[..., Tensor]) -> Any:
+    def _in_parts(
+        self, X: Any, draws: Any, rng: Any, answer: Callable[..., Tensor]
+    ) -> Any:
         """`answer` for all rows, not too many at a time."""
         if isinstance(draws, bool) or not isinstance(draws, Integral) or int(draws) < 1:
             raise ValueError(f"{draws!r} draws; take a whole number, at least 1")
@@ -534,12 +656,15 @@ class HelmholtzMachine(Autoencoder):
 
 
 class NVIL(HelmholtzMachine):
-    """The same two networks, trained to climb the bound itself, by the score function with a baseline that learns.
+    """The same two networks, trained to climb the bound itself, by the score function
+    with a baseline that learns.
 
     Parameters
     ----------
-    baseline : any module that gives one number for an image; None is one linear layer. `fit` trains a copy.
-    n_components, hidden, encoder, decoder, epochs, batch_size, lr, random_state, device, verbose :
+    baseline : any module that gives one number for an image; None is one linear layer.
+        `fit` trains a copy.
+    n_components, hidden, encoder, decoder, epochs, batch_size, lr, random_state,
+    device, verbose :
         as in `HelmholtzMachine`, with the same attributes after `fit`.
 
     Examples
@@ -554,13 +679,32 @@ class NVIL(HelmholtzMachine):
     """
 
     def __init__(
-        self, n_components=32, *, hidden=(), encoder=None, decoder=None, baseline=None, epochs=20,
-        batch_size=100, lr=1e-2, random_state=0, device="auto", verbose=False,
-    ):  # fmt: skip
+        self,
+        n_components=32,
+        *,
+        hidden=(),
+        encoder=None,
+        decoder=None,
+        baseline=None,
+        epochs=20,
+        batch_size=100,
+        lr=1e-2,
+        random_state=0,
+        device="auto",
+        verbose=False,
+    ):
         super().__init__(
-            n_components, hidden=hidden, encoder=encoder, decoder=decoder, epochs=epochs,
-            batch_size=batch_size, lr=lr, random_state=random_state, device=device, verbose=verbose,
-        )  # fmt: skip
+            n_components,
+            hidden=hidden,
+            encoder=encoder,
+            decoder=decoder,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            random_state=random_state,
+            device=device,
+            verbose=verbose,
+        )
         self.baseline = baseline
 
     def _loss(self) -> Callable[..., Tensor]:
@@ -569,7 +713,9 @@ class NVIL(HelmholtzMachine):
     def _new_network(self, n_features: int) -> BeliefNetwork:
         network = super()._new_network(n_features)
         network.baseline = (
-            mlp([n_features, 1]) if self.baseline is None else copy.deepcopy(self.baseline)
+            mlp([n_features, 1])
+            if self.baseline is None
+            else copy.deepcopy(self.baseline)
         )
         return network.float()
 
@@ -581,7 +727,8 @@ def two_gradients(
     eps: Float[Tensor, "S L"],
     c: float = 0.0,
 ) -> tuple[Float[Tensor, "S L"], Float[Tensor, "S L"]]:
-    """The bound's slope in mu for a Gaussian q, estimated at each draw: by the score function, and reparameterised.
+    """The bound's slope in mu for a Gaussian q, estimated at each draw: by the score
+    function, and reparameterised.
 
     eq-variational-baseline and eq-variational-reparam. Both unbiased.
 

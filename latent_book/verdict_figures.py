@@ -20,17 +20,22 @@ from .widgets import LiveFigure, pack, pack_network, run_network, script
 
 # %% ../nbs/workshop/verdict_figures.ipynb #critique-clutter
 class ClutterFigure(LiveFigure):
-    """A cluttered digit, its round trips, maps of the unexplained, and probe accuracies with their spread, by slider.
+    """A cluttered digit, its round trips, maps of the unexplained, and probe accuracies
+    with their spread, by slider.
 
     Parameters
     ----------
     levels : strengths of the clutter, each from 0 to 1.
-    digits, photographs : square pictures with values in [0, 1], shapes (I, D) and (J, D).
+    digits, photographs : square pictures with values in [0, 1], shapes (I, D) and (J,
+        D).
     names : the models with a decoder.
-    trips : their round trips at each strength for each digit over each photograph, shape (levels, models, I, J, D).
-    maps : the share of what the digits do to each pixel that each model loses, shape (levels, models, D).
+    trips : their round trips at each strength for each digit over each photograph,
+        shape (levels, models, I, J, D).
+    maps : the share of what the digits do to each pixel that each model loses, shape
+        (levels, models, D).
     rows : the representations that were probed.
-    scores : mean and standard deviation of each one's accuracy with few and with many labels, shape (rows, 2, levels, 2).
+    scores : mean and standard deviation of each one's accuracy with few and with many
+        labels, shape (rows, 2, levels, 2).
     """
 
     _esm = script("clutter.js")
@@ -69,20 +74,36 @@ class ClutterFigure(LiveFigure):
             ("scores", scores, (len(rows), 2, len(levels), 2)),
         ):
             if array.shape != wanted:
-                raise ValueError(f"{name} has shape {array.shape}; it should be {wanted}")
+                raise ValueError(
+                    f"{name} has shape {array.shape}; it should be {wanted}"
+                )
         state = {
             "digits": digits, "photos": photographs, "trips": trips, "maps": maps,
         }  # fmt: skip
-        alt = "A digit over a photograph, its round trips by several models, maps of where each loses the digit, and bars of probe accuracy with their spread."
-        bytes_ = {name: pack(np.round(255 * v.clip(0, 1)), "u1") for name, v in state.items()}
+        alt = (
+            "A digit over a photograph, its round trips by several models, maps of "
+            "where each loses the digit, and bars of probe accuracy with their spread."
+        )
+        bytes_ = {
+            name: pack(np.round(255 * v.clip(0, 1)), "u1") for name, v in state.items()
+        }
         rest = {"names": list(names), "rows": list(rows), "scores": scores.tolist()}
         super().__init__(
-            **{**bytes_, **rest, "levels": [float(c) for c in levels], "side": round(D**0.5),
-               "k": len(levels) // 2, "alt": alt, **traits}
-        )  # fmt: skip
+            **{
+                **bytes_,
+                **rest,
+                "levels": [float(c) for c in levels],
+                "side": round(D**0.5),
+                "k": len(levels) // 2,
+                "alt": alt,
+                **traits,
+            }
+        )
 
     def picture(self) -> np.ndarray:
-        """The chosen digit over the chosen photograph, (D,), as eq-critique-cover has it."""
+        """The chosen digit over the chosen photograph, (D,), as eq-critique-cover has
+        it.
+        """
         D = self.side**2
         m = np.frombuffer(self.digits, "u1").reshape(-1, D)[self.i] / 255
         return m + (1 - m) * self.levels[self.k] * self.photograph()
@@ -104,8 +125,13 @@ class ClutterFigure(LiveFigure):
         above, below = halves
         axs = above.subplots(2, 1 + len(self.names))
         shape, D = (self.side, self.side), self.side**2
-        shades = LinearSegmentedColormap.from_list("lost", [COLOR["paper"], COLOR["kl"]])
-        maps = np.frombuffer(self.maps, "u1").reshape(len(self.levels), len(self.names), D) / 255
+        shades = LinearSegmentedColormap.from_list(
+            "lost", [COLOR["paper"], COLOR["kl"]]
+        )
+        maps = (
+            np.frombuffer(self.maps, "u1").reshape(len(self.levels), len(self.names), D)
+            / 255
+        )
         grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
         axs[0, 0].imshow(self.picture().reshape(shape), **grey)
         axs[0, 0].set_title(f"clutter {self.levels[self.k]:.2f}")
@@ -115,27 +141,40 @@ class ClutterFigure(LiveFigure):
             axs[0, a + 1].imshow(self.trip(a).reshape(shape), **grey)
             axs[0, a + 1].set_title(name)
             axs[1, a + 1].imshow(np.zeros((*shape, 3)) + 1, alpha=0)
-            axs[1, a + 1].imshow(maps[self.k, a].reshape(shape), cmap=shades, vmin=0, vmax=1)
+            axs[1, a + 1].imshow(
+                maps[self.k, a].reshape(shape), cmap=shades, vmin=0, vmax=1
+            )
             axs[1, a + 1].set_title("digit lost", fontsize=8)
         for ax in axs.flat:
             ax.set_axis_off()
-        ax, scores = below.subplots(), 100 * np.array(self.scores)[:, :, self.k, self.labels]
+        ax, scores = (
+            below.subplots(),
+            100 * np.array(self.scores)[:, :, self.k, self.labels],
+        )
         ax.bar(
-            self.rows, scores[:, 0], yerr=scores[:, 1], color=COLOR["recon"], ecolor=COLOR["ink"]
+            self.rows,
+            scores[:, 0],
+            yerr=scores[:, 1],
+            color=COLOR["recon"],
+            ecolor=COLOR["ink"],
         )
         ax.tick_params(axis="x", labelsize=6.5)
-        ax.set_xticks(range(len(self.rows)), [row.replace(": ", ":\n") for row in self.rows])
+        ax.set_xticks(
+            range(len(self.rows)), [row.replace(": ", ":\n") for row in self.rows]
+        )
         ax.set(ylabel="probe accuracy in %", ylim=(0, 100))
 
 # %% ../nbs/workshop/verdict_figures.ipynb #onwards-reverse
 class ReverseFigure(LiveFigure):
-    """Points in a plane on their way from noise to data, by the steps of a diffusion model.
+    """Points in a plane on their way from noise to data, by the steps of a diffusion
+    model.
 
     Parameters
     ----------
     network : a trained `NoiseNetwork` for two columns.
     data : points to show, standardised as the network's were, shape (N, 2).
-    mu, Sigma : means and covariances of the heaps that the data came from, in the same units.
+    mu, Sigma : means and covariances of the heaps that the data came from, in the same
+        units.
     chains : numbers of noise levels to choose from.
     n : how many points walk.
     """
@@ -171,20 +210,37 @@ class ReverseFigure(LiveFigure):
         **traits: Any,
     ) -> None:
         if data.ndim != 2 or data.shape[1] != 2 or network.n_features != 2:
-            raise ValueError("this figure is a plane; give points of two numbers and their network")
+            raise ValueError(
+                "this figure is a plane; give points of two numbers and their network"
+            )
         layers, weights = pack_network(network.net)
-        heaps = [[*m, *np.linalg.inv(C).ravel()] for m, C in zip(mu, Sigma, strict=True)]
-        alt = "Orange points that begin as a round cloud of noise and move, step by step, onto three heaps of blue data points."
+        heaps = [
+            [*m, *np.linalg.inv(C).ravel()] for m, C in zip(mu, Sigma, strict=True)
+        ]
+        alt = (
+            "Orange points that begin as a round cloud of noise and move, step by "
+            "step, onto three heaps of blue data points."
+        )
         state: dict[str, Any] = {
-            "layers": layers, "weights": weights, "waves": network.waves, "first": network.first,
-            "last": network.last, "start": pack(rng.normal(size=(n, 2))), "data": pack(data),
-            "noise": pack(rng.normal(size=(max(chains), n, 2))), "chains": list(chains),
-            "heaps": [[float(v) for v in heap] for heap in heaps], "chain": len(chains) - 1, "alt": alt,
-        }  # fmt: skip
+            "layers": layers,
+            "weights": weights,
+            "waves": network.waves,
+            "first": network.first,
+            "last": network.last,
+            "start": pack(rng.normal(size=(n, 2))),
+            "data": pack(data),
+            "noise": pack(rng.normal(size=(max(chains), n, 2))),
+            "chains": list(chains),
+            "heaps": [[float(v) for v in heap] for heap in heaps],
+            "chain": len(chains) - 1,
+            "alt": alt,
+        }
         super().__init__(**{**state, **traits})
 
     def path(self) -> np.ndarray:
-        """The stations of all points in the chosen chain, (T + 1, n, 2): the noise first, the data last."""
+        """The stations of all points in the chosen chain, (T + 1, n, 2): the noise
+        first, the data last.
+        """
         count = self.chains[self.chain]
         a, s = noise_levels(count, self.first, self.last)
         z = np.frombuffer(self.start, "<f4").reshape(-1, 2).astype(float)
@@ -193,7 +249,9 @@ class ReverseFigure(LiveFigure):
         for t in range(count - 1, -1, -1):
             u = (self.first - 2 * np.log(a[t] / s[t])) / (self.first - self.last)
             level = np.tile(np.cos(np.pi * u * np.arange(self.waves)), (len(z), 1))
-            said = run_network(self.layers, self.weights, np.concatenate([z, level], axis=1))
+            said = run_network(
+                self.layers, self.weights, np.concatenate([z, level], axis=1)
+            )
             x_hat = (z - s[t] * (s[t] * z + a[t] * said)) / a[t]
             if t == 0:
                 stations.append(x_hat)
@@ -215,8 +273,18 @@ class ReverseFigure(LiveFigure):
         ax: Any = fig.subplots()
         path = self.path()
         here = round(self.k / self.fine * (len(path) - 1))
-        ax.plot(*np.frombuffer(self.data, "<f4").reshape(-1, 2).T, ".", ms=3, color=COLOR["data"], alpha=0.35)  # fmt: skip
+        ax.plot(
+            *np.frombuffer(self.data, "<f4").reshape(-1, 2).T,
+            ".",
+            ms=3,
+            color=COLOR["data"],
+            alpha=0.35,
+        )
         for i in range(8):
             ax.plot(*path[: here + 1, i].T, color=COLOR["latent"], lw=1, alpha=0.7)
         ax.plot(*path[here].T, ".", color=COLOR["recon"])
-        ax.set(xlim=(-self.reach, self.reach), ylim=(-self.reach, self.reach), aspect="equal")
+        ax.set(
+            xlim=(-self.reach, self.reach),
+            ylim=(-self.reach, self.reach),
+            aspect="equal",
+        )

@@ -94,7 +94,8 @@ def _check_causes(z: Tensor) -> None:
     if not z.isfinite().all():
         row = int((~z.isfinite()).any(dim=1).nonzero()[0])
         raise ValueError(
-            f"z has a NaN or an infinity in row {row}; drop such rows: z[z.isfinite().all(dim=1)]"
+            f"z has a NaN or an infinity in row {row}; drop such rows: "
+            "z[z.isfinite().all(dim=1)]"
         )
     slack = 1e-6  # the ends themselves, rounded to float32, are welcome
     outside = ((z < _LOWEST.to(z) - slack) | (z > _HIGHEST.to(z) + slack)).nonzero()
@@ -113,7 +114,9 @@ def apparent_size(z: Float[Tensor, "B 7"]) -> Float[Tensor, "B"]:
 
 # %% ../nbs/vision.ipynb #shapes
 def _sides(corners: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Each side's outward direction and distance, for corners in anticlockwise order."""
+    """Each side's outward direction and distance, for corners in anticlockwise
+    order.
+    """
     sides = []
     for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
         direction = math.atan2(ax - bx, by - ay)
@@ -143,14 +146,18 @@ def _column(z: Tensor, name: str) -> Tensor:
 
 
 def _from_centre(z: Tensor) -> tuple[Tensor, Tensor]:
-    """How far pixels lie right of the object's centre, (B, 1, 28), and above, (B, 28, 1)."""
+    """How far pixels lie right of the object's centre, (B, 1, 28), and above, (B, 28,
+    1).
+    """
     count = torch.arange(PIXELS, dtype=z.dtype, device=z.device)
     across = (count + 0.5) * (2 / PIXELS) - 1
     down = across[:, None]  # the first row is the top
     return across[None, :] - _column(z, "x"), -down - _column(z, "y")
 
 
-def signed_distances(z: Float[Tensor, "B 7"], shape: str) -> list[Float[Tensor, "B 28 28"]]:
+def signed_distances(
+    z: Float[Tensor, "B 7"], shape: str
+) -> list[Float[Tensor, "B 28 28"]]:
     """How far each pixel lies inside each side; negative outside. `eq-vision-side`."""
     right, above = _from_centre(z)
     a, angle = apparent_size(z)[:, None, None], _column(z, "angle")
@@ -179,7 +186,9 @@ def coverage(
 RELIEF = 0.75  # h, how domed the objects are
 
 
-def shading(z: Float[Tensor, "B 7"], relief: float = RELIEF) -> Float[Tensor, "B 28 28"]:
+def shading(
+    z: Float[Tensor, "B 7"], relief: float = RELIEF
+) -> Float[Tensor, "B 28 28"]:
     """Lambert's cosine, in [0, 1]; a dome, a lamp at 45 degrees. `eq-vision-shade`."""
     right, above = _from_centre(z)
     a, light = apparent_size(z)[:, None, None], _column(z, "light")
@@ -217,11 +226,17 @@ def render(
     """
     _check_causes(z)
     if shape not in SIDES:
-        raise ValueError(f"no shape is called {shape!r}; choose one of {', '.join(SHAPES)}")
+        raise ValueError(
+            f"no shape is called {shape!r}; choose one of {', '.join(SHAPES)}"
+        )
     if not 0 < softness < math.inf:
-        raise ValueError(f"softness = {softness}; make it positive: a hard edge has no gradient")
+        raise ValueError(
+            f"softness = {softness}; make it positive: a hard edge has no gradient"
+        )
     if not math.isfinite(relief):
-        raise ValueError(f"relief = {relief}; the dome needs a finite height, 0 for a flat one")
+        raise ValueError(
+            f"relief = {relief}; the dome needs a finite height, 0 for a flat one"
+        )
     pictures = []
     for block in z.split(1000):  # a thousand at a time stay in the processor's cache
         covered, lit = coverage(block, shape, softness), shading(block, relief)
@@ -238,7 +253,9 @@ TARGETS = (
 
 
 def to_targets(z: Float[Tensor, "B 7"]) -> Float[Tensor, "B 9"]:
-    """Causes as a regression can aim at them: directions as cosine and sine, variance 1."""
+    """Causes as a regression can aim at them: directions as cosine and sine, variance
+    1.
+    """
     low, high = _LOWEST.to(z), _HIGHEST.to(z)
     spread = (high - low) / math.sqrt(12)  # a uniform's standard deviation
     plain = (z - (low + high) / 2) / spread
@@ -248,7 +265,9 @@ def to_targets(z: Float[Tensor, "B 7"]) -> Float[Tensor, "B 9"]:
 
 
 def from_targets(y: Float[Tensor, "B 9"]) -> Float[Tensor, "B 7"]:
-    """The causes that targets stand for, put within their ranges; undoes `to_targets`."""
+    """The causes that targets stand for, put within their ranges; undoes
+    `to_targets`.
+    """
     low, high = _LOWEST.to(y)[_PLAIN], _HIGHEST.to(y)[_PLAIN]
     z = torch.empty(len(y), len(CAUSES), dtype=y.dtype, device=y.device)
     z[:, _PLAIN] = (low + high) / 2 + (high - low) / math.sqrt(12) * y[:, :5]
@@ -262,15 +281,19 @@ def _check_pictures(x: Tensor, scenes: int | None = None) -> None:
         raise TypeError(f"grey values are real numbers, not {x.dtype}; pass x.float()")
     if x.ndim != 2 or x.shape[1] != PIXELS**2:
         raise ValueError(
-            f"x has shape {tuple(x.shape)}; it wants one row of {PIXELS**2} grey values a picture"
+            f"x has shape {tuple(x.shape)}; it wants one row of {PIXELS**2} grey "
+            "values a picture"
         )
     if not x.isfinite().all():
         row = int((~x.isfinite()).any(dim=1).nonzero()[0])
         raise ValueError(
-            f"x has a NaN or an infinity in row {row}; drop such rows: x[x.isfinite().all(dim=1)]"
+            f"x has a NaN or an infinity in row {row}; drop such rows: "
+            "x[x.isfinite().all(dim=1)]"
         )
     if scenes is not None and len(x) not in (1, scenes):
-        raise ValueError(f"{len(x)} pictures and {scenes} scenes; pass as many, or one picture")
+        raise ValueError(
+            f"{len(x)} pictures and {scenes} scenes; pass as many, or one picture"
+        )
 
 # %% ../nbs/vision.ipynb #analyser
 class Analyser:
@@ -292,9 +315,18 @@ class Analyser:
     """
 
     def __init__(
-        self, steps: int = 1200, batch: int = 64, rate: float = 1e-2, random_state: int = 0
+        self,
+        steps: int = 1200,
+        batch: int = 64,
+        rate: float = 1e-2,
+        random_state: int = 0,
     ) -> None:
-        self.steps, self.batch, self.rate, self.random_state = steps, batch, rate, random_state
+        self.steps, self.batch, self.rate, self.random_state = (
+            steps,
+            batch,
+            rate,
+            random_state,
+        )
 
     def fit(self, X: Float[Tensor, "N 784"], Z: Float[Tensor, "N 7"]) -> "Analyser":
         """Learn from N pairs of a picture and its causes."""
@@ -302,14 +334,17 @@ class Analyser:
         _check_causes(Z)
         if len(X) != len(Z) or not len(X):
             raise ValueError(
-                f"{len(X)} pictures, {len(Z)} rows of causes; fit wants pairs, at least one"
+                f"{len(X)} pictures, {len(Z)} rows of causes; fit wants pairs, at "
+                "least one"
             )
         if self.steps < 1:
             raise ValueError(f"steps = {self.steps}; learning takes at least one step")
         chance = torch.Generator().manual_seed(self.random_state)
         self.net_, X, Y = _network(self.random_state), X.float(), to_targets(Z).float()
         optimiser = torch.optim.Adam(self.net_.parameters(), fused=True)
-        pace = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.rate, total_steps=self.steps)
+        pace = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, self.rate, total_steps=self.steps
+        )
         for _ in range(self.steps):
             some = torch.randint(len(X), (self.batch,), generator=chance)
             loss = (self.net_(X[some]) - Y[some]).square().mean()
@@ -323,7 +358,9 @@ class Analyser:
     def predict(self, X: Float[Tensor, "N 784"]) -> Float[Tensor, "N 9"]:
         """The network's answer, in the units of `to_targets`."""
         if not hasattr(self, "net_"):
-            raise ValueError("this Analyser has learned nothing yet; call fit(X, Z) first")
+            raise ValueError(
+                "this Analyser has learned nothing yet; call fit(X, Z) first"
+            )
         _check_pictures(X)
         return self.net_(X.float()).to(X.dtype)
 
@@ -333,7 +370,8 @@ class Analyser:
 
 
 def _network(seed: int) -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):  # torch draws weights from a global generator
+    # torch draws weights from a global generator
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = nn.Sequential(
             nn.Unflatten(1, (1, PIXELS, PIXELS)),
@@ -349,28 +387,39 @@ def _network(seed: int) -> nn.Sequential:
     return net
 
 # %% ../nbs/vision.ipynb #unexplained
-def unexplained(guess: Float[Tensor, "N 9"], Z: Float[Tensor, "N 7"]) -> dict[str, float]:
-    """For each cause, the fraction of its variance that a guess leaves: 0 perfect, 1 blind.
+def unexplained(
+    guess: Float[Tensor, "N 9"], Z: Float[Tensor, "N 7"]
+) -> dict[str, float]:
+    """For each cause, the fraction of its variance that a guess leaves: 0 perfect, 1
+    blind.
 
-    The guess is in the units of `to_targets`; for a direction, cosine and sine are averaged.
+    The guess is in the units of `to_targets`; for a direction, cosine and sine are
+    averaged.
     """
     if len(guess) != len(Z) or len(Z) < 2:
         raise ValueError(
-            f"{len(guess)} guesses for {len(Z)} scenes; pass as many, and at least two: "
+            f"{len(guess)} guesses for {len(Z)} scenes; pass as many, and at least "
+            "two: "
             "one scene has no variance"
         )
     Y = to_targets(Z)
     fraction = ((guess - Y).square().mean(dim=0) / Y.var(dim=0)).tolist()
     of: dict[str, list[float]] = {name: [] for name in CAUSES}
     for target, value in zip(TARGETS, fraction, strict=True):
-        of[target.split()[-1]].append(value)  # "cos angle" and "sin angle" belong to "angle"
+        # "cos angle" and "sin angle" belong to "angle"
+        of[target.split()[-1]].append(value)
     return {name: sum(values) / len(values) for name, values in of.items()}
 
 # %% ../nbs/vision.ipynb #energy
 def energy(
-    x: Float[Tensor, "#B 784"], z: Float[Tensor, "B 7"], shape: str = "dart", **lens: float
+    x: Float[Tensor, "#B 784"],
+    z: Float[Tensor, "B 7"],
+    shape: str = "dart",
+    **lens: float,
 ) -> Float[Tensor, "B"]:
-    """Half the squared difference of a picture and the drawing of z. `eq-vision-energy`."""
+    """Half the squared difference of a picture and the drawing of z.
+    `eq-vision-energy`.
+    """
     _check_pictures(x, len(z))
     return 0.5 * (x - render(z, shape, **lens)).square().sum(dim=1)
 
@@ -404,7 +453,9 @@ def descend(
     return torch.stack(walk)
 
 # %% ../nbs/vision.ipynb #recovered
-def recovered(guess: Float[Tensor, "B 7"], z: Float[Tensor, "B 7"]) -> Bool[Tensor, "B"]:
+def recovered(
+    guess: Float[Tensor, "B 7"], z: Float[Tensor, "B 7"]
+) -> Bool[Tensor, "B"]:
     """Is the guess right in what a picture of the dart shows well?"""
     off = {name: (guess - z)[:, i].abs() for i, name in enumerate(CAUSES)}
     turned = torch.remainder(off["angle"] + math.pi, 2 * math.pi) - math.pi
@@ -420,7 +471,10 @@ def recovered(guess: Float[Tensor, "B 7"], z: Float[Tensor, "B 7"]) -> Bool[Tens
 
 # %% ../nbs/vision.ipynb #log-likelihood
 def log_likelihood(
-    x: Float[Tensor, "#B 784"], z: Float[Tensor, "B 7"], sigma: float, shape: str = "dart"
+    x: Float[Tensor, "#B 784"],
+    z: Float[Tensor, "B 7"],
+    sigma: float,
+    shape: str = "dart",
 ) -> Float[Tensor, "B"]:
     """log p(x|z) in nats, for Gaussian noise of standard deviation sigma on each pixel.
 
@@ -435,7 +489,9 @@ def log_likelihood(
 
 # %% ../nbs/vision.ipynb #grid
 def size_distance_grid(n: int) -> tuple[Float[Tensor, "n n 7"], float]:
-    """Scenes at the midpoints of n by n cells, size by distance, and the area of a cell."""
+    """Scenes at the midpoints of n by n cells, size by distance, and the area of a
+    cell.
+    """
     if n < 1:
         raise ValueError(f"n = {n}; a grid has at least one cell on a side")
     (s_low, s_high), (d_low, d_high) = CAUSES["size"], CAUSES["distance"]
@@ -449,19 +505,24 @@ def size_distance_grid(n: int) -> tuple[Float[Tensor, "n n 7"], float]:
 def bayes_on_grid(
     log_lik: Float[Tensor, "*grid"], log_prior: Float[Tensor, "*grid"], cell: float
 ) -> tuple[Float[Tensor, "*grid"], Float[Tensor, ""]]:
-    """The posterior density in each cell, and the log evidence in nats. `eq-vision-grid`."""
+    """The posterior density in each cell, and the log evidence in nats.
+    `eq-vision-grid`.
+    """
     log_joint = log_lik + log_prior
     log_evidence = torch.logsumexp(log_joint.flatten(), dim=0) + math.log(cell)
     if not log_evidence.isfinite():
         raise ValueError(
-            f"the log evidence is {log_evidence:.3g}; give finite values to at least one cell, "
+            f"the log evidence is {log_evidence:.3g}; give finite values to at least "
+            "one cell, "
             "and NaN to none"
         )
     return (log_joint - log_evidence).exp(), log_evidence
 
 # %% ../nbs/vision.ipynb #rejection
 def keep_by_likelihood(
-    log_lik: Float[Tensor, "n"], log_bound: float | Float[Tensor, ""], generator: torch.Generator
+    log_lik: Float[Tensor, "n"],
+    log_bound: float | Float[Tensor, ""],
+    generator: torch.Generator,
 ) -> Bool[Tensor, "n"]:
     """Rejection sampling: keep each draw with probability exp(log_lik - log_bound).
 
@@ -473,9 +534,13 @@ def keep_by_likelihood(
         If a likelihood exceeds the bound: what is kept would not follow the posterior.
     """
     if log_lik.isnan().any():
-        raise ValueError("a log-likelihood is NaN, neither to be kept nor not; drop such draws")
+        raise ValueError(
+            "a log-likelihood is NaN, neither to be kept nor not; drop such draws"
+        )
     if not (log_lik <= log_bound).all():
         excess = (log_lik - log_bound).max()
-        raise ValueError(f"a likelihood exceeds the bound; raise log_bound by {excess:.3g} nats")
+        raise ValueError(
+            f"a likelihood exceeds the bound; raise log_bound by {excess:.3g} nats"
+        )
     chance = torch.rand(log_lik.shape, generator=generator, dtype=log_lik.dtype)
     return chance.log() < log_lik - log_bound

@@ -35,26 +35,35 @@ STATIC = (
 
 @cache
 def script(*names: str) -> str:
-    """The ES module of a figure: the shared kit, then the named files of `latent_book/static`."""
-    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("kit.js", *names))
+    """The ES module of a figure: the shared kit, then the named files of
+    `latent_book/static`.
+    """
+    return "\n".join(
+        (STATIC / name).read_text(encoding="utf-8") for name in ("kit.js", *names)
+    )
 
 
 @cache
 def style() -> str:
-    """The stylesheet that every live figure carries: the palette and the kit's layout."""
+    """The stylesheet that every live figure carries: the palette and the kit's
+    layout.
+    """
     return palette_css() + (STATIC / "kit.css").read_text(encoding="utf-8")
 
 
 def pack(values: Any, dtype: str = "<f4") -> bytes:
-    """An array as the bytes that a script reads with `kit.floats` (`<f4`) or `kit.bytes` (`u1`)."""
+    """An array as the bytes that a script reads with `kit.floats` (`<f4`) or
+    `kit.bytes` (`u1`).
+    """
     return np.ascontiguousarray(values, dtype=dtype).tobytes()
 
 # %% ../nbs/workshop/widgets.ipynb #live-figure
 class LiveFigure(anywidget.AnyWidget):
-    """A figure that answers to the reader's hand. Subclasses add traits, `_esm` and `draw_poster`.
+    """A figure that answers to the reader's hand. Subclasses add traits, `_esm` and
+    `draw_poster`.
 
-    `alt` is what a reader who cannot see the figure must know. `kernel` is true where Python is listening;
-    the static site sets it to false.
+    `alt` is what a reader who cannot see the figure must know. `kernel` is true where
+    Python is listening; the static site sets it to false.
     """
 
     _css = style()
@@ -69,7 +78,10 @@ class LiveFigure(anywidget.AnyWidget):
     def poster(self) -> bytes:
         """The still picture, a PNG."""
         fig = Figure(
-            figsize=self.poster_size, dpi=110, facecolor=COLOR["paper"], layout="constrained"
+            figsize=self.poster_size,
+            dpi=110,
+            facecolor=COLOR["paper"],
+            layout="constrained",
         )
         self.draw_poster(fig)
         out = io.BytesIO()
@@ -103,7 +115,9 @@ def _webp(image: Image.Image) -> bytes:
 def _sheet(frames: Sequence[Image.Image], columns: int) -> bytes:
     """All frames on one sheet, row by row, as lossless WebP."""
     width, height = frames[0].size
-    sheet = Image.new("RGB", (columns * width, math.ceil(len(frames) / columns) * height))
+    sheet = Image.new(
+        "RGB", (columns * width, math.ceil(len(frames) / columns) * height)
+    )
     for k, frame in enumerate(frames):
         sheet.paste(frame, (k % columns * width, k // columns * height))
     return _webp(sheet)
@@ -114,15 +128,18 @@ class Frames(LiveFigure):
 
     Parameters
     ----------
-    draw : `draw(fig, **values)`, draws into a matplotlib `Figure`; in the palette's colours, so that it suits a dark page too.
-    axes : for each argument of `draw` (the slider's label), the values to draw: at least one, increasing.
+    draw : `draw(fig, **values)`, draws into a matplotlib `Figure`; in the palette's
+        colours, so that it suits a dark page too.
+    axes : for each argument of `draw` (the slider's label), the values to draw: at
+        least one, increasing.
     alt : what a reader who cannot see the figure must know.
     size : width and height of a frame in inches, at 110 dots per inch.
 
     Raises
     ------
     ValueError
-        With no axis, an empty or unordered one, or more than 400 frames (the page would grow too heavy).
+        With no axis, an empty or unordered one, or more than 400 frames (the page would
+        grow too heavy).
     """
 
     _esm = script("frames.js")
@@ -149,11 +166,13 @@ class Frames(LiveFigure):
             or any(a >= b for v in values.values() for a, b in itertools.pairwise(v))
         ):
             raise ValueError(
-                f"Frames wants at least one axis, each with increasing values; got {values}"
+                "Frames wants at least one axis, each with increasing values; got "
+                f"{values}"
             )
         if total > 400:
             raise ValueError(
-                f"{total} frames make a heavy page; draw 400 or fewer, with fewer values for each axis"
+                f"{total} frames make a heavy page; draw 400 or fewer, with fewer "
+                "values for each axis"
             )
         self._draw, self._names, self.poster_size = draw, list(values), size
         frames = [self._both(at) for at in itertools.product(*values.values())]
@@ -182,16 +201,22 @@ class Frames(LiveFigure):
         self._draw(fig, **dict(zip(self._names, self.at, strict=True)))
 
 # %% ../nbs/workshop/widgets.ipynb #network
-ACTIVATIONS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softplus"}
+ACTIVATIONS = {
+    "ReLU": "relu",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Softplus": "softplus",
+}
 
 
 def pack_network(net: Any) -> tuple[list[dict[str, Any]], bytes]:
-    """A `torch.nn.Sequential` of `Linear` layers and activations, as a script reads it with `network`.
+    """A `torch.nn.Sequential` of `Linear` layers and activations, as a script reads it
+    with `network`.
 
     Returns
     -------
-    For each linear layer its inputs, its outputs and the activation after it; and the weights and offsets of all of
-    them, layer by layer, in float32.
+    For each linear layer its inputs, its outputs and the activation after it; and the
+    weights and offsets of all of them, layer by layer, in float32.
 
     Raises
     ------
@@ -204,14 +229,21 @@ def pack_network(net: Any) -> tuple[list[dict[str, Any]], bytes]:
         kind = type(module).__name__
         if kind == "Linear":
             W = module.weight.detach().cpu().numpy()
-            b = np.zeros(len(W)) if module.bias is None else module.bias.detach().cpu().numpy()
-            layers.append({"inputs": W.shape[1], "outputs": W.shape[0], "activation": "identity"})
+            b = (
+                np.zeros(len(W))
+                if module.bias is None
+                else module.bias.detach().cpu().numpy()
+            )
+            layers.append(
+                {"inputs": W.shape[1], "outputs": W.shape[0], "activation": "identity"}
+            )
             weights += pack(W) + pack(b)
         elif kind in ACTIVATIONS and layers and layers[-1]["activation"] == "identity":
             layers[-1]["activation"] = ACTIVATIONS[kind]
         else:
             raise TypeError(
-                f"the browser cannot run a {kind} here; it knows Linear, each followed by at most "
+                f"the browser cannot run a {kind} here; it knows Linear, each followed "
+                "by at most "
                 f"one of {', '.join(ACTIVATIONS)}"
             )
     return layers, weights
@@ -226,20 +258,28 @@ _ACTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def run_network(layers: Sequence[Mapping[str, Any]], weights: bytes, x: Any) -> np.ndarray:
+def run_network(
+    layers: Sequence[Mapping[str, Any]], weights: bytes, x: Any
+) -> np.ndarray:
     """What the packed network makes of `x`, one row or many."""
     numbers, start = np.frombuffer(weights, "<f4").astype(float), 0
     for layer in layers:
         inputs, outputs = layer["inputs"], layer["outputs"]
         W = numbers[start : start + inputs * outputs].reshape(outputs, inputs)
         b = numbers[start + inputs * outputs : start + (inputs + 1) * outputs]
-        x, start = _ACTS[layer["activation"]](x @ W.T + b), start + (inputs + 1) * outputs
+        x, start = (
+            _ACTS[layer["activation"]](x @ W.T + b),
+            start + (inputs + 1) * outputs,
+        )
     return np.asarray(x)
 
 # %% ../nbs/workshop/widgets.ipynb #scene-figure
 def _scene_traits() -> dict[str, Any]:
-    """What the scripts need to know of the renderer: the one table of ranges, shapes and the lens."""
-    from latent_book import vision  # here, for it loads torch, which the other figures do without
+    """What the scripts need to know of the renderer: the one table of ranges, shapes
+    and the lens.
+    """
+    # here, for it loads torch, which the other figures do without
+    from latent_book import vision
 
     return {
         "ranges": [list(limits) for limits in vision.CAUSES.values()],
@@ -250,7 +290,9 @@ def _scene_traits() -> dict[str, Any]:
 
 
 class SceneFigure(LiveFigure):
-    """Analysis by hand: choose the causes until your picture is the target. The columns of `z` are `vision.CAUSES`."""
+    """Analysis by hand: choose the causes until your picture is the target. The columns
+    of `z` are `vision.CAUSES`.
+    """
 
     _esm = script("renderer.js", "scene.js")
     z = T.List(T.Float()).tag(sync=True)
@@ -265,7 +307,8 @@ class SceneFigure(LiveFigure):
 
     def __init__(self, **traits: Any) -> None:
         start = {
-            "alt": "A target picture, your picture, and their difference, with a slider for each cause of your picture.",
+            "alt": "A target picture, your picture, and their difference, with a "
+            "slider for each cause of your picture.",
             "z": [-0.1, -0.05, 0.6, 1.6, 0.0, 0.6, 0.0],
             "target": [0.12, 0.08, 0.75, 1.3, 0.7, 0.95, 2.4],
         }
@@ -279,21 +322,35 @@ class SceneFigure(LiveFigure):
 
         scenes = [(self.target, self.target_shape), (self.z, self.shape)]
         target, yours = (
-            render(torch.tensor([z]), self.shapes[k]).reshape(28, 28).numpy() for z, k in scenes
+            render(torch.tensor([z]), self.shapes[k]).reshape(28, 28).numpy()
+            for z, k in scenes
         )
         apart = LinearSegmentedColormap.from_list(
             "apart", [COLOR["recon"], COLOR["paper"], COLOR["data"]]
         )
-        panels = {"target": target, "yours": yours, "target minus yours": target - yours}
-        for ax, (title, picture) in zip(fig.subplots(1, 3), panels.items(), strict=True):
+        panels = {
+            "target": target,
+            "yours": yours,
+            "target minus yours": target - yours,
+        }
+        for ax, (title, picture) in zip(
+            fig.subplots(1, 3), panels.items(), strict=True
+        ):
             signed = "minus" in title
-            ax.imshow(picture, cmap=apart if signed else "gray", vmin=-1 if signed else 0, vmax=1)
+            ax.imshow(
+                picture,
+                cmap=apart if signed else "gray",
+                vmin=-1 if signed else 0,
+                vmax=1,
+            )
             ax.set_title(title)
             ax.set_axis_off()
 
 # %% ../nbs/workshop/widgets.ipynb #ambiguity-figure
 class AmbiguityFigure(LiveFigure):
-    """Size against distance: the likelihood is a ridge, the prior a band, the posterior the place where they cross."""
+    """Size against distance: the likelihood is a ridge, the prior a band, the posterior
+    the place where they cross.
+    """
 
     _esm = script("renderer.js", "ambiguity.js")
     apparent = T.Float(0.4).tag(sync=True)  # size of the disc that is drawn
@@ -301,7 +358,8 @@ class AmbiguityFigure(LiveFigure):
     mean = T.Float(0.65).tag(sync=True)  # of the prior of the size,
     width = T.Float(0.05).tag(sync=True)  # its standard deviation
     cells = T.Int(40).tag(sync=True)  # of the grid, along each side
-    looks = T.List(T.Float(), default_value=[0.3, 0.7]).tag(sync=True)  # the range of `apparent`
+    # the range of `apparent`
+    looks = T.List(T.Float(), default_value=[0.3, 0.7]).tag(sync=True)
     others = T.List(T.Float()).tag(
         sync=True
     )  # the causes of the disc; size and distance are replaced
@@ -315,7 +373,8 @@ class AmbiguityFigure(LiveFigure):
 
         scene = _scene_traits()
         start = {
-            "alt": "A noisy picture of a disc, and maps of the likelihood, the prior and the posterior of its size and distance.",
+            "alt": "A noisy picture of a disc, and maps of the likelihood, the prior "
+            "and the posterior of its size and distance.",
             "noise": pack(np.random.default_rng(0).standard_normal(784)),
             "others": causes()[0].tolist(),
             "ranges": scene["ranges"][2:4],
@@ -328,18 +387,23 @@ class AmbiguityFigure(LiveFigure):
         from latent_book.vision import causes, render
 
         distance = min(2.0, max(1.0, 0.7 / self.apparent))
-        disc = render(causes(size=self.apparent * distance, distance=distance), "disc")[0].numpy()
+        scene = causes(size=self.apparent * distance, distance=distance)
+        disc = render(scene, "disc")[0].numpy()
         return disc + self.sigma * np.frombuffer(self.noise, "<f4")
 
     def maps(self) -> dict[str, np.ndarray]:
-        """Likelihood, prior and posterior in each cell, size by distance, each adding up to one."""
+        """Likelihood, prior and posterior in each cell, size by distance, each adding
+        up to one.
+        """
         import torch
 
         from latent_book.vision import bayes_on_grid, log_likelihood, size_distance_grid
 
         Z, _ = size_distance_grid(self.cells)
         x = torch.from_numpy(self.picture())[None].double()
-        log_lik = log_likelihood(x, Z.flatten(0, 1), self.sigma, "disc").reshape(Z.shape[:2])
+        log_lik = log_likelihood(x, Z.flatten(0, 1), self.sigma, "disc").reshape(
+            Z.shape[:2]
+        )
         log_prior = -0.5 * ((Z[..., 2] - self.mean) / self.width) ** 2
         flat = torch.zeros_like(log_lik)
         pairs = {
@@ -356,20 +420,32 @@ class AmbiguityFigure(LiveFigure):
         """The picture and the three maps."""
         axes = fig.subplots(1, 4)
         axes[0].imshow(
-            self.picture().reshape(28, 28), cmap="gray", vmin=-self.sigma, vmax=1 + self.sigma
+            self.picture().reshape(28, 28),
+            cmap="gray",
+            vmin=-self.sigma,
+            vmax=1 + self.sigma,
         )
         axes[0].set_title("what you see")
         axes[0].set_axis_off()
         extent = [*self.ranges[1], *self.ranges[0]]  # distance across, size upwards
         colours = ("data", "prior", "latent")
-        for ax, colour, (title, cells) in zip(axes[1:], colours, self.maps().items(), strict=True):
-            shades = LinearSegmentedColormap.from_list(title, [COLOR["paper"], COLOR[colour]])
+        for ax, colour, (title, cells) in zip(
+            axes[1:], colours, self.maps().items(), strict=True
+        ):
+            shades = LinearSegmentedColormap.from_list(
+                title, [COLOR["paper"], COLOR[colour]]
+            )
             ax.imshow(cells, origin="lower", extent=extent, aspect="auto", cmap=shades)
-            ax.set(title=title, xlabel="distance", ylabel="size" if colour == "data" else "")
+            ax.set(
+                title=title,
+                xlabel="distance",
+                ylabel="size" if colour == "data" else "",
+            )
 
 # %% ../nbs/workshop/widgets.ipynb #components-figure
 class ComponentsFigure(LiveFigure):
-    """A digit rebuilt from its first k components: what the code gains, the error loses.
+    """A digit rebuilt from its first k components: what the code gains, the error
+    loses.
 
     Parameters
     ----------
@@ -388,9 +464,17 @@ class ComponentsFigure(LiveFigure):
     poster_size = (6.4, 4.2)
 
     def __init__(
-        self, mu: np.ndarray, W: np.ndarray, images: np.ndarray, names: Sequence[str], **traits: Any
+        self,
+        mu: np.ndarray,
+        W: np.ndarray,
+        images: np.ndarray,
+        names: Sequence[str],
+        **traits: Any,
     ) -> None:
-        alt = "A digit, what its last component added, the digit rebuilt and what is missing, over a plot of what is kept and of the error."
+        alt = (
+            "A digit, what its last component added, the digit rebuilt and what is "
+            "missing, over a plot of what is kept and of the error."
+        )
         super().__init__(
             **{
                 "alt": alt,
@@ -403,18 +487,30 @@ class ComponentsFigure(LiveFigure):
         )
 
     def state(self) -> dict[str, np.ndarray]:
-        """The digit, its code, the rebuilt digit and the error after each number of components."""
+        """The digit, its code, the rebuilt digit and the error after each number of
+        components.
+        """
         mu = np.frombuffer(self.mu, "<f4").astype(float)
         W = np.frombuffer(self.W, "<f4").astype(float).reshape(-1, len(mu)).T
         x = np.frombuffer(self.images, "u1").reshape(-1, len(mu))[self.digit] / 255
         z = (x - mu) @ W
         left = np.sum((x - mu) ** 2) - np.concatenate([[0], np.cumsum(z**2)])
-        return {"x": x, "z": z, "x_hat": mu + W[:, : self.k] @ z[: self.k], "left": left, "W": W}
+        return {
+            "x": x,
+            "z": z,
+            "x_hat": mu + W[:, : self.k] @ z[: self.k],
+            "left": left,
+            "W": W,
+        }
 
     def draw_poster(self, fig: Figure) -> None:
         """The four pictures, and the error against the number of components."""
         s = self.state()
-        last = s["z"][self.k - 1] * s["W"][:, self.k - 1] if self.k else np.zeros_like(s["x"])
+        last = (
+            s["z"][self.k - 1] * s["W"][:, self.k - 1]
+            if self.k
+            else np.zeros_like(s["x"])
+        )
         signed = LinearSegmentedColormap.from_list(
             "signed", [COLOR["recon"], COLOR["paper"], COLOR["data"]]
         )
@@ -438,7 +534,9 @@ class ComponentsFigure(LiveFigure):
             ax.set_title(title)
             ax.set_axis_off()
         ax, left = fig.add_subplot(grid[1, :]), s["left"]
-        ax.fill_between(range(len(left)), left, left[0], color=COLOR["recon"], alpha=0.25, lw=0)
+        ax.fill_between(
+            range(len(left)), left, left[0], color=COLOR["recon"], alpha=0.25, lw=0
+        )
         ax.fill_between(range(len(left)), 0, left, color=COLOR["kl"], alpha=0.3, lw=0)
         ax.axhline(left[0], color=COLOR["ink"], ls="--", lw=1)
         ax.plot(self.k, left[self.k], "o", color=COLOR["latent"])
@@ -453,7 +551,9 @@ class ComponentsFigure(LiveFigure):
 
 # %% ../nbs/workshop/widgets.ipynb #rotate-figure
 class RotateFigure(LiveFigure):
-    """Points in the plane and an axis to turn: variance along it and error across it add up to a constant."""
+    """Points in the plane and an axis to turn: variance along it and error across it
+    add up to a constant.
+    """
 
     _esm = script("rotate.js")
     points = T.Bytes().tag(sync=True)  # centred, x and y in turn, within [-3, 3]
@@ -461,29 +561,51 @@ class RotateFigure(LiveFigure):
     poster_size = (6.4, 2.9)
 
     def __init__(self, points: np.ndarray, **traits: Any) -> None:
-        alt = "Points and an axis through their mean, beside the variance along the axis for every angle."
-        super().__init__(**{"alt": alt, "points": pack(points - points.mean(axis=0)), **traits})
+        alt = (
+            "Points and an axis through their mean, beside the variance along the "
+            "axis for every angle."
+        )
+        super().__init__(
+            **{"alt": alt, "points": pack(points - points.mean(axis=0)), **traits}
+        )
 
     def draw_poster(self, fig: Figure) -> None:
         """The points with their shadows, and the variance against the angle."""
         points = np.frombuffer(self.points, "<f4").reshape(-1, 2)
         degrees = np.append(np.linspace(0, 180, 91), self.angle)
-        axes = np.column_stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+        axes = np.column_stack(
+            [np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]
+        )
         along = np.mean((points @ axes.T) ** 2, axis=0)
         total = np.mean(np.sum(points**2, axis=1))
         feet = np.outer(points @ axes[-1], axes[-1])
         left, right = fig.subplots(1, 2)
-        left.plot(*np.stack([points, feet]).transpose(2, 0, 1), color=COLOR["kl"], lw=0.8, ls="--")
+        left.plot(
+            *np.stack([points, feet]).transpose(2, 0, 1),
+            color=COLOR["kl"],
+            lw=0.8,
+            ls="--",
+        )
         left.plot(*np.outer(axes[-1], [-5, 5]), color=COLOR["latent"])
         left.plot(*points.T, ".", color=COLOR["data"])
         left.plot(*feet.T, ".", color=COLOR["recon"], ms=4)
-        left.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
-        right.fill_between(degrees[:-1], along[:-1], total, color=COLOR["kl"], alpha=0.15, lw=0)
-        right.fill_between(degrees[:-1], along[:-1], color=COLOR["recon"], alpha=0.25, lw=0)
+        left.set(
+            xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xlabel="$x_1$", ylabel="$x_2$"
+        )
+        right.fill_between(
+            degrees[:-1], along[:-1], total, color=COLOR["kl"], alpha=0.15, lw=0
+        )
+        right.fill_between(
+            degrees[:-1], along[:-1], color=COLOR["recon"], alpha=0.25, lw=0
+        )
         right.plot(degrees[:-1], along[:-1], color=COLOR["recon"])
         right.axhline(total, color=COLOR["ink"], ls="--", lw=1)
         right.plot(self.angle, along[-1], "o", color=COLOR["latent"])
-        right.set(xlabel="angle of the axis, degrees", ylabel="mean square", ylim=(0, 1.1 * total))
+        right.set(
+            xlabel="angle of the axis, degrees",
+            ylabel="mean square",
+            ylim=(0, 1.1 * total),
+        )
 
 # %% ../nbs/workshop/widgets.ipynb #plane-figure
 class PlaneFigure(LiveFigure):
@@ -491,7 +613,8 @@ class PlaneFigure(LiveFigure):
 
     Parameters
     ----------
-    mu, W : mean and two directions, as from `pca.pca`; `of_network` takes a network in their place.
+    mu, W : mean and two directions, as from `pca.pca`; `of_network` takes a network in
+        their place.
     codes, y : where to write the numerals, and which.
     """
 
@@ -514,22 +637,38 @@ class PlaneFigure(LiveFigure):
         names: Sequence[str],
         **traits: Any,
     ) -> None:
-        alt = "Numerals in a plane, each where its digit is coded, and the picture that the chosen point decodes to."
+        alt = (
+            "Numerals in a plane, each where its digit is coded, and the picture "
+            "that the chosen point decodes to."
+        )
         flat = [{"inputs": 2, "outputs": len(mu), "activation": "identity"}]
-        start = {"layers": flat, "weights": pack(W[:, :2]) + pack(mu), "codes": pack(codes[:, :2])}
+        start = {
+            "layers": flat,
+            "weights": pack(W[:, :2]) + pack(mu),
+            "codes": pack(codes[:, :2]),
+        }
         rest = {"y": pack(y, "u1"), "names": list(names), "alt": alt}
         reach = float(np.ceil(np.abs(codes[:, :2]).max()))
         super().__init__(**{**start, **rest, "reach": reach, **traits})
 
     @classmethod
     def of_network(
-        cls, decoder: Any, codes: np.ndarray, y: np.ndarray, names: Sequence[str], **traits: Any
+        cls,
+        decoder: Any,
+        codes: np.ndarray,
+        y: np.ndarray,
+        names: Sequence[str],
+        **traits: Any,
     ) -> "PlaneFigure":
-        """The plane of a decoder from two numbers, a `torch.nn.Sequential` that `pack_network` takes."""
+        """The plane of a decoder from two numbers, a `torch.nn.Sequential` that
+        `pack_network` takes.
+        """
         layers, weights = pack_network(decoder)
         blank = np.zeros(layers[-1]["outputs"])
         network = {"layers": layers, "weights": weights}
-        return cls(blank, np.zeros((len(blank), 2)), codes, y, names, **network, **traits)
+        return cls(
+            blank, np.zeros((len(blank), 2)), codes, y, names, **network, **traits
+        )
 
     def decoded(self) -> np.ndarray:
         """The picture at the chosen point, as a row of pixels."""
@@ -546,7 +685,11 @@ class PlaneFigure(LiveFigure):
         left.plot(*self.at, "o", color=COLOR["latent"])
         limits = (-1.05 * self.reach, 1.05 * self.reach)
         left.set(
-            xlim=limits, ylim=limits, aspect="equal", xlabel="first code", ylabel="second code"
+            xlim=limits,
+            ylim=limits,
+            aspect="equal",
+            xlabel="first code",
+            ylabel="second code",
         )
         picture = self.decoded()
         side = round(len(picture) ** 0.5)

@@ -1,11 +1,13 @@
 """Export the library, execute the chapters, render the site.
 
     python scripts/build_book.py            # fast: only what has changed
-    python scripts/build_book.py --strict   # as CI does: warnings are errors, every reference must resolve
-    python scripts/build_book.py --format pdf   # also the book to take along: pdf, epub or zip
+    python scripts/build_book.py --strict   # as CI does: warnings are errors, every
+    reference must resolve python scripts/build_book.py --format pdf   # also the book
+    to take along: pdf, epub or zip
 
-A page whose prose changed is rendered again from its cached execution; a chapter whose code changed, or whose imports from
-the library did, is executed again (see sphinxext/notebook.py).
+A page whose prose changed is rendered again from its cached execution; a chapter whose
+code changed, or whose imports from the library did, is executed again (see
+sphinxext/notebook.py).
 """
 
 import argparse
@@ -28,8 +30,10 @@ NOTEBOOKS, LIBRARY, BUILD = ROOT / "nbs", ROOT / "latent_book", ROOT / "_build"
 
 
 def export() -> list[str]:
-    """Export the notebooks to the library if their code has changed. Modules whose content stays the same keep their date,
-    so that the pages which depend on them are not built again. Returns the names of those that changed."""
+    """Export the notebooks to the library if their code has changed. Modules whose
+    content stays the same keep their date, so that the pages which depend on them are
+    not built again. Returns the names of those that changed.
+    """
     stamp = BUILD / "exported"
     if stamp.exists() and stamp.read_text() == _state_of_code():
         return []
@@ -51,18 +55,24 @@ def export() -> list[str]:
 
 def _notebooks() -> list[Path]:
     """All chapters, the largest first: it is likely to run longest."""
-    found = [p for p in NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    found = [
+        p for p in NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
+    ]
     return sorted(found, key=lambda p: (-p.stat().st_size, p))
 
 
 def _state_of_code() -> str:
-    """A fingerprint of the notebooks' code and titles, and of the modules made from them."""
+    """A fingerprint of the notebooks' code and titles, and of the modules made from
+    them.
+    """
     digest = hashlib.sha256()
     for path in _notebooks():
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         told = [cells[0], *(cell for cell in cells if cell["cell_type"] == "code")]
         digest.update(
-            json.dumps([str(path), [[cell["id"], cell["source"]] for cell in told]]).encode()
+            json.dumps(
+                [str(path), [[cell["id"], cell["source"]] for cell in told]]
+            ).encode()
         )
     for path in sorted(LIBRARY.glob("*.py")):
         digest.update(path.read_bytes())
@@ -70,8 +80,9 @@ def _state_of_code() -> str:
 
 
 def execute(jobs: int) -> bool:
-    """Run the chapters whose outputs are not in the cache, several at a time; Sphinx would run one after the other.
-    Returns whether all ran to their end."""
+    """Run the chapters whose outputs are not in the cache, several at a time; Sphinx
+    would run one after the other. Returns whether all ran to their end.
+    """
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
 
@@ -85,26 +96,40 @@ def execute(jobs: int) -> bool:
             todo.append(path)
     complete = True
     with ProcessPoolExecutor(jobs) as pool:
-        for path, (notebook, seconds, trouble) in zip(todo, pool.map(_run, todo), strict=True):
+        for path, (notebook, seconds, trouble) in zip(
+            todo, pool.map(_run, todo), strict=True
+        ):
             if trouble:
                 print(f"{path.relative_to(ROOT)} stopped:\n{trouble}", file=sys.stderr)
                 complete = False
             else:
-                print(f"executed {path.relative_to(ROOT)} in {seconds:.1f} s", flush=True)
-                bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
-                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+                print(
+                    f"executed {path.relative_to(ROOT)} in {seconds:.1f} s", flush=True
+                )
+                bundle = CacheBundleIn(
+                    notebook, str(path), data={"execution_seconds": seconds}
+                )
+                cache.cache_notebook_bundle(
+                    bundle, check_validity=False, overwrite=True
+                )
     return complete
 
 
 def _run(path: Path) -> tuple[Any, float, str]:
-    """Execute one notebook; returns it with its outputs, the seconds it took, and what went wrong, if anything did."""
+    """Execute one notebook; returns it with its outputs, the seconds it took, and what
+    went wrong, if anything did.
+    """
     from jupyter_cache.executors.utils import single_nb_execution
 
     from sphinxext.notebook import read
 
     notebook = read(path.read_text(encoding="utf-8"))
     result = single_nb_execution(
-        notebook, cwd=str(path.parent), allow_errors=False, timeout=300, meta_override=True
+        notebook,
+        cwd=str(path.parent),
+        allow_errors=False,
+        timeout=300,
+        meta_override=True,
     )
     return notebook, result.time, result.exc_string or ""
 
@@ -138,9 +163,17 @@ def build(*, strict: bool) -> int:
     config.pop("comments_config")  # of an extension that we leave out
     with patch_docutils(), docutils_namespace():
         app = Sphinx(
-            NOTEBOOKS, None, BUILD / "html", BUILD / "doctrees", "html", config,
-            status=sys.stdout if strict else None, warningiserror=strict, keep_going=True, parallel=1,
-        )  # fmt: skip
+            NOTEBOOKS,
+            None,
+            BUILD / "html",
+            BUILD / "doctrees",
+            "html",
+            config,
+            status=sys.stdout if strict else None,
+            warningiserror=strict,
+            keep_going=True,
+            parallel=1,
+        )
         app.setup_extension("sphinx_multitoc_numbering")
         # A formula that does not parse is an error, not red text.
         katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
@@ -151,8 +184,10 @@ def build(*, strict: bool) -> int:
 
 
 def buttons(address: str) -> dict[str, Any]:
-    """What leads from a page to the repository, and to its notebook on Binder and Colab: links, which ask nobody before they
-    are followed, and only where `git_url` in settings.ini has an address. The branch is that which publish.yml makes."""
+    """What leads from a page to the repository, and to its notebook on Binder and
+    Colab: links, which ask nobody before they are followed, and only where `git_url` in
+    settings.ini has an address. The branch is that which publish.yml makes.
+    """
     if not address:
         return {}
     options: dict[str, Any] = {"repository_url": address, "use_repository_button": True}
@@ -170,7 +205,9 @@ def buttons(address: str) -> dict[str, Any]:
 
 
 def take_along(form: str) -> Path:
-    """Make the PDF, the EPUB or the ZIP from the built site; see formats.py. What is wrong with it ends the build."""
+    """Make the PDF, the EPUB or the ZIP from the built site; see formats.py. What is
+    wrong with it ends the build.
+    """
     import formats
     import yaml
 
@@ -181,10 +218,15 @@ def take_along(form: str) -> Path:
     commit = ["git", "log", "-1", "--format=%ct"]
     day = (
         os.environ.get("SOURCE_DATE_EPOCH")
-        or subprocess.run(commit, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+        or subprocess.run(
+            commit, cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout
     )
     moment = datetime.fromtimestamp(int(day or 0), UTC)
-    about |= {"address": said.get("git_url", ""), "date": moment.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    about |= {
+        "address": said.get("git_url", ""),
+        "date": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
     site, path = BUILD / "html", BUILD / f"{said['lib_name'].replace('_', '-')}.{form}"
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     faults: list[str] = []
@@ -198,7 +240,9 @@ def take_along(form: str) -> Path:
 
         chromium = find()
         if chromium is None:
-            sys.exit("the PDF needs Chromium: python scripts/ensure_chromium.py installs one")
+            sys.exit(
+                "the PDF needs Chromium: python scripts/ensure_chromium.py installs one"
+            )
         cut = formats.make_pdf(site, toc, path, about, chromium)
         faults = [f"cut off at the right edge: {one}" for one in cut]
     if faults:
@@ -206,12 +250,18 @@ def take_along(form: str) -> Path:
     return path
 
 
-def _start_katex(cls: Any, folder: Path, timeout: float) -> tuple[subprocess.Popen, socket.socket]:
-    """Start KaTeX's process and connect to it as soon as it listens. The extension's own start connects once, when the
-    socket's file appears, which on a busy machine is too early."""
+def _start_katex(
+    cls: Any, folder: Path, timeout: float
+) -> tuple[subprocess.Popen, socket.socket]:
+    """Start KaTeX's process and connect to it as soon as it listens. The extension's
+    own start connects once, when the socket's file appears, which on a busy machine is
+    too early.
+    """
     path = folder / "katex.sock"
     command = cls.build_command(socket=path)
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder
+    )
     deadline = time.monotonic() + 60
     while True:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -232,13 +282,18 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
-    parser.add_argument("--export-only", action="store_true", help="only export the library")
-    parser.add_argument("--jobs", type=int, default=2, help="chapters executed at a time (2)")
+    parser.add_argument(
+        "--export-only", action="store_true", help="only export the library"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="chapters executed at a time (2)"
+    )
     parser.add_argument(
         "--format", choices=["pdf", "epub", "zip"], help="also one file to take along"
     )
     options = parser.parse_args()
-    # The kernels and the theme's mathematics: one thread for each of the parallel pages, and the node that pip installed.
+    # The kernels and the theme's mathematics: one thread for each of the parallel
+    # pages, and the node that pip installed.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")  # a page shows no progress bar
@@ -247,7 +302,8 @@ def main() -> int:
     os.environ["PATH"] = os.pathsep.join(
         [*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]]
     )
-    # jsonschema would compile 38 grammars for a format check that no notebook needs: two seconds of each build.
+    # jsonschema would compile 38 grammars for a format check that no notebook needs:
+    # two seconds of each build.
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))

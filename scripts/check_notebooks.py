@@ -1,6 +1,8 @@
-"""Fail where the library is not what its notebooks export, or where a notebook was committed with outputs.
+"""Fail where the library is not what its notebooks export, or where a notebook was
+committed with outputs.
 
-The files are left as they should be, so that the cure is to look at the difference and commit it.
+The files are left as they should be, so that the cure is to look at the difference and
+commit it.
 """
 
 import subprocess
@@ -12,7 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def contents(pattern: str) -> dict[Path, bytes]:
     """All files of a kind, by path."""
-    found = {p: p.read_bytes() for p in ROOT.glob(pattern) if ".ipynb_checkpoints" not in p.parts}
+    found = {
+        p: p.read_bytes()
+        for p in ROOT.glob(pattern)
+        if ".ipynb_checkpoints" not in p.parts
+    }
     if not found:
         sys.exit(f"nothing matches {pattern}: this check would check nothing")
     return found

@@ -1,6 +1,8 @@
-"""The citation file, from settings.ini and the changelog: `make export` writes it, tests/test_book.py compares.
+"""The citation file, from settings.ini and the changelog: `make export` writes it,
+tests/test_book.py compares.
 
-A release has a date in its heading of the changelog, `## 0.1.0 (2027-03-01)`; what is not yet released has none.
+A release has a date in its heading of the changelog, `## 0.1.0 (2027-03-01)`; what is
+not yet released has none.
 """
 
 import re
@@ -16,7 +18,9 @@ def citation(root: Path = ROOT) -> str:
     settings.read(root / "settings.ini", encoding="utf-8")
     said = settings["DEFAULT"]
     history = (root / "CHANGELOG.md").read_text(encoding="utf-8")
-    day = re.search(rf"^## {re.escape(said['version'])} \((\d{{4}}-\d\d-\d\d)\)", history, re.M)
+    day = re.search(
+        rf"^## {re.escape(said['version'])} \((\d{{4}}-\d\d-\d\d)\)", history, re.M
+    )
     lines = [
         "# Made by scripts/citation.py from settings.ini and CHANGELOG.md: run make export.",
         "cff-version: 1.2.0",

@@ -1,7 +1,9 @@
-"""Draw the card that a shared link shows and the cover of the EPUB: real digits, each where its two first principal
-components put it, with the colour of the latent variables fading into that of the data.
+"""Draw the card that a shared link shows and the cover of the EPUB: real digits, each
+where its two first principal components put it, with the colour of the latent variables
+fading into that of the data.
 
-    python scripts/draw_cover.py    # writes sphinxext/assets/card.png and scripts/cover.png, the same bytes each time
+    python scripts/draw_cover.py    # writes sphinxext/assets/card.png and
+    scripts/cover.png, the same bytes each time
 """
 
 from configparser import ConfigParser
@@ -20,12 +22,17 @@ FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
 def digits(rows: int, columns: int, size: int) -> Image.Image:
-    """A sheet of digits in the order of their two first components: to each place goes the nearest that is still free."""
+    """A sheet of digits in the order of their two first components: to each place goes
+    the nearest that is still free.
+    """
     X = mnist("train").X
     Z = PCA(n_components=2).fit(X).encode(X)
-    place = Z.argsort(axis=0).argsort(axis=0) / (len(Z) - 1)  # ranks fill the sheet evenly
+    # ranks fill the sheet evenly
+    place = Z.argsort(axis=0).argsort(axis=0) / (len(Z) - 1)
     sheet = Image.new("RGB", (columns * size, rows * size), COLOR["paper"])
-    latent, data = (np.array(ImageColor.getrgb(COLOR[name])) for name in ("latent", "data"))
+    latent, data = (
+        np.array(ImageColor.getrgb(COLOR[name])) for name in ("latent", "data")
+    )
     for row in range(rows):
         for column in range(columns):
             goal = np.array([(column + 0.5) / columns, (row + 0.5) / rows])
@@ -44,12 +51,19 @@ def lines(words: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     found = [""]
     for word in words.split():
         longer = f"{found[-1]} {word}".strip()
-        found = [*found[:-1], longer] if font.getlength(longer) <= width else [*found, word]
+        found = (
+            [*found[:-1], longer] if font.getlength(longer) <= width else [*found, word]
+        )
     return "\n".join(found)
 
 
 def draw(
-    width: int, height: int, sheet: Image.Image, at: tuple[int, int], text: int, path: Path
+    width: int,
+    height: int,
+    sheet: Image.Image,
+    at: tuple[int, int],
+    text: int,
+    path: Path,
 ) -> None:
     """Title and subtitle over or beside a sheet of digits."""
     settings = ConfigParser(delimiters=["="])

@@ -1,7 +1,8 @@
-"""Find a Chromium for the browser tests and print its path; install one where there is none.
+"""Find a Chromium for the browser tests and print its path; install one where there is
+none.
 
-`CHROMIUM` names one outright. Otherwise the usual names on the PATH, then Playwright's own, then Debian's package where
-we may install it, then Playwright's download.
+`CHROMIUM` names one outright. Otherwise the usual names on the PATH, then Playwright's
+own, then Debian's package where we may install it, then Playwright's download.
 """
 
 import os
@@ -26,7 +27,9 @@ def find() -> str | None:
 
 
 def install() -> None:
-    """Debian's package, where apt and the right to use it are there; else Playwright's download."""
+    """Debian's package, where apt and the right to use it are there; else Playwright's
+    download.
+    """
     if shutil.which("apt-get") and os.geteuid() == 0:
         quiet = {
             "stdout": subprocess.DEVNULL,
@@ -44,7 +47,9 @@ def install() -> None:
         ]
         if subprocess.run(command, check=False, **quiet).returncode == 0:  # type: ignore[call-overload]
             return
-    subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "playwright", "install", "chromium"], check=True
+    )
 
 
 def main() -> int:
@@ -52,7 +57,10 @@ def main() -> int:
     if find() is None:
         install()
     path = find()
-    print(path or "no Chromium: install one and put it on the PATH, or name it in CHROMIUM")
+    print(
+        path
+        or "no Chromium: install one and put it on the PATH, or name it in CHROMIUM"
+    )
     return int(path is None)
 
 

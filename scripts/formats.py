@@ -1,8 +1,11 @@
-"""The book to take along, from the pages of the site: one PDF, one EPUB, one ZIP. `build_book.py --format` calls these.
+"""The book to take along, from the pages of the site: one PDF, one EPUB, one ZIP.
+`build_book.py --format` calls these.
 
-Nothing is executed or rendered a second time. The pages are well-formed XML inside their `<article>`, so they are read as
-such; what needs a hand or a script is replaced by what stands still: live figures by their posters, folds by what they hold.
-Numbers and titles are those of the site, and references between pages become references inside the book.
+Nothing is executed or rendered a second time. The pages are well-formed XML inside
+their `<article>`, so they are read as such; what needs a hand or a script is replaced
+by what stands still: live figures by their posters, folds by what they hold. Numbers
+and titles are those of the site, and references between pages become references inside
+the book.
 """
 
 import html
@@ -42,7 +45,8 @@ class Chapter(NamedTuple):
         return self.name.replace("/", "-")
 
 
-# --- reading ------------------------------------------------------------------------------------------------------------
+# --- reading
+# ------------------------------------------------------------------------------------------------------------
 
 
 def order(toc: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -58,7 +62,9 @@ def read_article(page: str) -> Element:
     match = ARTICLE.search(page)
     if match is None:
         raise ValueError("no article on this page")
-    source = re.sub(r"&(?!amp;|lt;|gt;|quot;|apos;|#)\w+;", lambda m: html.unescape(m[0]), match[0])
+    source = re.sub(
+        r"&(?!amp;|lt;|gt;|quot;|apos;|#)\w+;", lambda m: html.unescape(m[0]), match[0]
+    )
     body = fromstring(source)
     for node in body.iter():
         node.tag = re.sub(r"^\{.*\}", "", node.tag)
@@ -83,14 +89,20 @@ def read(site: Path, toc: dict[str, Any]) -> list[Chapter]:
         except (ParseError, ValueError) as error:
             raise ValueError(f"{name}.html cannot be read: {error}") from error
         title = next(body.iter("h1"), None)
-        chapters.append(Chapter(name, part, name if title is None else words(title), body))
+        chapters.append(
+            Chapter(name, part, name if title is None else words(title), body)
+        )
     return chapters
 
 
 def words(node: Element) -> str:
     """The text of an element, with each formula once."""
     skip = {"annotation"}
-    found = [node.text or ""] if node.tag not in skip and not has(node, "katex-html") else []
+    found = (
+        [node.text or ""]
+        if node.tag not in skip and not has(node, "katex-html")
+        else []
+    )
     for child in node:
         if node.tag not in skip and not has(node, "katex-html"):
             found += [words(child), child.tail or ""]
@@ -102,12 +114,14 @@ def has(node: Element, name: str) -> bool:
     return name in node.get("class", "").split()
 
 
-# --- what is common to all ----------------------------------------------------------------------------------------------
+# --- what is common to all
+# ----------------------------------------------------------------------------------------------
 
 
 def replace(body: Element, change: Callable[[Element], list[Element] | None]) -> None:
-    """Put other elements in the place of some, from the top down: `change` returns them, or None to keep one. What followed
-    an element follows what replaced it."""
+    """Put other elements in the place of some, from the top down: `change` returns
+    them, or None to keep one. What followed an element follows what replaced it.
+    """
     todo = [body]
     while todo:
         parent, kept = todo.pop(), []
@@ -127,7 +141,9 @@ def replace(body: Element, change: Callable[[Element], list[Element] | None]) ->
 
 
 def still(body: Element) -> Element:
-    """A page without what only a screen can use: permalinks, folds, links around posters."""
+    """A page without what only a screen can use: permalinks, folds, links around
+    posters.
+    """
 
     def change(node: Element) -> list[Element] | None:
         if has(node, "headerlink") or has(node, "toctree-wrapper"):
@@ -145,7 +161,9 @@ def still(body: Element) -> Element:
 
 
 def merge(block: Element) -> None:
-    """Code without the marks of names, commas and spaces, which have no colour of their own: two marks of three."""
+    """Code without the marks of names, commas and spaces, which have no colour of their
+    own: two marks of three.
+    """
     kept: list[Element] = []
     for child in list(block):
         plain = child.get("class") in {None, "n", "p", "w"} and not len(child)
@@ -160,7 +178,9 @@ def merge(block: Element) -> None:
 
 
 def unfold(fold: Element) -> Element:
-    """An open box in place of a fold; folded code needs no title, a folded answer has one."""
+    """An open box in place of a fold; folded code needs no title, a folded answer has
+    one.
+    """
     box = Element("div", {"class": "fold"})
     for node in list(fold):
         if node.tag != "summary":
@@ -173,7 +193,9 @@ def unfold(fold: Element) -> Element:
 
 
 def relink(chapter: Chapter, names: set[str], refer: Reference) -> None:
-    """Turn references between pages into `refer(page, id)`; one to a page that is not taken along is text."""
+    """Turn references between pages into `refer(page, id)`; one to a page that is not
+    taken along is text.
+    """
     folder = PurePosixPath(chapter.name).parent
     for node in chapter.body.iter():
         address = node.get("href")
@@ -201,7 +223,9 @@ def headings(chapter: Chapter) -> Iterator[tuple[str, str]]:
 def source_of(chapter: Chapter, image: Element, site: Path) -> Path:
     """The file that an image on a page shows."""
     return Path(
-        os.path.normpath(site / PurePosixPath(chapter.name).parent / unquote(image.attrib["src"]))
+        os.path.normpath(
+            site / PurePosixPath(chapter.name).parent / unquote(image.attrib["src"])
+        )
     )
 
 
@@ -223,16 +247,24 @@ def light(css: str) -> str:
         for line in css.splitlines()
         if line.startswith('html[data-theme="light"] .highlight .')
     ]
-    return "\n".join(line.removeprefix('html[data-theme="light"] ') for line in lines) + "\n"
+    return (
+        "\n".join(line.removeprefix('html[data-theme="light"] ') for line in lines)
+        + "\n"
+    )
 
 
-# --- PDF ----------------------------------------------------------------------------------------------------------------
+# --- PDF
+# ----------------------------------------------------------------------------------------------------------------
 
 COLUMN = 170  # of text, in mm: A4 with margins of 20
 
 
-def paper(chapters: list[Chapter], site: Path, about: dict[str, str], pages: dict[str, int]) -> str:
-    """The whole book as one page of HTML, to be printed. `pages` has the page numbers for the contents, once known."""
+def paper(
+    chapters: list[Chapter], site: Path, about: dict[str, str], pages: dict[str, int]
+) -> str:
+    """The whole book as one page of HTML, to be printed. `pages` has the page numbers
+    for the contents, once known.
+    """
     names = {c.name: c for c in chapters}
 
     def refer(page: str, fragment: str) -> str:
@@ -252,14 +284,19 @@ def paper(chapters: list[Chapter], site: Path, about: dict[str, str], pages: dic
             part = chapter.part
             contents.append(f'<p class="toc-part">{html.escape(part)}</p>')
         contents.append(line("chapter", chapter.key, chapter.title))
-        contents += [line("section", f"{chapter.key}--{i}", t) for i, t in headings(chapter)]
+        contents += [
+            line("section", f"{chapter.key}--{i}", t) for i, t in headings(chapter)
+        ]
         title = chapter.title.replace("\\", "").replace('"', "")
         running.append(
             f'@page {chapter.key} {{ @top-right {{ content: "{title}" }} @top-left {{ content: "{part}" }} }}\n'
             f'[id="{chapter.key}"] {{ page: {chapter.key} }}'
         )
         articles.append(print_article(chapter, site))
-    files = [(site / "_static" / name).as_uri() for name in ("palette.css", "katex/katex.min.css")]
+    files = [
+        (site / "_static" / name).as_uri()
+        for name in ("palette.css", "katex/katex.min.css")
+    ]
     styles = "".join(f'<link rel="stylesheet" href="{name}">' for name in files)
     code = light((site / "_static" / "pygments.css").read_text(encoding="utf-8"))
     looks = "".join(
@@ -288,7 +325,8 @@ def print_article(chapter: Chapter, site: Path) -> str:
     """A chapter in HTML, its ids made unique in the book."""
     for node in list(chapter.body.iter()):
         if node.tag == "svg":
-            for inner in node.iter():  # their ids are named after the figure's content already
+            # their ids are named after the figure's content already
+            for inner in node.iter():
                 if "id" in inner.attrib:
                     inner.set("data-id", inner.attrib.pop("id"))
         elif "id" in node.attrib:
@@ -298,7 +336,8 @@ def print_article(chapter: Chapter, site: Path) -> str:
     for node in chapter.body.iter():
         if "data-id" in node.attrib:
             node.set("id", node.attrib.pop("data-id"))
-        if has(node, "katex"):  # its pieces mean nothing to a reader of tags, its source does
+        # its pieces mean nothing to a reader of tags, its source does
+        if has(node, "katex"):
             node.set("role", "img")
             node.set("aria-label", next(node.iter("annotation")).text or "")
     replace(chapter.body, lambda n: [] if has(n, "katex-mathml") else None)
@@ -330,8 +369,10 @@ FIT = """() => {
 def make_pdf(
     site: Path, toc: dict[str, Any], path: Path, about: dict[str, str], chromium: str
 ) -> list[str]:
-    """Print the book twice: once to learn on which pages its sections stand, once with these in the contents.
-    Returns what is cut off at the right edge, which should be nothing."""
+    """Print the book twice: once to learn on which pages its sections stand, once with
+    these in the contents. Returns what is cut off at the right edge, which should be
+    nothing.
+    """
     from playwright.sync_api import sync_playwright
 
     page_of: dict[str, int] = {}
@@ -341,7 +382,9 @@ def make_pdf(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
         for last in (False, True):
-            draft.write_text(paper(read(site, toc), site, about, page_of), encoding="utf-8")
+            draft.write_text(
+                paper(read(site, toc), site, about, page_of), encoding="utf-8"
+            )
             width = round(COLUMN * 96 / 25.4)
             tab = browser.new_page(viewport={"width": width, "height": 1000})
             tab.emulate_media(media="print")
@@ -349,7 +392,10 @@ def make_pdf(
             tab.evaluate("() => document.fonts.ready.then(() => 0)")
             cut = tab.evaluate(FIT)
             printed = tab.pdf(
-                prefer_css_page_size=True, print_background=True, outline=last, tagged=last
+                prefer_css_page_size=True,
+                print_background=True,
+                outline=last,
+                tagged=last,
             )
             tab.close()
             known, page_of = page_of, pages_of(printed)
@@ -364,7 +410,8 @@ def make_pdf(
 def pages_of(pdf: bytes) -> dict[str, int]:
     """On which page each named place of Chromium's PDF is, counted from 1."""
     objects = {
-        int(m[1]): m[2] for m in re.finditer(rb"(?<=\n)(\d+) 0 obj\n(.*?)\nendobj", pdf, re.S)
+        int(m[1]): m[2]
+        for m in re.finditer(rb"(?<=\n)(\d+) 0 obj\n(.*?)\nendobj", pdf, re.S)
     }
     root = next(v for v in objects.values() if b"/Type /Catalog" in v)
     leaves, todo = [], [int(re.search(rb"/Pages (\d+) 0 R", root)[1])]  # type: ignore[index]
@@ -384,7 +431,8 @@ def pages_of(pdf: bytes) -> dict[str, int]:
     }
 
 
-# --- EPUB ---------------------------------------------------------------------------------------------------------------
+# --- EPUB
+# ---------------------------------------------------------------------------------------------------------------
 
 KINDS = {
     ".png": "image/png",
@@ -432,7 +480,9 @@ def ebook_article(chapter: Chapter, site: Path, files: dict[str, bytes]) -> str:
 
 
 def formula(math: Element) -> Element:
-    """MathML alone, its source as its alternative text: readers that know no annotations would show both."""
+    """MathML alone, its source as its alternative text: readers that know no
+    annotations would show both.
+    """
     math.set("alttext", next(math.iter("annotation")).text or "")
     math[:] = [n for n in math[0] if n.tag != "annotation"]
     math.tail = None
@@ -454,8 +504,10 @@ RELATIONS = set("=≤≥<>≈≠∼∝→⟶⇒⟺≡")
 
 
 def in_pieces(math: Element) -> Element:
-    """A displayed formula as pieces that stand side by side where there is room, and else continue on the next line: the
-    page of a reader cannot be scrolled sideways. It may break before a relation, a plus or a minus, outside of brackets."""
+    """A displayed formula as pieces that stand side by side where there is room, and
+    else continue on the next line: the page of a reader cannot be scrolled sideways. It
+    may break before a relation, a plus or a minus, outside of brackets.
+    """
     row = math[0] if len(math) == 1 and math[0].tag == "mrow" else math
     groups: list[list[Element]] = [[]]
     depth, bars, before = 0, 0, ""
@@ -464,7 +516,9 @@ def in_pieces(math: Element) -> Element:
         text = "".join(node.itertext())  # a bracket may carry a power
         depth += sum(text.count(c) for c in "([{⟨") - sum(text.count(c) for c in ")]}⟩")
         bars += text.count("∥")
-        breaks = sign in RELATIONS or (sign in {"+", "−"} and before not in RELATIONS | {"("})
+        breaks = sign in RELATIONS or (
+            sign in {"+", "−"} and before not in RELATIONS | {"("}
+        )
         if breaks and depth == 0 and bars % 2 == 0 and groups[-1]:
             node.set("form", "infix")
             groups.append([])
@@ -473,10 +527,13 @@ def in_pieces(math: Element) -> Element:
     if len(groups) == 1 or next(math.iter("mtable"), None) is not None:
         return math
     whole = Element(
-        "span", {"class": "formula", "role": "math", "aria-label": math.get("alttext", "")}
+        "span",
+        {"class": "formula", "role": "math", "aria-label": math.get("alttext", "")},
     )
     for group in groups:
-        piece = Element("math", {"xmlns": math.get("xmlns", ""), "displaystyle": "true"})
+        piece = Element(
+            "math", {"xmlns": math.get("xmlns", ""), "displaystyle": "true"}
+        )
         piece.append(Element("mrow"))
         piece[0].extend(group)
         piece.tail = "\N{ZERO WIDTH SPACE}"  # here a line may end
@@ -500,7 +557,9 @@ def picture(box: Element, files: dict[str, bytes]) -> Element:
     from sphinxext.live import digest
 
     svg = next(box.iter("svg"))
-    width, height = re.search(r"aspect-ratio:(\d+)/(\d+)", svg.attrib.pop("style")).groups()  # type: ignore[union-attr]
+    width, height = re.search(
+        r"aspect-ratio:(\d+)/(\d+)", svg.attrib.pop("style")
+    ).groups()  # type: ignore[union-attr]
     svg.attrib |= {"width": width, "height": height}
     svg.attrib.pop("aria-hidden", None)
     svg.tail = None
@@ -510,12 +569,17 @@ def picture(box: Element, files: dict[str, bytes]) -> Element:
     name = f"images/{digest(source.encode())}.svg"
     files[name] = source.encode()
     return Element(
-        "img", {"src": name, "alt": box.get("aria-label", ""), "style": f"width:{width}px"}
+        "img",
+        {"src": name, "alt": box.get("aria-label", ""), "style": f"width:{width}px"},
     )
 
 
-def make_epub(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str]) -> None:
-    """An EPUB 3: a page for each chapter, formulas in MathML, figures as they stand still."""
+def make_epub(
+    site: Path, toc: dict[str, Any], path: Path, about: dict[str, str]
+) -> None:
+    """An EPUB 3: a page for each chapter, formulas in MathML, figures as they stand
+    still.
+    """
     chapters = read(site, toc)
     names = {c.name: c for c in chapters}
     images: dict[str, bytes] = {}
@@ -558,7 +622,9 @@ def make_epub(site: Path, toc: dict[str, Any], path: Path, about: dict[str, str]
         "title.xhtml": xhtml(about["title"], title[1]),
         "nav.xhtml": xhtml("Contents", nav),
         **pages,
-        "code.css": light((site / "_static" / "pygments.css").read_text(encoding="utf-8")).encode(),
+        "code.css": light(
+            (site / "_static" / "pygments.css").read_text(encoding="utf-8")
+        ).encode(),
         "paper.css": (HERE / "paper.css").read_bytes(),
         **dict(sorted(images.items())),
     }
@@ -582,7 +648,9 @@ def package(book: dict[str, bytes], about: dict[str, str]) -> str:
             marks += " mathml" * (b"<math" in content) + " svg" * (b"<svg" in content)
         properties = f' properties="{marks.strip()}"' if marks else ""
         kind = KINDS[PurePosixPath(name).suffix]
-        items.append(f'<item id="{key}" href="{name}" media-type="{kind}"{properties}/>')
+        items.append(
+            f'<item id="{key}" href="{name}" media-type="{kind}"{properties}/>'
+        )
     said = {key: html.escape(value) for key, value in about.items()}
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id" xml:lang="en">
@@ -605,7 +673,9 @@ def package(book: dict[str, bytes], about: dict[str, str]) -> str:
 
 
 def epub_faults(path: Path) -> list[str]:
-    """What is wrong with an EPUB: its form, its list of files, its pages, the references between them."""
+    """What is wrong with an EPUB: its form, its list of files, its pages, the
+    references between them.
+    """
     faults: list[str] = []
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -620,10 +690,21 @@ def epub_faults(path: Path) -> list[str]:
     items = {str(i.get("id")): str(i.get("href")) for i in package.iter(f"{opf}item")}
     listed = {f"book/{name}" for name in items.values()}
     others = {"mimetype", "META-INF/container.xml", "book/content.opf"}
-    faults += [f"listed or there, but not both: {n}" for n in listed ^ (set(names) - others)]
-    faults += [f"spine: {i}" for r in package.iter(f"{opf}itemref") if (i := str(r.get("idref"))) not in items]  # fmt: skip
-    pages = {n: fromstring(c) for n, c in contents.items() if n.endswith((".xhtml", ".svg"))}
-    ids = {name: [e.attrib["id"] for e in page.iter() if "id" in e.attrib] for name, page in pages.items()}  # fmt: skip
+    faults += [
+        f"listed or there, but not both: {n}" for n in listed ^ (set(names) - others)
+    ]
+    faults += [
+        f"spine: {i}"
+        for r in package.iter(f"{opf}itemref")
+        if (i := str(r.get("idref"))) not in items
+    ]
+    pages = {
+        n: fromstring(c) for n, c in contents.items() if n.endswith((".xhtml", ".svg"))
+    }
+    ids = {
+        name: [e.attrib["id"] for e in page.iter() if "id" in e.attrib]
+        for name, page in pages.items()
+    }
     for name, page in pages.items():
         if len(ids[name]) != len(set(ids[name])):
             faults.append(f"{name}: an id twice")
@@ -642,10 +723,17 @@ def epub_faults(path: Path) -> list[str]:
     return faults
 
 
-# --- ZIP ----------------------------------------------------------------------------------------------------------------
+# --- ZIP
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def make_zip(site: Path, path: Path) -> None:
     """The site as it stands; unpacked, it opens from disk."""
     files = sorted(p for p in site.rglob("*") if p.is_file() and p.name != ".buildinfo")
-    pack(path, {f"{path.stem}/{p.relative_to(site).as_posix()}": p.read_bytes() for p in files})
+    pack(
+        path,
+        {
+            f"{path.stem}/{p.relative_to(site).as_posix()}": p.read_bytes()
+            for p in files
+        },
+    )

@@ -1,10 +1,12 @@
-"""Make the MNIST subset that the library ships: 6,000 digits to train on, 1,000 held out, balanced, no chance involved.
+"""Make the MNIST subset that the library ships: 6,000 digits to train on, 1,000 held
+out, balanced, no chance involved.
 
     python scripts/make_mnist_subset.py FOLDER [--out latent_book/assets]
 
-FOLDER holds the four official files (train-images-idx3-ubyte.gz ..., packed or not); their contents are checked against
-the SHA-256 that `latent_book.data` knows. Written are `mnist_subset.npz` and `mnist_subset.txt` (provenance, licence,
-hashes). Afterwards copy the printed SHA-256 into nbs/workshop/data.ipynb, which checks it at each load.
+FOLDER holds the four official files (train-images-idx3-ubyte.gz ..., packed or not);
+their contents are checked against the SHA-256 that `latent_book.data` knows. Written
+are `mnist_subset.npz` and `mnist_subset.txt` (provenance, licence, hashes). Afterwards
+copy the printed SHA-256 into nbs/workshop/data.ipynb, which checks it at each load.
 """
 
 import argparse
@@ -51,15 +53,21 @@ def sha256(content: bytes) -> str:
 
 
 def equal_steps(labels: np.ndarray, per_class: int) -> np.ndarray:
-    """Places of `per_class` images of each class, at equal steps in the given order; classes dealt in turn."""
+    """Places of `per_class` images of each class, at equal steps in the given order;
+    classes dealt in turn.
+    """
     places = [np.flatnonzero(labels == k) for k in range(10)]
     if any(len(p) < per_class for p in places):
         raise ValueError(f"a class has fewer than {per_class} images")
-    return np.stack([p[np.arange(per_class) * len(p) // per_class] for p in places], axis=1).ravel()
+    return np.stack(
+        [p[np.arange(per_class) * len(p) // per_class] for p in places], axis=1
+    ).ravel()
 
 
 def genuine(folder: Path, name: str) -> np.ndarray:
-    """The array in an official file, packed or not; ends the script if the file is not the official one."""
+    """The array in an official file, packed or not; ends the script if the file is not
+    the official one.
+    """
     content = _on_disk(folder, name, MNIST.sha256[name][1])
     if content is None:
         raise SystemExit(f"{folder} lacks a genuine copy of {name} (.gz or unpacked)")
@@ -72,7 +80,10 @@ def subset(folder: Path) -> dict[str, np.ndarray]:
     for split, per_class in PER_CLASS.items():
         images, labels = (genuine(folder, name) for name in _SPLIT_FILES[split])
         chosen = equal_steps(labels, per_class)
-        arrays[f"{split}_images"], arrays[f"{split}_labels"] = images[chosen], labels[chosen]
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = (
+            images[chosen],
+            labels[chosen],
+        )
     return arrays
 
 
@@ -94,8 +105,12 @@ def main() -> None:
     note = NOTE.format(
         name=NAME,
         digest=digest,
-        arrays="\n".join(f"{sha256(a.tobytes())}  {name}" for name, a in arrays.items()),
-        sources="\n".join(f"{inside}  {name}" for name, (_, inside) in MNIST.sha256.items()),
+        arrays="\n".join(
+            f"{sha256(a.tobytes())}  {name}" for name, a in arrays.items()
+        ),
+        sources="\n".join(
+            f"{inside}  {name}" for name, (_, inside) in MNIST.sha256.items()
+        ),
     )
     (options.out / f"{NAME}.txt").write_text(note, encoding="utf-8")
     print(f"{file}: {file.stat().st_size:,} bytes, SHA-256 {digest}")

@@ -1,13 +1,15 @@
-"""The site's own code: how an executed notebook becomes a page that lives without a kernel.
+"""The site's own code: how an executed notebook becomes a page that lives without a
+kernel.
 
-notebook.py   reads a chapter: nbdev's `#|` lines become the page's tags, captions and alternative texts
-live.py       turns the stored state of live figures into files, and live.js mounts them in the browser
-figures.py    sets matplotlib's SVG into the page with the palette's variables, so that it follows light and dark
-equations.py  the index of equations: where each stands, and the test that holds it
-reference.py the library's public names, their signatures and docstrings
-along.py      where the PDF, the EPUB and the ZIP are to be had
-card.py       what a page says of itself where its link is shared
-harden.py     content security policy, no third party, and the theme's faults of accessibility mended
+notebook.py   reads a chapter: nbdev's `#|` lines become the page's tags, captions and
+alternative texts live.py       turns the stored state of live figures into files, and
+live.js mounts them in the browser figures.py    sets matplotlib's SVG into the page
+with the palette's variables, so that it follows light and dark equations.py  the index
+of equations: where each stands, and the test that holds it reference.py the library's
+public names, their signatures and docstrings along.py      where the PDF, the EPUB and
+the ZIP are to be had card.py       what a page says of itself where its link is shared
+harden.py     content security policy, no third party, and the theme's faults of
+accessibility mended
 """
 
 from pathlib import Path
@@ -19,9 +21,13 @@ from sphinxext import along, card, equations, figures, harden, live, notebook, r
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register all eight parts with Sphinx; when one of them changes, every page is rendered again."""
+    """Register all eight parts with Sphinx; when one of them changes, every page is
+    rendered again.
+    """
     code = sorted(Path(__file__).parent.glob("*.py"))
-    app.add_config_value("site_code", live.digest(b"".join(p.read_bytes() for p in code)), "env")
+    app.add_config_value(
+        "site_code", live.digest(b"".join(p.read_bytes() for p in code)), "env"
+    )
     for part in (notebook, live, figures, equations, reference, along, card, harden):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,8 @@
-"""What a page says of itself where somebody shares its link: title, subtitle, and the card that scripts/draw_cover.py drew.
+"""What a page says of itself where somebody shares its link: title, subtitle, and the
+card that scripts/draw_cover.py drew.
 
-`site_address` is where the site is published, for an image must be named in full there; unset, it is named from the page.
+`site_address` is where the site is published, for an image must be named in full there;
+unset, it is named from the page.
 """
 
 from html import escape
@@ -28,7 +30,10 @@ def tags(title: str, description: str, page: str, address: str) -> str:
     if address:
         said["og:url"] = f"{root}{page}.html"
     lines = [f'<meta name="description" content="{escape(description)}" />']
-    lines += [f'<meta property="{key}" content="{escape(value)}" />' for key, value in said.items()]
+    lines += [
+        f'<meta property="{key}" content="{escape(value)}" />'
+        for key, value in said.items()
+    ]
     lines.append('<meta name="twitter:card" content="summary_large_image" />')
     return "\n".join(["", *lines, ""])
 

@@ -1,7 +1,9 @@
-"""The index of equations: each labelled equation of the book, where it stands, and the tests that hold it.
+"""The index of equations: each labelled equation of the book, where it stands, and the
+tests that hold it.
 
-Nothing in it is written by hand. The formulas are read from the pages as they are built, the tests from the markers
-`@pytest.mark.equation("eq-pca-variance")` in tests/. The page that shows it says ```` ```{equation-index} ````.
+Nothing in it is written by hand. The formulas are read from the pages as they are
+built, the tests from the markers `@pytest.mark.equation("eq-pca-variance")` in tests/.
+The page that shows it says ```` ```{equation-index} ````.
 """
 
 import ast
@@ -30,11 +32,18 @@ def verifiers(folder: Path = TESTS) -> dict[str, list[Held]]:
     found: dict[str, list[Held]] = {}
     for path in sorted(folder.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
+            if not isinstance(node, ast.FunctionDef) or not node.name.startswith(
+                "test_"
+            ):
                 continue
             for mark in node.decorator_list:
-                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.equation":
-                    held = Held(path.relative_to(folder).as_posix(), node.lineno, node.name)
+                if (
+                    isinstance(mark, ast.Call)
+                    and ast.unparse(mark.func) == "pytest.mark.equation"
+                ):
+                    held = Held(
+                        path.relative_to(folder).as_posix(), node.lineno, node.name
+                    )
                     for argument in mark.args:
                         found.setdefault(ast.literal_eval(argument), []).append(held)
     return found
@@ -54,13 +63,17 @@ class EquationIndex(SphinxDirective):
 
 
 def _collected(env: BuildEnvironment) -> dict[str, list[tuple[str, str]]]:
-    """For each page, the labels and formulas on it, in their order; kept with what Sphinx keeps of the pages."""
+    """For each page, the labels and formulas on it, in their order; kept with what
+    Sphinx keeps of the pages.
+    """
     return vars(env).setdefault("latent_book_equations", {})
 
 
 def _collect(app: Sphinx, doctree: nodes.document) -> None:
     blocks = [b for b in doctree.findall(nodes.math_block) if b.get("label")]
-    _collected(app.env)[app.env.docname] = [(str(b["label"]), b.astext()) for b in blocks]
+    _collected(app.env)[app.env.docname] = [
+        (str(b["label"]), b.astext()) for b in blocks
+    ]
 
 
 def _forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
@@ -76,16 +89,26 @@ def _merge(
 
 def _with_index(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """The pages to be written anew whenever any page was read."""
-    return [name for name in env.found_docs if any(env.get_doctree(name).findall(Place))]
+    return [
+        name for name in env.found_docs if any(env.get_doctree(name).findall(Place))
+    ]
 
 
-def _entry(app: Sphinx, page: str, label: str, formula: str, held: list[Held]) -> nodes.Element:
+def _entry(
+    app: Sphinx, page: str, label: str, formula: str, held: list[Held]
+) -> nodes.Element:
     """One equation: its number with a link, the formula, and its tests with theirs."""
     math = app.env.domains["math"]
     contents = nodes.inline("", label)
     number = math.resolve_xref(
-        app.env, page, app.builder, "eq", label, nodes.Element(), contents  # type: ignore[arg-type]
-    )  # fmt: skip
+        app.env,
+        page,
+        app.builder,
+        "eq",
+        label,
+        nodes.Element(),
+        contents,  # type: ignore[arg-type]
+    )
     line = nodes.paragraph("", "", number or contents, nodes.Text(" held by "))
     source = app.config.html_theme_options.get("repository_url", "")
     for n, test in enumerate(held):
@@ -93,10 +116,16 @@ def _entry(app: Sphinx, page: str, label: str, formula: str, held: list[Held]) -
             line += nodes.Text(", ")
         words = test.name.removeprefix("test_").replace("_", " ")
         address = f"{source}/blob/main/tests/{test.file}#L{test.line}"
-        line += nodes.reference("", words, refuri=address) if source else nodes.emphasis("", words)
+        line += (
+            nodes.reference("", words, refuri=address)
+            if source
+            else nodes.emphasis("", words)
+        )
     if not held:
         line += nodes.Text("no test")
-    formula_node = nodes.math_block(formula, formula, label=None, number=None, nowrap=False)
+    formula_node = nodes.math_block(
+        formula, formula, label=None, number=None, nowrap=False
+    )
     return nodes.container("", line, formula_node, classes=["lb-equation"])
 
 
@@ -105,15 +134,23 @@ def _fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if not places:
         return
     tests, pages = verifiers(), _collected(app.env)
-    order = [app.config.root_doc, *app.env.toctree_includes.get(app.config.root_doc, [])]
+    order = [
+        app.config.root_doc,
+        *app.env.toctree_includes.get(app.config.root_doc, []),
+    ]
     sections = []
-    for page in sorted(pages, key=lambda p: order.index(p) if p in order else len(order)):
+    for page in sorted(
+        pages, key=lambda p: order.index(p) if p in order else len(order)
+    ):
         if not pages[page]:
             continue
         title = app.env.titles[page].astext()
         section = nodes.section(ids=[f"equations-{nodes.make_id(page)}"])
         section += nodes.title("", title)
-        section += [_entry(app, docname, label, f, tests.get(label, [])) for label, f in pages[page]]  # fmt: skip
+        section += [
+            _entry(app, docname, label, f, tests.get(label, []))
+            for label, f in pages[page]
+        ]
         sections.append(section)
     for place in places:
         place.replace_self(sections)

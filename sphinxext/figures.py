@@ -1,7 +1,8 @@
 """Matplotlib's figures, set into the page as SVG that follows its light and dark.
 
-An SVG behind `<img>` can't see the page's colours. Inlined, and with the palette's colours exchanged for CSS variables,
-it can. Names inside it get a prefix, since a page holds many figures.
+An SVG behind `<img>` can't see the page's colours. Inlined, and with the palette's
+colours exchanged for CSS variables, it can. Names inside it get a prefix, since a page
+holds many figures.
 """
 
 import re
@@ -20,7 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def inline_svg(source: str, alt: str) -> str:
-    """An SVG file's content as HTML: scaled to the column, described by `alt`, in the palette's variables."""
+    """An SVG file's content as HTML: scaled to the column, described by `alt`, in the
+    palette's variables.
+    """
     svg = source[source.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(
@@ -36,9 +39,9 @@ def inline_svg(source: str, alt: str) -> str:
         raise ValueError("an SVG without a viewBox cannot be scaled to the page")
     width, height = (float(v) * 4 / 3 for v in box.groups())  # points to CSS pixels
     svg = re.sub(r'\s(width|height)="[\d.]+pt"', "", svg, count=2)
-    least = (  # words stay legible on a phone: no smaller than 0.88 CSS pixels for a point; what is wider scrolls
-        f"min-width:{width * 0.66:.0f}px;" if 'id="text_' in source else ""
-    )
+    # words stay legible on a phone: no smaller than 0.88 CSS pixels for a point; what
+    # is wider scrolls
+    least = f"min-width:{width * 0.66:.0f}px;" if 'id="text_' in source else ""
     svg = svg.replace(
         "<svg",
         f'<svg style="{least}max-width:{width:.0f}px;aspect-ratio:{width:.0f}/{height:.0f}" aria-hidden="true"',
@@ -68,7 +71,9 @@ class InlineSvg(SphinxPostTransform):
 
 def _write_palette(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
-        (Path(app.outdir) / "_static" / "palette.css").write_text(palette_css(), encoding="utf-8")
+        (Path(app.outdir) / "_static" / "palette.css").write_text(
+            palette_css(), encoding="utf-8"
+        )
 
 
 def setup(app: Sphinx) -> None:

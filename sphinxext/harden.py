@@ -1,5 +1,7 @@
-"""After the build: each page gets a content security policy, no page may ask a third party for anything, and faults of
-accessibility and of the search that the theme leaves are mended."""
+"""After the build: each page gets a content security policy, no page may ask a third
+party for anything, and faults of accessibility and of the search that the theme leaves
+are mended.
+"""
 
 import base64
 import hashlib
@@ -23,18 +25,27 @@ CHARSET = '<meta charset="utf-8" />'
 def _hashes(bodies: list[str]) -> list[str]:
     """What is allowed by its content."""
     digests = (hashlib.sha256(body.encode()).digest() for body in bodies)
-    return sorted({f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests})
+    return sorted(
+        {f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests}
+    )
 
 
 def policy(page: str) -> str:
-    """A policy that allows the page's own files, and its inline scripts and style sheets by their hashes.
+    """A policy that allows the page's own files, and its inline scripts and style
+    sheets by their hashes.
 
-    No handler in an attribute runs, for 'unsafe-hashes' is not said. Of styles only the attribute is left open: KaTeX places
-    each part of a formula by one, and matplotlib's strokes carry theirs, tens of thousands in the book. An attribute styles
-    one element; it selects nothing, loads nothing from elsewhere (img-src and font-src forbid it) and runs nothing. A browser
-    that does not know `style-src-elem` and `style-src-attr` takes `style-src`.
+    No handler in an attribute runs, for 'unsafe-hashes' is not said. Of styles only the
+    attribute is left open: KaTeX places each part of a formula by one, and matplotlib's
+    strokes carry theirs, tens of thousands in the book. An attribute styles one
+    element; it selects nothing, loads nothing from elsewhere (img-src and font-src
+    forbid it) and runs nothing. A browser that does not know `style-src-elem` and
+    `style-src-attr` takes `style-src`.
     """
-    inline = [body for attributes, body in SCRIPT.findall(page) if "application/" not in attributes]
+    inline = [
+        body
+        for attributes, body in SCRIPT.findall(page)
+        if "application/" not in attributes
+    ]
     scripts = " ".join(["'self'", *_hashes(inline)])
     sheets = " ".join(["'self'", *_hashes(STYLE.findall(page))])
     return (
@@ -55,12 +66,16 @@ class _Inline(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
             address = re.sub(r"[\x00-\x20]", "", value or "").lower()
-            if name.startswith("on") or address.startswith(("javascript:", "vbscript:")):
+            if name.startswith("on") or address.startswith(
+                ("javascript:", "vbscript:")
+            ):
                 self.found.append(f'<{tag} {name}="{value}">')
 
 
 def handlers(page: str) -> list[str]:
-    """Attributes that are code: `onclick="..."`, `href="javascript:..."`. The policy would stop them; the book has none."""
+    """Attributes that are code: `onclick="..."`, `href="javascript:..."`. The policy
+    would stop them; the book has none.
+    """
     return _Inline(page).found
 
 
@@ -68,8 +83,9 @@ def handlers(page: str) -> list[str]:
 FAULTS = [
     # 1.5 MB of icon script that its font makes needless
     (r"\s*<(script|link)[^>]*scripts/fontawesome\.js[^>]*(></script>|/>)", ""),
-    # a header that is never shown: the theme's scripts ask for its height, but listen to its buttons in place of those
-    # that are shown, so that a phone could not open the contents
+    # a header that is never shown: the theme's scripts ask for its height, but listen
+    # to its buttons in place of those that are shown, so that a phone could not open
+    # the contents
     (r'(<header id="pst-header"[^>]*>).*?</header>', r"\1</header>"),
     # a place for advertisements
     (r'<div id="ethical-ad-placement".*?</div>', ""),
@@ -78,7 +94,10 @@ FAULTS = [
         r'<div id="pst-primary-sidebar"',
         r'\g<0> role="complementary" aria-label="Contents of the book"',
     ),
-    (r'<dialog id="pst-primary-sidebar-modal"', r'\g<0> aria-label="Contents of the book"'),
+    (
+        r'<dialog id="pst-primary-sidebar-modal"',
+        r'\g<0> aria-label="Contents of the book"',
+    ),
     (r'<dialog id="pst-secondary-sidebar-modal"', r'\g<0> aria-label="On this page"'),
     (r'<dialog id="pst-search-dialog"', r'\g<0> aria-label="Search"'),
     # a role that has gone out of use; the list around it says the same
@@ -110,15 +129,22 @@ def harden(page: str) -> str:
     )
 
 
-# Sphinx's search looks a word up as `terms[word]`, which finds `constructor` in every object and stops with an error, and it
-# sets the titles of the pages as HTML. Each with what takes its place.
+# Sphinx's search looks a word up as `terms[word]`, which finds `constructor` in every
+# object and stops with an error, and it sets the titles of the pages as HTML. Each with
+# what takes its place.
 SEARCH = [
-    ("files: terms[word],", "files: Object.hasOwn(terms, word) ? terms[word] : undefined,"),
+    (
+        "files: terms[word],",
+        "files: Object.hasOwn(terms, word) ? terms[word] : undefined,",
+    ),
     (
         "files: titleTerms[word],",
         "files: Object.hasOwn(titleTerms, word) ? titleTerms[word] : undefined,",
     ),
-    ("if (!scoreMap.has(file)) scoreMap.set(file, {});", "if (!scoreMap.has(file)) scoreMap.set(file, Object.create(null));"),
+    (
+        "if (!scoreMap.has(file)) scoreMap.set(file, {});",
+        "if (!scoreMap.has(file)) scoreMap.set(file, Object.create(null));",
+    ),
     (
         "linkEl.innerHTML = title;",
         'linkEl.textContent = new DOMParser().parseFromString(title, "text/html").body.textContent;',
@@ -132,7 +158,7 @@ SEARCH = [
         'const query = new URLSearchParams(window.location.search).get("q");',
         'const query = (new URLSearchParams(window.location.search).get("q") ?? "").slice(0, 200);',
     ),
-]  # fmt: skip
+]
 
 
 def mend_search(script: str) -> str:
@@ -166,7 +192,9 @@ def _harden_pages(app: Sphinx, error: Exception | None) -> None:
             logger.warning("a page asks a third party: %s", found, location=place)
         for found in handlers(page):
             logger.warning(
-                "code in an attribute, which the policy stops: %s", found, location=place
+                "code in an attribute, which the policy stops: %s",
+                found,
+                location=place,
             )
         path.write_text(page, encoding="utf-8")
 

@@ -1,11 +1,14 @@
 """Live figures on a page that has no kernel.
 
-An executed notebook holds the state of its widgets: the values of their traits and the bytes of their arrays. This part takes
-that state out of the page, writes each script, stylesheet and array once, under the hash of its content, and leaves a place
-in the page with the poster in it. `live.js` then mounts the figure there, with a stand-in for the kernel's model.
+An executed notebook holds the state of its widgets: the values of their traits and the
+bytes of their arrays. This part takes that state out of the page, writes each script,
+stylesheet and array once, under the hash of its content, and leaves a place in the page
+with the poster in it. `live.js` then mounts the figure there, with a stand-in for the
+kernel's model.
 
-Scripts and arrays are classic scripts (`LatentBook.define(...)`), not modules or fetched files, since a browser that opens a
-page from disk refuses those two. One form serves both a server and `file://`.
+Scripts and arrays are classic scripts (`LatentBook.define(...)`), not modules or
+fetched files, since a browser that opens a page from disk refuses those two. One form
+serves both a server and `file://`.
 """
 
 import base64
@@ -35,8 +38,13 @@ def digest(content: bytes) -> str:
 
 
 def classic_script(module: str) -> str:
-    """A figure's module as the body of a function: no imports, and `export default` at the end becomes `return`."""
-    if re.search(r"^import\b", module, re.M) or len(re.findall(r"^export\b", module, re.M)) != 1:
+    """A figure's module as the body of a function: no imports, and `export default` at
+    the end becomes `return`.
+    """
+    if (
+        re.search(r"^import\b", module, re.M)
+        or len(re.findall(r"^export\b", module, re.M)) != 1
+    ):
         raise ValueError(
             "a live figure's script imports nothing and has one line that begins with 'export default'"
         )
@@ -44,19 +52,25 @@ def classic_script(module: str) -> str:
 
 
 def current_sources(state: dict[str, Any], page: str = "") -> tuple[str, str]:
-    """The figure's script and style as they are today; the executed notebook may remember older ones.
+    """The figure's script and style as they are today; the executed notebook may
+    remember older ones.
 
-    A figure that the page itself defines is called `__main__.Name` there, and found in the module that the page exports.
+    A figure that the page itself defines is called `__main__.Name` there, and found in
+    the module that the page exports.
     """
     module, _, name = str(state.get("_anywidget_id", "")).rpartition(".")
-    if module == "__main__" and importlib.util.find_spec(f"latent_book.{Path(page).name}"):
+    if module == "__main__" and importlib.util.find_spec(
+        f"latent_book.{Path(page).name}"
+    ):
         module = f"latent_book.{Path(page).name}"
     figure = (
         getattr(importlib.import_module(module), name, None)
         if module.startswith("latent_book")
         else None
     )
-    sources = [str(getattr(figure, key, state.get(key, ""))) for key in ("_esm", "_css")]
+    sources = [
+        str(getattr(figure, key, state.get(key, ""))) for key in ("_esm", "_css")
+    ]
     return sources[0], sources[1]
 
 
@@ -65,7 +79,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.seals: dict[str, str] = {}  # what a browser checks a file by, before it runs it
+        # what a browser checks a file by, before it runs it
+        self.seals: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def _write(self, name: str, suffix: str, content: str) -> str:
@@ -95,7 +110,9 @@ class Store:
 def extract(
     models: dict[str, Any], store: Store, page: str = ""
 ) -> tuple[dict[str, Any], list[str]]:
-    """What the page needs of its widgets' state, and the names of models that could not live without a kernel."""
+    """What the page needs of its widgets' state, and the names of models that could not
+    live without a kernel.
+    """
     figures, dead = {}, []
     for model_id, model in models.items():
         state = dict(model["state"])
@@ -117,15 +134,24 @@ def extract(
             "arrays": arrays,
             "script": code,
             "style": look,
-            "seals": {name: store.seals[name] for name in (code, look, *(a[1] for a in arrays))},
+            "seals": {
+                name: store.seals[name]
+                for name in (code, look, *(a[1] for a in arrays))
+            },
         }
     return figures, sorted(set(dead))
 
 
 def _page(
-    app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None
+    app: Sphinx,
+    pagename: str,
+    templatename: str,
+    context: dict,
+    doctree: nodes.document | None,
 ) -> None:
-    """In place of myst-nb's widget manager: the page's figures as data, and the runtime that mounts them."""
+    """In place of myst-nb's widget manager: the page's figures as data, and the runtime
+    that mounts them.
+    """
     from myst_nb.sphinx_ import NbMetadataCollector
 
     scripts = NbMetadataCollector.get_js_files(app.env, pagename)
@@ -135,7 +161,9 @@ def _page(
     if stored is None:
         return
     models = json.loads(stored[1]["body"].replace(r"<\/script>", "</script>"))["state"]
-    figures, dead = extract(models, Store(Path(app.outdir) / "_static" / "live"), pagename)
+    figures, dead = extract(
+        models, Store(Path(app.outdir) / "_static" / "live"), pagename
+    )
     if dead:
         logger.warning(
             "these widgets need a kernel, and the site has none: %s",
@@ -148,7 +176,9 @@ def _page(
 
 
 class Mounts(SphinxPostTransform):
-    """A widget with its PNG becomes a place to mount the figure, with the PNG as poster."""
+    """A widget with its PNG becomes a place to mount the figure, with the PNG as
+    poster.
+    """
 
     default_priority = 3  # before myst-nb selects one of the two
     formats = ("html",)
@@ -172,7 +202,9 @@ class Mounts(SphinxPostTransform):
             width, height = Image.open(path).size
             poster["width"], poster["height"] = f"{width}px", f"{height}px"
             if not poster.get("alt"):
-                logger.warning("a live figure needs '#| fig-alt'", location=self.env.docname)
+                logger.warning(
+                    "a live figure needs '#| fig-alt'", location=self.env.docname
+                )
             place = nodes.container(classes=["lb-live", f"lb-model-{view[1]}"])
             place += poster
             bundle.replace_self(place)

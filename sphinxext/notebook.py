@@ -1,8 +1,9 @@
 """Read a chapter for the site.
 
-Two things happen between the notebook and the page. nbdev's directives (`#| hide`, `#| fig-cap: ...`) become what myst-nb
-understands. And the first code cell gets a comment with a fingerprint of the library's files that the chapter imports:
-the execution cache compares code cells only, so this is how it learns that the library has changed.
+Two things happen between the notebook and the page. nbdev's directives (`#| hide`, `#|
+fig-cap: ...`) become what myst-nb understands. And the first code cell gets a comment
+with a fingerprint of the library's files that the chapter imports: the execution cache
+compares code cells only, so this is how it learns that the library has changed.
 """
 
 import ast
@@ -19,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "latent_book"
 MEASURED = ROOT / "benchmarks" / "results.json"
 DIRECTIVE = re.compile(r"^\s*#\s*\|\s*([\w-]+)\s*:?\s*(.*?)\s*$")
-TAGS: dict[str | tuple[str, str], str] = {  # a directive, or a directive with this value
+# a directive, or a directive with this value
+TAGS: dict[str | tuple[str, str], str] = {
     "hide": "remove-cell",
     "default_exp": "remove-cell",
     "hide_input": "remove-input",
@@ -66,8 +68,10 @@ def read(text: str) -> nbformat.NotebookNode:
 
 
 def imported_files(sources: Iterable[str]) -> list[Path]:
-    """The library's files that some code imports, also at second hand; with the data, for whoever imports `data`, and with the
-    figures' scripts and styles, for whoever reads their folder, and with what the benchmarks found, for whoever shows it."""
+    """The library's files that some code imports, also at second hand; with the data,
+    for whoever imports `data`, and with the figures' scripts and styles, for whoever
+    reads their folder, and with what the benchmarks found, for whoever shows it.
+    """
     todo, files = [], set()
     for source in sources:
         todo += _imports(source)
@@ -88,8 +92,9 @@ def imported_files(sources: Iterable[str]) -> list[Path]:
 
 
 def shown_files(sources: Iterable[str]) -> list[Path]:
-    """The imported files; with the figures' scripts and styles, for whoever imports `widgets`. A change of those needs the page
-    rendered again, but not executed."""
+    """The imported files; with the figures' scripts and styles, for whoever imports
+    `widgets`. A change of those needs the page rendered again, but not executed.
+    """
     files = imported_files(sources)
     return sorted({*files, *_static()}) if LIBRARY / "widgets.py" in files else files
 
@@ -99,7 +104,9 @@ def _static() -> list[Path]:
 
 
 def _imports(source: str) -> list[str]:
-    """Names of the modules of the library that a piece of code imports; code with magics is read line by line."""
+    """Names of the modules of the library that a piece of code imports; code with
+    magics is read line by line.
+    """
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -118,7 +125,9 @@ def _imports(source: str) -> list[str]:
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """A short hash of the contents of some files, in their order, and of the pinned versions."""
+    """A short hash of the contents of some files, in their order, and of the pinned
+    versions.
+    """
     digest = hashlib.sha256((ROOT / "constraints.txt").read_bytes())
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -126,11 +135,15 @@ def fingerprint(files: Iterable[Path]) -> str:
 
 
 def _note_dependencies(app: Sphinx, doctree: nodes.document) -> None:
-    """Tell Sphinx that a page is out of date when a file of the library that it imports has changed."""
+    """Tell Sphinx that a page is out of date when a file of the library that it imports
+    has changed.
+    """
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".ipynb":
         cells = nbformat.read(path, as_version=4).cells
-        for file in shown_files(cell.source for cell in cells if cell.cell_type == "code"):
+        for file in shown_files(
+            cell.source for cell in cells if cell.cell_type == "code"
+        ):
             app.env.note_dependency(str(file))
 
 
@@ -141,7 +154,9 @@ GLUE = re.compile(rf"^glue\({INSIDE}\)[ ;]*\n?", re.M)
 
 
 def _hide_bookkeeping(app: Sphinx, doctree: nodes.document) -> None:
-    """Leave out the lines that hand a number to the prose: `glue("name", value)` says nothing to a reader."""
+    """Leave out the lines that hand a number to the prose: `glue("name", value)` says
+    nothing to a reader.
+    """
     for block in list(doctree.findall(nodes.literal_block)):
         code = block.astext()
         if "cell_input" in block.parent.get("classes", []) and GLUE.search(code):
@@ -153,6 +168,8 @@ def _hide_bookkeeping(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Register with Sphinx; the reader itself is named in _config.yml (`nb_custom_formats`)."""
+    """Register with Sphinx; the reader itself is named in _config.yml
+    (`nb_custom_formats`).
+    """
     app.connect("doctree-read", _note_dependencies)
     app.connect("doctree-read", _hide_bookkeeping)

@@ -1,8 +1,12 @@
-"""The reference of the library: each public name with its signature and its docstring, read from the modules as they are.
+"""The reference of the library: each public name with its signature and its docstring,
+read from the modules as they are.
 
-The page that shows it says ```` ```{library-reference} ````. In a docstring, a label such as eq-pca-variance becomes a link
-to that equation, `name : text` under a heading an entry of a list, and a line that begins with `>>>` code. Names whose
-docstring has no example have one in nbs/appendix/examples.md; tests/test_library.py runs them all.
+The page that shows it says ```` ```{library-reference} ````. In a docstring, a label
+such as eq-pca-variance becomes a link
+to that equation, `name : text` under a heading an entry of a list, and a line that
+    begins with `>>>` code. Names whose
+docstring has no example have one in nbs/appendix/examples.md; tests/test_library.py
+runs them all.
 """
 
 import ast
@@ -27,20 +31,30 @@ ENTRY = re.compile(r"^(\w[\w, ()]*?) : (.*)$")
 
 def modules() -> list[Path]:
     """The library's modules, in alphabetical order."""
-    return [p for p in sorted((ROOT / "latent_book").glob("*.py")) if not p.name.startswith("_")]
+    return [
+        p
+        for p in sorted((ROOT / "latent_book").glob("*.py"))
+        if not p.name.startswith("_")
+    ]
 
 
 def public(body: list[ast.stmt]) -> Iterator[ast.ClassDef | ast.FunctionDef]:
     """The classes and functions that do not begin with an underscore."""
     for node in body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+        if isinstance(
+            node, ast.ClassDef | ast.FunctionDef
+        ) and not node.name.startswith("_"):
             yield node
 
 
 def examples(text: str | None = None) -> dict[str, tuple[list[str], str]]:
-    """For each `module.name` of the examples' file the names that its example is about, and the example's lines."""
+    """For each `module.name` of the examples' file the names that its example is about,
+    and the example's lines.
+    """
     found: dict[str, tuple[list[str], str]] = {}
-    for part in re.split(r"^# ", text or EXAMPLES.read_text(encoding="utf-8"), flags=re.M)[1:]:
+    for part in re.split(
+        r"^# ", text or EXAMPLES.read_text(encoding="utf-8"), flags=re.M
+    )[1:]:
         module, *blocks = re.split(r"^## ", part, flags=re.M)
         for block in blocks:
             title, _, lines = block.partition("\n")
@@ -58,9 +72,17 @@ def signature(node: ast.ClassDef | ast.FunctionDef, owner: str = "") -> str:
     marks = {ast.unparse(mark) for mark in node.decorator_list}
     returns = None
     if isinstance(node, ast.ClassDef):
-        begin = [f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"]
+        begin = [
+            f
+            for f in node.body
+            if isinstance(f, ast.FunctionDef) and f.name == "__init__"
+        ]
         if not begin:
-            fields = [ast.unparse(f) for f in node.body if isinstance(f, ast.AnnAssign) and ast.unparse(f.target)[0] != "_"]  # fmt: skip
+            fields = [
+                ast.unparse(f)
+                for f in node.body
+                if isinstance(f, ast.AnnAssign) and ast.unparse(f.target)[0] != "_"
+            ]
             bases = {ast.unparse(base).split(".")[-1] for base in node.bases}
             made = "NamedTuple" in bases or any("dataclass" in mark for mark in marks)
             return _wrap(f"class {node.name}", fields if made else [])
@@ -74,7 +96,9 @@ def signature(node: ast.ClassDef | ast.FunctionDef, owner: str = "") -> str:
         bound = (given.posonlyargs or given.args)[:1]
         if bound and bound[0].arg in ("self", "cls"):
             (given.posonlyargs or given.args).pop(0)
-    return _wrap(head, _arguments(given), f" -> {ast.unparse(returns)}" if returns else "")
+    return _wrap(
+        head, _arguments(given), f" -> {ast.unparse(returns)}" if returns else ""
+    )
 
 
 def _arguments(given: ast.arguments) -> list[str]:
@@ -86,14 +110,20 @@ def _arguments(given: ast.arguments) -> list[str]:
         shown.append("*" + ast.unparse(given.vararg))
     elif given.kwonlyargs:
         shown.append("*")
-    shown += [_one(a, d) for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+    shown += [
+        _one(a, d) for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True)
+    ]
     return shown + (["**" + ast.unparse(given.kwarg)] if given.kwarg else [])
 
 
 def _one(argument: ast.arg, default: ast.expr | None) -> str:
     if default is None:
         return ast.unparse(argument)
-    return ast.unparse(argument) + (" = " if argument.annotation else "=") + ast.unparse(default)
+    return (
+        ast.unparse(argument)
+        + (" = " if argument.annotation else "=")
+        + ast.unparse(default)
+    )
 
 
 def _wrap(head: str, arguments: list[str], tail: str = "") -> str:
@@ -104,7 +134,9 @@ def _wrap(head: str, arguments: list[str], tail: str = "") -> str:
 
 
 def markdown(docstring: str) -> str:
-    """A docstring as MyST: headings, lists of names, examples, and links to the equations that it names."""
+    """A docstring as MyST: headings, lists of names, examples, and links to the
+    equations that it names.
+    """
     text = HEADING.sub(r"\n:::\1\n", docstring)
     out: list[str] = []
     for block in re.split(r"\n\s*\n", text):
@@ -114,14 +146,18 @@ def markdown(docstring: str) -> str:
         if block.lstrip().startswith(">>>"):
             out.append(f"```pycon\n{textwrap.dedent(block)}\n```")
         elif entries := _entries(block):
-            out += [f"{_told(name, code=True)}\n: {_told(words)}" for name, words in entries]
+            out += [
+                f"{_told(name, code=True)}\n: {_told(words)}" for name, words in entries
+            ]
         elif block.strip():
             out.append(_told(" ".join(block.split())))
     return "\n\n".join(out)
 
 
 def _entries(block: str) -> list[tuple[str, str]]:
-    """`name : text` with its indented further lines; nothing unless the block begins with one."""
+    """`name : text` with its indented further lines; nothing unless the block begins
+    with one.
+    """
     found: list[tuple[str, str]] = []
     for line in block.splitlines():
         if match := ENTRY.match(line):
@@ -169,9 +205,13 @@ class LibraryReference(SphinxDirective):
     def _entry(
         self, node: ast.ClassDef | ast.FunctionDef, module: str, owner: str = ""
     ) -> nodes.Element:
-        """A name, how it is called, what it means, and for a class the same of its methods."""
+        """A name, how it is called, what it means, and for a class the same of its
+        methods.
+        """
         told = ast.get_docstring(node)
-        block = nodes.container(ids=[f"{module}.{owner}{node.name}"], classes=["lb-reference"])
+        block = nodes.container(
+            ids=[f"{module}.{owner}{node.name}"], classes=["lb-reference"]
+        )
         code = signature(node, owner and f"{owner.split('.')[0]}.")
         block += nodes.literal_block(code, code, language="python")
         if told:
@@ -191,7 +231,9 @@ class LibraryReference(SphinxDirective):
             return []
         if name == names[0]:
             return self._parsed(f"**Example**\n\n```pycon\n{lines}```")
-        told = nodes.paragraph("", "", nodes.strong("", "Example"), nodes.Text(": with "))
+        told = nodes.paragraph(
+            "", "", nodes.strong("", "Example"), nodes.Text(": with ")
+        )
         link = nodes.reference("", "", nodes.literal("", names[0]), internal=True)
         link["refid"] = f"{module}.{names[0]}"
         told += link
@@ -204,13 +246,19 @@ class LibraryReference(SphinxDirective):
 
 
 def point_here(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """At the end of a chapter that makes a module, above its references: where the module's names are listed."""
+    """At the end of a chapter that makes a module, above its references: where the
+    module's names are listed.
+    """
     stem = docname.rpartition("/")[2]
     if stem not in {path.stem for path in modules()}:
         return
     address = f"{app.builder.get_relative_uri(docname, PAGE)}#{_anchor(stem)}"
-    link = nodes.reference("", "", nodes.literal("", f"latent_book.{stem}"), refuri=address)
-    told = nodes.paragraph("", "", nodes.Text("All names of this chapter, for looking up: "), link)
+    link = nodes.reference(
+        "", "", nodes.literal("", f"latent_book.{stem}"), refuri=address
+    )
+    told = nodes.paragraph(
+        "", "", nodes.Text("All names of this chapter, for looking up: "), link
+    )
     chapter = next(doctree.findall(nodes.section))
     last = [part for part in chapter if isinstance(part, nodes.section)][-1:]
     if last and last[0].next_node(nodes.title).astext() == "References":

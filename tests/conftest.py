@@ -1,4 +1,6 @@
-"""Shapes in signatures are enforced while the tests run; the browser tests and the book's checks share what is here."""
+"""Shapes in signatures are enforced while the tests run; the browser tests and the
+book's checks share what is here.
+"""
 
 import json
 from pathlib import Path
@@ -13,7 +15,9 @@ install_import_hook("latent_book", "beartype.beartype")
 def notebooks() -> list[Path]:
     """Every notebook of the book; there is always one."""
     found = sorted(
-        p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
+        p
+        for p in (ROOT / "nbs").rglob("*.ipynb")
+        if ".ipynb_checkpoints" not in p.parts
     )
     assert found, "no notebook in nbs/: the checks would check nothing"
     return found

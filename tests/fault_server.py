@@ -1,8 +1,10 @@
-"""A file server on this machine that fails on purpose, one fault to a path: `address("404")`, `address("stall")`...
+"""A file server on this machine that fails on purpose, one fault to a path:
+`address("404")`, `address("stall")`...
 
 with FaultServer({"a.gz": content}) as server:
     server.address("truncate") + "a.gz"     # a mirror that stops in the middle
-    server.log                              # the requests so far: [("truncate", "a.gz"), ...]
+    server.log                              # the requests so far: [("truncate",
+    "a.gz"), ...]
 """
 
 import threading
@@ -27,25 +29,25 @@ FAULTS = (
 
 
 class FaultServer:
-    """Serves `files` (name -> content) under http://127.0.0.1:PORT/FAULT/NAME, each fault as its name says.
+    """Serves `files` (name -> content) under http://127.0.0.1:PORT/FAULT/NAME, each
+    fault as its name says.
 
     ok        the file
     truncate  announces the whole length, sends half and closes
-    short     announces half the length and sends half: a truncation that only the hash can see
-    corrupt   one byte changed
-    login     a web page in place of the file, with status 200
-    stall     sends half, then nothing, the connection left open
-    silent    never answers
-    hangup    closes the connection before any answer
-    403, 404, 500   that status
-    flaky     500 at the first request for a file, the file from then on
-    encodes   offers the packed file as an encoding of the unpacked one: clients that accept gzip unpack it on arrival
+    short     announces half the length and sends half: a truncation that only the hash
+    can see corrupt   one byte changed login     a web page in place of the file, with
+    status 200 stall     sends half, then nothing, the connection left open silent
+    never answers hangup    closes the connection before any answer 403, 404, 500   that
+    status flaky     500 at the first request for a file, the file from then on encodes
+    offers the packed file as an encoding of the unpacked one: clients that accept gzip
+    unpack it on arrival
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
         self.log: list[tuple[str, str]] = []
-        self._released = threading.Event()  # lets the stalled answers end when the server closes
+        # lets the stalled answers end when the server closes
+        self._released = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,7 +77,10 @@ class FaultServer:
         return self
 
     def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._released.set()
         self._server.shutdown()

@@ -1,10 +1,14 @@
-"""Anything may come in: each model gives a right answer, or an error of the documented kind that says what to do.
+"""Anything may come in: each model gives a right answer, or an error of the documented
+kind that says what to do.
 
-One strategy makes the tables: 0 to 12 rows, 0 to 5 columns; normal, repeated, constant, collinear and equal rows, and bits; scales from 1e-300
-to 1e300, far from zero or not; float64, float32, float16, big-endian, integers, booleans; in order of rows or of columns, as a stride, as a
-read-only array, as a list, as objects, sparse; with and without a NaN or an infinity. Warnings are errors.
+One strategy makes the tables: 0 to 12 rows, 0 to 5 columns; normal, repeated, constant,
+collinear and equal rows, and bits; scales from 1e-300 to 1e300, far from zero or not;
+float64, float32, float16, big-endian, integers, booleans; in order of rows or of
+columns, as a stride, as a read-only array, as a list, as objects, sparse; with and
+without a NaN or an infinity. Warnings are errors.
 
-Cases: 120 for each of 5 linear models, 25 for each of 9 networks (825), and 80 for each of 5 mixtures (400).
+Cases: 120 for each of 5 linear models, 25 for each of 9 networks (825), and 80 for each
+of 5 mixtures (400).
 """
 
 import re
@@ -35,7 +39,7 @@ DOCUMENTED = (ValueError, TypeError, DivergedError)
 CRYPTIC = re.compile(
     r"setting an array element|must not contain infs|did not converge|Singular matrix|not broadcastable|could not be broadcast|"
     r"zero-size array|division by zero|Can't call numpy|ScalarType"
-)  # fmt: skip
+)
 SMALL = {"epochs": 1, "batch_size": 8, "device": "cpu"}
 LINEAR = {
     "pca": PCA(1),
@@ -59,13 +63,17 @@ MIXTURES = {
     "gaussians": GaussianMixture(2, max_iter=20, random_state=0),
     "tied": GaussianMixture(2, covariance_type="tied", max_iter=20, random_state=0),
     "diagonal": GaussianMixture(2, covariance_type="diag", max_iter=20, random_state=0),
-    "spherical": GaussianMixture(2, covariance_type="spherical", max_iter=20, random_state=0),
+    "spherical": GaussianMixture(
+        2, covariance_type="spherical", max_iter=20, random_state=0
+    ),
     "bernoulli": BernoulliMixture(2, max_iter=20, random_state=0),
 }
 
 
 class Table(NamedTuple):
-    """What comes in, and the same as a plain array of doubles, or singles where it has those."""
+    """What comes in, and the same as a plain array of doubles, or singles where it has
+    those.
+    """
 
     X: object
     plain: np.ndarray
@@ -79,7 +87,20 @@ def tables(draw) -> Table:
     D = draw(st.sampled_from([4, 4, 4, 5, 3, 2, 1, 0]))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     X = rng.normal(size=(N, D))
-    rows = draw(st.sampled_from(["normal", "normal", "bits", "grey", "repeated", "constant", "collinear", "equal"]))  # fmt: skip
+    rows = draw(
+        st.sampled_from(
+            [
+                "normal",
+                "normal",
+                "bits",
+                "grey",
+                "repeated",
+                "constant",
+                "collinear",
+                "equal",
+            ]
+        )
+    )
     if rows == "bits":
         X = (X > 0).astype(float)
     elif rows == "grey":
@@ -93,19 +114,65 @@ def tables(draw) -> Table:
     elif rows == "equal":
         X[:] = 0.7
     if rows not in ("bits", "grey"):
-        e = draw(st.sampled_from([0, 0, 0, -300, -200, -160, -150, -100, -40, -25, -18, -8, 8, 18, 25, 40, 100, 150, 160, 200, 300]))  # fmt: skip
+        e = draw(
+            st.sampled_from(
+                [
+                    0,
+                    0,
+                    0,
+                    -300,
+                    -200,
+                    -160,
+                    -150,
+                    -100,
+                    -40,
+                    -25,
+                    -18,
+                    -8,
+                    8,
+                    18,
+                    25,
+                    40,
+                    100,
+                    150,
+                    160,
+                    200,
+                    300,
+                ]
+            )
+        )
         X = (X + draw(st.sampled_from([0.0, 0.0, 1e3, -1e8]))) * 10.0**e
-    kind = draw(st.sampled_from(["f8", "f8", "f8", "f4", "f4", "f2", ">f8", ">f4", "i8", "i4", "u1", "?"]))  # fmt: skip
+    kind = draw(
+        st.sampled_from(
+            ["f8", "f8", "f8", "f4", "f4", "f2", ">f8", ">f4", "i8", "i4", "u1", "?"]
+        )
+    )
     if kind[0] in "iu?":
         X = np.clip(np.nan_to_num(X), 0 if kind == "u1" else -100, 100)
     with np.errstate(over="ignore", under="ignore"):
         X = X.astype(kind)
     bad = X.dtype.kind == "f" and not np.isfinite(X).all()
     if X.dtype.kind == "f" and X.size and draw(st.integers(0, 7)) == 0:
-        X[rng.integers(N), rng.integers(D)] = draw(st.sampled_from([np.nan, np.inf, -np.inf]))
+        X[rng.integers(N), rng.integers(D)] = draw(
+            st.sampled_from([np.nan, np.inf, -np.inf])
+        )
         bad = True
     plain = X.astype(np.float32 if kind[-2:] == "f4" else np.float64)
-    form = draw(st.sampled_from(["rows", "rows", "columns", "stride", "reversed", "read-only", "list", "object", "sparse"]))  # fmt: skip
+    form = draw(
+        st.sampled_from(
+            [
+                "rows",
+                "rows",
+                "columns",
+                "stride",
+                "reversed",
+                "read-only",
+                "list",
+                "object",
+                "sparse",
+            ]
+        )
+    )
     if form == "columns":
         X = np.asfortranarray(X)
     elif form == "stride":
@@ -126,7 +193,14 @@ def tables(draw) -> Table:
 def answers(model, X) -> dict[str, np.ndarray]:
     """All that the model says of these rows."""
     said = {}
-    for verb in ("transform", "predict_proba", "score_samples", "log_prob", "denoise", "reconstruct"):  # fmt: skip
+    for verb in (
+        "transform",
+        "predict_proba",
+        "score_samples",
+        "log_prob",
+        "denoise",
+        "reconstruct",
+    ):
         if hasattr(model, verb) and not isinstance(model, Diffusion):
             said[verb] = getattr(model, verb)(X)
     if hasattr(model, "elbo"):
@@ -135,13 +209,19 @@ def answers(model, X) -> dict[str, np.ndarray]:
         code = model.encode(X) if isinstance(model, Flow) else model.encode(X, 0)
         said["encode"] = code
     if hasattr(model, "sample") and not hasattr(model, "covariance_type"):
-        drawn = model.sample(3) if isinstance(model, BernoulliMixture) else model.sample(3, 0)
+        drawn = (
+            model.sample(3)
+            if isinstance(model, BernoulliMixture)
+            else model.sample(3, 0)
+        )
         said["sample"] = drawn[0] if isinstance(drawn, tuple) else drawn
     return {name: np.asarray(value) for name, value in said.items()}
 
 
 def outcome(model, X):
-    """The fitted model and its answers, or the error; a warning that is not documented is an error of no documented kind."""
+    """The fitted model and its answers, or the error; a warning that is not documented
+    is an error of no documented kind.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -166,8 +246,12 @@ def hold(model, table: Table) -> bool:
     """The demands on a model; whether there was an answer."""
     before = copied(table.X)
     _, said, error = outcome(model, table.X)
-    was, now = (x.toarray() if scipy.sparse.issparse(x) else x for x in (before, table.X))
-    same = np.array_equal(np.asarray(was, float), np.asarray(now, float), equal_nan=True)
+    was, now = (
+        x.toarray() if scipy.sparse.issparse(x) else x for x in (before, table.X)
+    )
+    same = np.array_equal(
+        np.asarray(was, float), np.asarray(now, float), equal_nan=True
+    )
     assert same, "the rows were changed"
     if table.bad or 0 in table.plain.shape:
         assert error is not None
@@ -180,17 +264,29 @@ def hold(model, table: Table) -> bool:
     for name, value in said.items():
         if name == "elbo" and value.dtype != plain[name].dtype:
             continue  # in another precision other guesses are drawn
-        if isinstance(model, PCA) and name == "transform":  # where entries tie, the sign is free
+        # where entries tie, the sign is free
+        if isinstance(model, PCA) and name == "transform":
             value, plain[name] = np.abs(value), np.abs(plain[name])
         scale = max(float(np.abs(plain[name]).max(initial=0.0)), 1e-300)
-        short = np.float32 in (value.dtype, table.plain.dtype) or getattr(table.X, "dtype", None) == np.float16  # fmt: skip
+        short = (
+            np.float32 in (value.dtype, table.plain.dtype)
+            or getattr(table.X, "dtype", None) == np.float16
+        )
         loose = 1e-2 if short else 1e-6
-        np.testing.assert_allclose(value.astype(float) / scale, plain[name].astype(float) / scale, rtol=0, atol=loose, err_msg=name)  # fmt: skip
+        np.testing.assert_allclose(
+            value.astype(float) / scale,
+            plain[name].astype(float) / scale,
+            rtol=0,
+            atol=loose,
+            err_msg=name,
+        )
     return True
 
 
 def doubled(model, table: Table) -> None:
-    """In units of half the size, all is the same: shares of variance, codes, and the density up to its unit."""
+    """In units of half the size, all is the same: shares of variance, codes, and the
+    density up to its unit.
+    """
     X, D = table.plain, table.plain.shape[1]
     one, told, _ = outcome(model, X)
     with np.errstate(over="ignore"):
@@ -199,14 +295,22 @@ def doubled(model, table: Table) -> None:
         return  # at the edge of the numbers
     tight = 1e-3 if X.dtype == np.float32 else 1e-6
     if hasattr(one, "explained_variance_ratio_"):
-        np.testing.assert_allclose(two.explained_variance_ratio_, one.explained_variance_ratio_, atol=tight)  # fmt: skip
+        np.testing.assert_allclose(
+            two.explained_variance_ratio_, one.explained_variance_ratio_, atol=tight
+        )
     if model.get_params().get("solver") == "closed":
         shift = told["log_prob"] - told_two["log_prob"]
-        np.testing.assert_allclose(shift, D * np.log(2), atol=1e-3 * (1 + np.abs(told["log_prob"]).max()))  # fmt: skip
+        np.testing.assert_allclose(
+            shift, D * np.log(2), atol=1e-3 * (1 + np.abs(told["log_prob"]).max())
+        )
 
 
-def many(examples: int, models: dict, name: str, further=lambda model, table: None) -> int:
-    """How many of so many tables the model answers, each held to the demands and, where it answers, to a further one."""
+def many(
+    examples: int, models: dict, name: str, further=lambda model, table: None
+) -> int:
+    """How many of so many tables the model answers, each held to the demands and, where
+    it answers, to a further one.
+    """
     answered = []
 
     @settings(
@@ -241,7 +345,9 @@ def test_a_mixture_takes_anything(name):
     assert many(80, MIXTURES, name) > 5
 
 
-@pytest.mark.parametrize("name", ["pca", "ppca", "autoencoder-linear", "vae-gaussian", "flow"])
+@pytest.mark.parametrize(
+    "name", ["pca", "ppca", "autoencoder-linear", "vae-gaussian", "flow"]
+)
 @pytest.mark.parametrize("factor", [1e10, 1e40, 1e160, 1e300])
 def test_rows_far_beyond_those_fitted_get_numbers_or_an_error(name, factor):
     rng = np.random.default_rng(0)
@@ -254,14 +360,24 @@ def test_rows_far_beyond_those_fitted_get_numbers_or_an_error(name, factor):
             except ValueError as error:
                 assert "beyond the numbers" in str(error)  # noqa: PT017
             else:
-                assert all(np.isfinite(part).all() for part in (said if isinstance(said, tuple) else [said]))  # fmt: skip
+                assert all(
+                    np.isfinite(part).all()
+                    for part in (said if isinstance(said, tuple) else [said])
+                )
 
 
 def test_far_from_zero_a_linear_autoencoder_is_as_good():
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(200, 1)) @ rng.normal(size=(1, 4)) + 0.01 * rng.normal(size=(200, 4))
-    model = Autoencoder(1, hidden=(), output="linear", epochs=150, batch_size=20, device="cpu")
-    near, far = (clone(model).fit(X + shift).reconstruction_error(X + shift) for shift in (0, 1e8))
+    X = rng.normal(size=(200, 1)) @ rng.normal(size=(1, 4)) + 0.01 * rng.normal(
+        size=(200, 4)
+    )
+    model = Autoencoder(
+        1, hidden=(), output="linear", epochs=150, batch_size=20, device="cpu"
+    )
+    near, far = (
+        clone(model).fit(X + shift).reconstruction_error(X + shift)
+        for shift in (0, 1e8)
+    )
     assert far == pytest.approx(near, rel=0.01)
     assert near < 0.5 * X.var(axis=0).sum()
 

@@ -1,4 +1,6 @@
-"""The chapter on autoencoders, by independent routes: loops, enumeration, automatic differentiation, SciPy's optimisers, scikit-learn."""
+"""The chapter on autoencoders, by independent routes: loops, enumeration, automatic
+differentiation, SciPy's optimisers, scikit-learn.
+"""
 
 import itertools
 import json
@@ -35,7 +37,9 @@ def cloud(N: int, D: int, seed: int = 0, mean: float = 0.0) -> np.ndarray:
 
 
 def covariance(D: int, seed: int = 0) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-    """A covariance with eigenvalues D, ..., 1, these eigenvalues, and the eigenvectors as columns."""
+    """A covariance with eigenvalues D, ..., 1, these eigenvalues, and the eigenvectors
+    as columns.
+    """
     U = np.linalg.qr(np.random.default_rng(seed).normal(size=(D, D)))[0]
     lam = np.arange(D, 0.0, -1.0)
     return torch.from_numpy((U * lam) @ U.T), lam, U
@@ -44,7 +48,9 @@ def covariance(D: int, seed: int = 0) -> tuple[torch.Tensor, np.ndarray, np.ndar
 def matrices(D: int, L: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Some decoder and some encoder."""
     rng = np.random.default_rng(seed + 1)
-    return torch.from_numpy(rng.normal(size=(D, L))), torch.from_numpy(rng.normal(size=(L, D)))
+    return torch.from_numpy(rng.normal(size=(D, L))), torch.from_numpy(
+        rng.normal(size=(L, D))
+    )
 
 
 def images(N: int = 60, D: int = 16, seed: int = 0) -> np.ndarray:
@@ -54,7 +60,8 @@ def images(N: int = 60, D: int = 16, seed: int = 0) -> np.ndarray:
     return 1 / (1 + np.exp(-2 * np.tanh(z) @ turn))
 
 
-# --- the cost ------------------------------------------------------------------------------------------------------
+# --- the cost
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-autoencoder-cost")
@@ -94,7 +101,8 @@ def test_signals_keep_their_size_through_a_deep_chain():
             a.mlp(bad)
 
 
-# --- linear: the cost ----------------------------------------------------------------------------------------------
+# --- linear: the cost
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-autoencoder-linear")
@@ -106,8 +114,12 @@ def test_the_error_needs_only_the_covariance(seed, L):
     A, B = matrices(5, L, seed % 1000)
     by_rows = np.mean([np.sum((y - A.numpy() @ (B.numpy() @ y)) ** 2) for y in Y])
     C = torch.from_numpy(Y.T @ Y / len(Y))
-    assert a.linear_autoencoder_error(A, B, C).item() == pytest.approx(by_rows, rel=1e-9)
-    several = a.linear_autoencoder_error(torch.stack([A, 2 * A]), torch.stack([B, B]), C)
+    assert a.linear_autoencoder_error(A, B, C).item() == pytest.approx(
+        by_rows, rel=1e-9
+    )
+    several = a.linear_autoencoder_error(
+        torch.stack([A, 2 * A]), torch.stack([B, B]), C
+    )
     assert several.shape == (2,)
     assert several[0].item() == pytest.approx(by_rows, rel=1e-9)
 
@@ -128,11 +140,14 @@ def test_no_code_beats_the_pseudo_inverse_and_no_linear_autoencoder_beats_pca(se
     X = cloud(40, 5, seed)
     Y = X - X.mean(axis=0)
     A, B = matrices(5, L, seed % 1000)
-    codes = [np.linalg.lstsq(A.numpy(), y)[0] for y in Y]  # the best code of each row by itself
+    # the best code of each row by itself
+    codes = [np.linalg.lstsq(A.numpy(), y)[0] for y in Y]
     off = [y - A.numpy() @ z for y, z in zip(Y, codes, strict=True)]
     best = np.mean(np.sum(np.square(off), axis=1))
     C = torch.from_numpy(Y.T @ Y / len(Y))
-    assert a.linear_autoencoder_error(A, a.best_encoder(A), C).item() == pytest.approx(best)
+    assert a.linear_autoencoder_error(A, a.best_encoder(A), C).item() == pytest.approx(
+        best
+    )
     P = A.numpy() @ np.linalg.solve(A.numpy().T @ A.numpy(), A.numpy().T)
     assert best == pytest.approx(np.trace(C.numpy()) - np.trace(P @ C.numpy()))
     assert best <= a.linear_autoencoder_error(A, B, C).item() + 1e-9
@@ -145,7 +160,9 @@ def test_no_code_beats_the_pseudo_inverse_and_no_linear_autoencoder_beats_pca(se
 def test_other_rulers_leave_the_cost_and_the_pictures(seed):
     C, _, _ = covariance(5)
     A, B = matrices(5, 2, seed % 1000)
-    M = torch.from_numpy(np.random.default_rng(seed).normal(size=(2, 2)) + 3 * np.eye(2))
+    M = torch.from_numpy(
+        np.random.default_rng(seed).normal(size=(2, 2)) + 3 * np.eye(2)
+    )
     moved = a.linear_autoencoder_error(A @ M, torch.linalg.inv(M) @ B, C)
     assert moved.item() == pytest.approx(a.linear_autoencoder_error(A, B, C).item())
 
@@ -160,7 +177,8 @@ def test_the_gradient_is_that_of_automatic_differentiation():
     assert torch.allclose(by_B, -2 * A.T @ rest @ C)
 
 
-# --- linear: the landscape -----------------------------------------------------------------------------------------
+# --- linear: the landscape
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-autoencoder-escape")
@@ -172,7 +190,9 @@ def test_turning_towards_a_larger_variance_escapes_from_a_saddle():
             V = U[:, list(kept)].copy()
             V[:, kept.index(i)] = math.cos(t) * U[:, i] + math.sin(t) * U[:, j]
             A, B = torch.from_numpy(V @ K), torch.from_numpy(np.linalg.inv(K) @ V.T)
-            expected = lam.sum() - lam[list(kept)].sum() - (lam[j] - lam[i]) * math.sin(t) ** 2
+            expected = (
+                lam.sum() - lam[list(kept)].sum() - (lam[j] - lam[i]) * math.sin(t) ** 2
+            )
             assert a.linear_autoencoder_error(A, B, C).item() == pytest.approx(expected)
 
 
@@ -189,7 +209,8 @@ def test_a_wasted_column_escapes_too():
     slopes = torch.func.grad(a.linear_autoencoder_error, argnums=(0, 1))(
         torch.from_numpy(A), torch.from_numpy(B), C
     )
-    assert max(s.abs().max().item() for s in slopes) < 1e-9  # a critical point, of rank two
+    # a critical point, of rank two
+    assert max(s.abs().max().item() for s in slopes) < 1e-9
     b = B.T @ k
     for s, t in ((0.01, 0.1), (-0.3, 0.2), (0.5, 0.5)):
         moved = a.linear_autoencoder_error(
@@ -212,40 +233,54 @@ def test_descent_from_anywhere_ends_on_the_floor(seed):
         return value.item(), slope.numpy()
 
     start = np.random.default_rng(seed).normal(size=24)
-    found = scipy.optimize.minimize(cost, start, jac=True, method="BFGS", options={"gtol": 1e-8})
+    found = scipy.optimize.minimize(
+        cost, start, jac=True, method="BFGS", options={"gtol": 1e-8}
+    )
     assert found.fun == pytest.approx(lam[2:].sum(), rel=1e-6)
     A = found.x[:12].reshape(6, 2)
     assert np.degrees(scipy.linalg.subspace_angles(A, U[:, :2])).max() < 0.1
     assert abs((A.T @ A)[0, 1]) > 1e-3  # the columns are at no right angle
 
 
-# --- linear: weight decay ------------------------------------------------------------------------------------------
+# --- linear: weight decay
+# ------------------------------------------------------------------------------------------
 
 
-def least(C: torch.Tensor, L: int, strength: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Decoder, encoder and value where SciPy finds the cost with weight decay least, of several starts."""
+def least(
+    C: torch.Tensor, L: int, strength: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Decoder, encoder and value where SciPy finds the cost with weight decay least, of
+    several starts.
+    """
     D, gammas = len(C), torch.from_numpy(strength)
 
     def cost(point: np.ndarray) -> tuple[float, np.ndarray]:
         v = torch.from_numpy(point).requires_grad_()
         A, B = v[: D * L].view(D, L), v[D * L :].view(L, D)
         sizes = (gammas * A.square()).sum() + (gammas[:, None] * B.square()).sum()
-        value = torch.trace((torch.eye(D) - A @ B) @ C @ (torch.eye(D) - A @ B).T) + sizes
+        value = (
+            torch.trace((torch.eye(D) - A @ B) @ C @ (torch.eye(D) - A @ B).T) + sizes
+        )
         (slope,) = torch.autograd.grad(value, v)
         return value.item(), slope.numpy()
 
     runs = [
         scipy.optimize.minimize(
-            cost, np.random.default_rng(s).normal(size=2 * D * L), jac=True, method="BFGS",
+            cost,
+            np.random.default_rng(s).normal(size=2 * D * L),
+            jac=True,
+            method="BFGS",
             options={"gtol": 1e-10, "maxiter": 5000},
         )
         for s in range(4)
-    ]  # fmt: skip
+    ]
     best = min(runs, key=lambda run: run.fun)
     return best.x[: D * L].reshape(D, L), best.x[D * L :].reshape(L, D), best.fun
 
 
-@pytest.mark.equation("eq-autoencoder-decay", "eq-autoencoder-balance", "eq-autoencoder-axes")
+@pytest.mark.equation(
+    "eq-autoencoder-decay", "eq-autoencoder-balance", "eq-autoencoder-axes"
+)
 def test_one_weight_decay_shrinks_each_axis_and_hides_the_axes_in_the_singular_vectors():
     C, lam, U = covariance(5)
     gamma = 0.6
@@ -321,7 +356,8 @@ def test_tied_weights_give_orthonormal_columns_and_no_axes():
     assert np.abs(np.sum(A * U[:, :2], axis=0)).max() < 0.99
 
 
-# --- the network and the estimator ---------------------------------------------------------------------------------
+# --- the network and the estimator
+# ---------------------------------------------------------------------------------
 
 
 def test_the_network_starts_at_the_mean_image():
@@ -339,7 +375,9 @@ def test_the_network_starts_at_the_mean_image():
         AutoencoderNetwork(4, 2, output="tanh")
 
 
-@parametrize_with_checks([Autoencoder(1, hidden=(4,), output="linear", epochs=2, device="cpu")])
+@parametrize_with_checks(
+    [Autoencoder(1, hidden=(4,), output="linear", epochs=2, device="cpu")]
+)
 def test_scikit_learns_own_estimator_checks(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the checks provoke some on purpose
@@ -358,7 +396,9 @@ def test_the_verbs_agree_and_answer_in_kind(fitted):
     assert Z.dtype == np.float64
     assert np.array_equal(Z, fitted.transform(X))
     assert np.allclose(fitted.decode(Z), fitted.reconstruct(X))
-    by_rows = np.mean([np.sum((x - y) ** 2) for x, y in zip(X, fitted.decode(Z), strict=True)])
+    by_rows = np.mean(
+        [np.sum((x - y) ** 2) for x, y in zip(X, fitted.decode(Z), strict=True)]
+    )
     assert fitted.reconstruction_error(X) == pytest.approx(by_rows)
     assert fitted.score(X) == -fitted.reconstruction_error(X)
     tensor = fitted.encode(torch.from_numpy(X).float())
@@ -378,7 +418,8 @@ def test_it_learns_and_the_same_seed_gives_the_same_network(fitted):
     assert fitted.reconstruction_error(X) < reconstruction_error(X, *pca(X, 1)[:2])
     before = torch.random.get_rng_state()
     again = clone(fitted).fit(torch.from_numpy(X))
-    assert torch.equal(before, torch.random.get_rng_state())  # nobody else's chance is touched
+    # nobody else's chance is touched
+    assert torch.equal(before, torch.random.get_rng_state())
     assert np.array_equal(again.encode(X), fitted.encode(X))
     other = clone(fitted).set_params(random_state=1).fit(X)
     assert not np.allclose(other.encode(X), fitted.encode(X))
@@ -386,7 +427,9 @@ def test_it_learns_and_the_same_seed_gives_the_same_network(fitted):
 
 def test_a_linear_autoencoder_comes_to_pca_far_from_zero_and_in_any_unit():
     X = 1e3 * cloud(400, 6, mean=20.0)
-    model = Autoencoder(2, hidden=(), output="linear", epochs=150, batch_size=50, lr=0.02).fit(X)
+    model = Autoencoder(
+        2, hidden=(), output="linear", epochs=150, batch_size=50, lr=0.02
+    ).fit(X)
     mu, W, _ = pca(X, 2)
     assert model.reconstruction_error(X) < 1.01 * reconstruction_error(X, mu, W)
     A = model.network_.decoder[0].weight.detach().numpy()
@@ -481,7 +524,8 @@ def test_the_exercises_count_and_the_blur_of_the_mean():
         assert counted == sum(m * n + n for m, n in itertools.pairwise(widths))
 
 
-# --- the live figures ----------------------------------------------------------------------------------------------
+# --- the live figures
+# ----------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -507,34 +551,53 @@ def bottleneck(**traits) -> BottleneckFigure:
 
 
 @pytest.mark.parametrize(("digit", "k"), [(0, 0), (2, 3), (1, 2)])
-def test_the_browser_chooses_the_pictures_and_adds_up_the_errors_as_python_does(digit, k):
+def test_the_browser_chooses_the_pictures_and_adds_up_the_errors_as_python_does(
+    digit, k
+):
     figure = bottleneck(digit=digit, k=k)
     state = figure.state()
     shipped = [list(part) for part in (figure.images, figure.flat, figure.bent)]
-    ((flat, bent, distances),) = maths(str(figure._esm), ("chosen", *shipped, 3, digit, k))
+    ((flat, bent, distances),) = maths(
+        str(figure._esm), ("chosen", *shipped, 3, digit, k)
+    )
     assert np.array_equal(np.array(flat), np.round(255 * state["flat"]))
     assert np.array_equal(np.array(bent), np.round(255 * state["bent"]))
     assert np.allclose(distances, [state["flat_away"], state["bent_away"]], atol=1e-9)
     x, y = images(3)[digit], np.array(flat) / 255
-    assert distances[0] == pytest.approx(np.sum((x - y) ** 2), abs=0.1)  # up to one byte a pixel
+    # up to one byte a pixel
+    assert distances[0] == pytest.approx(np.sum((x - y) ** 2), abs=0.1)
 
 
 def test_the_bottleneck_figure_is_whole_and_refuses_what_does_not_fit():
     assert bottleneck().poster().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="widths, images, pixels"):
         BottleneckFigure(
-            images(3), [1], flat=[], bent=[], flat_error=[1.0], bent_error=[1.0], names=["a"]
+            images(3),
+            [1],
+            flat=[],
+            bent=[],
+            flat_error=[1.0],
+            bent_error=[1.0],
+            names=["a"],
         )
     with pytest.raises(ValueError, match="one error for each"):
         BottleneckFigure(
-            images(1), [1], flat=[images(1)], bent=[images(1)], flat_error=[], bent_error=[1.0], names=["a"]
-        )  # fmt: skip
+            images(1),
+            [1],
+            flat=[images(1)],
+            bent=[images(1)],
+            flat_error=[],
+            bent_error=[1.0],
+            names=["a"],
+        )
 
 
 def test_the_plane_decodes_as_the_trained_network_does(fitted):
     Z = torch.from_numpy(fitted.encode(images()))
     white, codes = a.whiten_codes(fitted.network_.decoder, Z)
-    plane = PlaneFigure.of_network(white, codes.numpy(), np.zeros(60, int), ["a"], at=[0.4, -1.1])
+    plane = PlaneFigure.of_network(
+        white, codes.numpy(), np.zeros(60, int), ["a"], at=[0.4, -1.1]
+    )
     with torch.no_grad():
         expected = white(torch.tensor([0.4, -1.1]))
     assert np.allclose(plane.decoded(), expected, atol=1e-5)

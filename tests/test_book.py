@@ -1,4 +1,6 @@
-"""The book keeps its own rules: one name everywhere, every claim asserted, every exercise solved, every figure described."""
+"""The book keeps its own rules: one name everywhere, every claim asserted, every
+exercise solved, every figure described.
+"""
 
 import ast
 import json
@@ -39,12 +41,17 @@ each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 
 def directives(source: str) -> dict[str, str]:
     """The `#|` lines of a cell."""
-    return dict(re.findall(r"^#\|[ \t]*([\w-]+)[ \t]*:?[ \t]*(.*?)[ \t]*$", source, re.M))
+    return dict(
+        re.findall(r"^#\|[ \t]*([\w-]+)[ \t]*:?[ \t]*(.*?)[ \t]*$", source, re.M)
+    )
 
 
 def test_the_table_of_contents_names_every_notebook_once():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    listed = [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+    listed = [
+        toc["root"],
+        *(c["file"] for part in toc["parts"] for c in part["chapters"]),
+    ]
     assert len(listed) == len(set(listed))
     nbs = ROOT / "nbs"
     assert {str(p.relative_to(nbs).with_suffix("")) for p in notebooks()} <= set(listed)
@@ -53,9 +60,14 @@ def test_the_table_of_contents_names_every_notebook_once():
 @each_notebook
 def test_one_notebook_exports_one_module_of_its_name(path):
     exports = [
-        d["default_exp"] for _, s in cells(path, "code") if "default_exp" in (d := directives(s))
+        d["default_exp"]
+        for _, s in cells(path, "code")
+        if "default_exp" in (d := directives(s))
     ]
-    if path.stem in ("index", "speed", "your_chapter") or path.parent.name in ("start", "appendix"):
+    if path.stem in ("index", "speed", "your_chapter") or path.parent.name in (
+        "start",
+        "appendix",
+    ):
         assert exports == []
     else:
         assert exports == [path.stem]
@@ -75,7 +87,9 @@ def test_every_figure_has_a_caption_and_an_alternative_text(path):
     for name, source in cells(path, "code"):
         found = directives(source)
         if "label" in found or "fig-cap" in found or "fig-alt" in found:
-            missing = {"label", "fig-cap", "fig-alt"} - {k for k, v in found.items() if v}
+            missing = {"label", "fig-cap", "fig-alt"} - {
+                k for k, v in found.items() if v
+            }
             assert not missing, f"cell {name} lacks {missing}"
             assert found["label"].startswith("fig-"), name
 
@@ -83,12 +97,16 @@ def test_every_figure_has_a_caption_and_an_alternative_text(path):
 @each_notebook
 def test_every_number_in_the_prose_that_the_run_should_give_is_given(path):
     used = set(
-        re.findall(r"\{glue:\w+\}`([\w-]+)", "\n".join(t for _, t in cells(path, "markdown")))
+        re.findall(
+            r"\{glue:\w+\}`([\w-]+)", "\n".join(t for _, t in cells(path, "markdown"))
+        )
     )
     given = set()
     for _, source in cells(path, "code"):
         given |= set(re.findall(r"glue\(\s*f?[\"']([\w-]+)", source))
-    assert used - given == set(), "the prose uses numbers that no cell glues under a literal name"
+    assert used - given == set(), (
+        "the prose uses numbers that no cell glues under a literal name"
+    )
     assert given - used == set(), "these numbers are glued and never used"
 
 
@@ -108,7 +126,9 @@ def test_every_claim_of_the_chapter_is_asserted_where_it_is_named(path):
 @each_chapter
 def test_every_exercise_has_a_solution_that_asserts(path):
     text = "\n".join(t for _, t in cells(path, "markdown"))
-    exercises = re.findall(r"^[`:]{3,}\{exercise\}.*\n(?::.*\n)*?:label: ([\w-]+)", text, re.M)
+    exercises = re.findall(
+        r"^[`:]{3,}\{exercise\}.*\n(?::.*\n)*?:label: ([\w-]+)", text, re.M
+    )
     solved, open_solution, asserts = {}, None, 0
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
@@ -127,7 +147,9 @@ def test_every_exercise_has_a_solution_that_asserts(path):
 
 def imports(module: str) -> set[str]:
     """The modules of the library that a module imports."""
-    tree = ast.parse((ROOT / "latent_book" / f"{module}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(
+        (ROOT / "latent_book" / f"{module}.py").read_text(encoding="utf-8")
+    )
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -175,7 +197,9 @@ def test_modules_depend_in_one_direction():
     for height, layer in enumerate(LAYERS):
         below = set().union(*LAYERS[:height])
         for module in layer:
-            assert imports(module) <= below, f"{module} imports {imports(module) - below}"
+            assert imports(module) <= below, (
+                f"{module} imports {imports(module) - below}"
+            )
     for model in MODELS:
         assert "plots" not in imports(model), "plots takes arrays; a model never draws"
 
@@ -183,7 +207,11 @@ def test_modules_depend_in_one_direction():
 def run(code: str) -> str:
     """What a fresh Python prints."""
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
 
 
@@ -198,7 +226,10 @@ def test_importing_the_package_loads_nothing_but_itself():
 
 @pytest.mark.parametrize("module", ["data", "pca", "bound", "em", "plots"])
 def test_these_modules_need_no_torch(module):
-    assert run(f"import sys, latent_book.{module}; print('torch' in sys.modules)") == "False\n"
+    assert (
+        run(f"import sys, latent_book.{module}; print('torch' in sys.modules)")
+        == "False\n"
+    )
 
 
 def test_the_address_and_the_version_stand_in_one_place():
@@ -211,7 +242,19 @@ def test_the_address_and_the_version_stand_in_one_place():
     texts = [
         p
         for p in tracked
-        if p.endswith((".py", ".md", ".ipynb", ".yml", ".toml", ".ini", ".cff", ".bib", "Makefile"))
+        if p.endswith(
+            (
+                ".py",
+                ".md",
+                ".ipynb",
+                ".yml",
+                ".toml",
+                ".ini",
+                ".cff",
+                ".bib",
+                "Makefile",
+            )
+        )
     ]
     assert "settings.ini" in texts
     made = {
@@ -220,7 +263,9 @@ def test_the_address_and_the_version_stand_in_one_place():
         "CITATION.cff",
     }  # from settings.ini
     # where no address is set yet, none of ours may stand anywhere
-    ours = re.escape(address) if address else r"github\.com/[\w-]+/latent_book\b(?!\.git)"
+    ours = (
+        re.escape(address) if address else r"github\.com/[\w-]+/latent_book\b(?!\.git)"
+    )
     holders = [
         p
         for p in texts
@@ -230,14 +275,27 @@ def test_the_address_and_the_version_stand_in_one_place():
     ]
     examples = {"tests/test_book.py", "tests/test_launch.py"} if not address else set()
     assert set(holders) - examples == {"settings.ini"}
-    assert f'__version__ = "{version}"' in (ROOT / "latent_book" / "__init__.py").read_text()
-    assert (ROOT / "CITATION.cff").read_text(encoding="utf-8") == citation(ROOT), "make export"
+    assert (
+        f'__version__ = "{version}"'
+        in (ROOT / "latent_book" / "__init__.py").read_text()
+    )
+    assert (ROOT / "CITATION.cff").read_text(encoding="utf-8") == citation(ROOT), (
+        "make export"
+    )
 
 
-@pytest.mark.parametrize(("heading", "said"), [("2027-03-01", True), ("not yet released", False)])
+@pytest.mark.parametrize(
+    ("heading", "said"), [("2027-03-01", True), ("not yet released", False)]
+)
 def test_the_citation_has_what_a_release_has(heading, said, tmp_path):
     address = "https://example.org/someone/book"
-    lines = ["[DEFAULT]", "title = t", "author = The authors", f"git_url = {address if said else ''}", "version = 2.1.0"]  # fmt: skip
+    lines = [
+        "[DEFAULT]",
+        "title = t",
+        "author = The authors",
+        f"git_url = {address if said else ''}",
+        "version = 2.1.0",
+    ]
     (tmp_path / "settings.ini").write_text("\n".join(lines))
     (tmp_path / "CHANGELOG.md").write_text(
         f"# Changelog\n\n## 2.1.0 ({heading})\n\n## 2.0.0 (2026-01-01)\n"
@@ -254,21 +312,50 @@ def test_the_example_of_the_readme_runs_and_is_short():
     )
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
     lines = run(example).splitlines()
-    assert [line.rsplit(" ", 1)[0] for line in lines] == ["error per image", "nats per image"]
+    assert [line.rsplit(" ", 1)[0] for line in lines] == [
+        "error per image",
+        "nats per image",
+    ]
 
 
 def test_the_script_for_several_gpus_runs_in_two_processes(tmp_path):
     """On the CPU, for one epoch; all else is as the page has it."""
-    page = "\n".join(text for _, text in cells(ROOT / "nbs" / "start" / "using.ipynb", "markdown"))
+    page = "\n".join(
+        text for _, text in cells(ROOT / "nbs" / "start" / "using.ipynb", "markdown")
+    )
     (script,) = re.findall(r"```python\n(.*?Accelerator.*?)```", page, re.S)
     script = script.replace("epochs=20", "epochs=1").replace(
         "Accelerator()", "Accelerator(cpu=True)"
     )
     (tmp_path / "several.py").write_text(script)
-    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]  # by gloo  # fmt: skip
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    # by gloo
+    launch = [
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    launch += [
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        "0",
+    ]
     surroundings = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *launch, "several.py"], cwd=tmp_path, env=surroundings, capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, *launch, "several.py"],
+        cwd=tmp_path,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     weights = torch.load(tmp_path / "vae.pt", weights_only=True)
     VAENetwork(n_components=16).load_state_dict(weights)

@@ -1,4 +1,6 @@
-"""The chapter on the bound, by independent routes: exact fractions, loops, quadrature, automatic differentiation, PyTorch's and SciPy's own."""
+"""The chapter on the bound, by independent routes: exact fractions, loops, quadrature,
+automatic differentiation, PyTorch's and SciPy's own.
+"""
 
 import itertools
 import json
@@ -28,7 +30,9 @@ seeds = st.integers(0, 2**31)
 quick = settings(max_examples=60, deadline=None)
 
 
-def tables(seed: int, N: int = 6, K: int = 4, scale: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
+def tables(
+    seed: int, N: int = 6, K: int = 4, scale: float = 5.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Any log-joint probabilities, and any guesses, some of them with zeros."""
     rng = np.random.default_rng(seed)
     q = rng.dirichlet(np.full(K, 0.3), size=N)
@@ -43,7 +47,8 @@ def two_bumps(z: np.ndarray, apart: float, width: float = 0.7) -> np.ndarray:
     return np.log(0.4 * left.pdf(z) + 0.6 * right.pdf(z))
 
 
-# --- Jensen --------------------------------------------------------------------------------------------------------
+# --- Jensen
+# --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-bound-log")
@@ -66,7 +71,9 @@ def test_log_of_the_mean_is_at_least_the_mean_of_the_logs(a, data):
     n = len(a)
     values = data.draw(st.lists(st.floats(1e-30, 1e30), min_size=n, max_size=n))
     weights = np.array(a) / math.fsum(a)
-    definition = math.log(math.fsum(weights * values)) - math.fsum(weights * np.log(values))
+    definition = math.log(math.fsum(weights * values)) - math.fsum(
+        weights * np.log(values)
+    )
     assert definition >= -1e-12 * (1 + np.abs(np.log(values)).max())
     gap = b.jensen_gap(weights, np.array(values))
     assert gap >= 0
@@ -85,7 +92,8 @@ def test_equality_for_a_constant_and_only_for_one(a, constant):
         assert b.jensen_gap(weights, values) > 1e-6
 
 
-# --- the bound and the gap -----------------------------------------------------------------------------------------
+# --- the bound and the gap
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-bound-evidence")
@@ -108,7 +116,9 @@ def test_the_slope_of_the_evidence_is_the_posteriors_mean_of_slopes():
 
     def joint(theta):
         means = torch.stack([theta[0], theta[1]])
-        log_pi = torch.log_softmax(torch.stack([theta[2], torch.zeros_like(theta[2])]), 0)
+        log_pi = torch.log_softmax(
+            torch.stack([theta[2], torch.zeros_like(theta[2])]), 0
+        )
         return log_pi - 0.5 * (x[:, None] - means) ** 2 - 0.5 * math.log(2 * math.pi)
 
     (direct,) = torch.autograd.grad(torch.logsumexp(joint(theta), 1).sum(), theta)
@@ -121,7 +131,9 @@ def by_loops(log_joint: np.ndarray, q: np.ndarray) -> list[float]:
     """The definition, a term at a time."""
     return [
         math.fsum(
-            qk * math.log(math.exp(v) / qk) for v, qk in zip(row, guess, strict=True) if qk > 0
+            qk * math.log(math.exp(v) / qk)
+            for v, qk in zip(row, guess, strict=True)
+            if qk > 0
         )
         for row, guess in zip(log_joint.tolist(), q.tolist(), strict=True)
     ]
@@ -144,7 +156,9 @@ def test_bound_and_gap_add_up_for_any_guess(seed, scale):
     log_joint, q = tables(seed, scale=scale)
     with np.errstate(divide="ignore"):
         gap = b.kl(q, b.posterior(log_joint))
-    logp = np.array([math.log(math.fsum(math.exp(v) for v in row)) for row in log_joint.tolist()])
+    logp = np.array(
+        [math.log(math.fsum(math.exp(v) for v in row)) for row in log_joint.tolist()]
+    )
     finite = np.isfinite(gap)
     total = b.elbo(log_joint, q) + gap
     assert np.abs(total - logp)[finite].max() < 1e-10
@@ -161,9 +175,13 @@ def test_three_readings_of_one_number(seed):
     log_lik = rng.normal(scale=4, size=(3, 5))
     found = b.elbo(np.log(prior) + log_lik, q)
     entropies = Categorical(torch.from_numpy(q)).entropy().numpy()
-    assert np.allclose(found, (q * (np.log(prior) + log_lik)).sum(axis=1) + entropies, atol=1e-10)
+    assert np.allclose(
+        found, (q * (np.log(prior) + log_lik)).sum(axis=1) + entropies, atol=1e-10
+    )
     p = Categorical(torch.from_numpy(np.tile(prior, (3, 1))))
-    code = (q * log_lik).sum(axis=1) - kl_divergence(Categorical(torch.from_numpy(q)), p).numpy()
+    code = (q * log_lik).sum(axis=1) - kl_divergence(
+        Categorical(torch.from_numpy(q)), p
+    ).numpy()
     assert np.allclose(found, code, atol=1e-10)
     assert np.allclose(b.entropy(q), stats.entropy(q, axis=1))
 
@@ -183,7 +201,9 @@ def test_a_guess_that_believes_in_the_impossible_is_infinitely_wrong():
     log_joint[0, 0] = -np.inf
     assert b.elbo(log_joint, np.array([[0.1, 0.4, 0.5]]))[0] == -np.inf
     assert b.kl(np.array([[0.1, 0.4, 0.5]]), b.posterior(log_joint))[0] == np.inf
-    assert b.elbo(log_joint, np.array([[0.0, 0.5, 0.5]]))[0] == pytest.approx(0.0, abs=1e-15)
+    assert b.elbo(log_joint, np.array([[0.0, 0.5, 0.5]]))[0] == pytest.approx(
+        0.0, abs=1e-15
+    )
 
 
 def test_far_away_nothing_underflows():
@@ -194,7 +214,8 @@ def test_far_away_nothing_underflows():
     )
 
 
-# --- the divergence ------------------------------------------------------------------------------------------------
+# --- the divergence
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-bound-kl")
@@ -227,7 +248,11 @@ def covariance(rng: np.random.Generator, D: int) -> np.ndarray:
 @quick
 def test_the_closed_form_is_that_of_torch(seed, D):
     rng = np.random.default_rng(seed)
-    mu_q, mu_p, Sigma_q, Sigma_p = *rng.normal(size=(2, D)), covariance(rng, D), covariance(rng, D)
+    mu_q, mu_p, Sigma_q, Sigma_p = (
+        *rng.normal(size=(2, D)),
+        covariance(rng, D),
+        covariance(rng, D),
+    )
     q, p = (
         MultivariateNormal(torch.from_numpy(mu), torch.from_numpy(Sigma))
         for mu, Sigma in ((mu_q, Sigma_q), (mu_p, Sigma_p))
@@ -245,13 +270,19 @@ def test_the_closed_form_is_the_integral(case):
     m, s, n, t = case
     q, p = stats.norm(m, s), stats.norm(n, t)
     area = integrate.quad(
-        lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)), m - 12 * s, m + 12 * s, epsabs=1e-12
+        lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)),
+        m - 12 * s,
+        m + 12 * s,
+        epsabs=1e-12,
     )[0]
-    found = b.kl_gaussian(np.array([m]), np.array([[s**2]]), np.array([n]), np.array([[t**2]]))
+    found = b.kl_gaussian(
+        np.array([m]), np.array([[s**2]]), np.array([n]), np.array([[t**2]])
+    )
     assert found == pytest.approx(area, abs=1e-9)
 
 
-# --- forward and reverse -------------------------------------------------------------------------------------------
+# --- forward and reverse
+# -------------------------------------------------------------------------------------------
 
 Z = np.linspace(-8, 8, 321)
 
@@ -261,15 +292,24 @@ def test_the_forward_fit_is_where_a_blind_search_ends():
     for apart in (0.5, 2.0, 2.5):
         log_p = two_bumps(Z, apart)
 
-        def forward(eta, log_p=log_p):  # by quadrature, with the density of the whole line
+        # by quadrature, with the density of the whole line
+        def forward(eta, log_p=log_p):
             q = stats.norm.logpdf(Z, eta[0], math.exp(eta[1]))
             return np.trapezoid(np.exp(log_p) * (log_p - q), Z)
 
-        found = optimize.minimize(forward, [0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-13})  # fmt: skip
+        found = optimize.minimize(
+            forward,
+            [0.0, 0.0],
+            method="Nelder-Mead",
+            options={"xatol": 1e-7, "fatol": 1e-13},
+        )
         mu, sigma = b.fit_forward(Z, log_p)
-        assert [mu, sigma] == pytest.approx([found.x[0], math.exp(found.x[1])], abs=1e-5)
+        assert [mu, sigma] == pytest.approx(
+            [found.x[0], math.exp(found.x[1])], abs=1e-5
+        )
         assert mu == pytest.approx(0.2 * apart, abs=1e-9)
-        assert sigma**2 == pytest.approx(0.49 + 0.96 * apart**2, abs=1e-6)  # within and between
+        # within and between
+        assert sigma**2 == pytest.approx(0.49 + 0.96 * apart**2, abs=1e-6)
         assert b.fit_forward(Z, log_p + 7.0) == pytest.approx((mu, sigma))
 
 
@@ -282,8 +322,13 @@ def test_the_slope_of_the_reverse_divergence_by_differentiation():
     weights = torch.exp(-(u**2) / 2) / math.sqrt(2 * math.pi) * (u[1] - u[0])
 
     def log_p(z):
-        left, right = torch.distributions.Normal(-2.0, 0.7), torch.distributions.Normal(2.0, 0.7)
-        return torch.logaddexp(math.log(0.4) + left.log_prob(z), math.log(0.6) + right.log_prob(z))
+        left, right = (
+            torch.distributions.Normal(-2.0, 0.7),
+            torch.distributions.Normal(2.0, 0.7),
+        )
+        return torch.logaddexp(
+            math.log(0.4) + left.log_prob(z), math.log(0.6) + right.log_prob(z)
+        )
 
     sigma = eta[1].exp()
     z = eta[0] + sigma * u
@@ -298,7 +343,9 @@ def test_the_slope_of_the_reverse_divergence_by_differentiation():
     assert slopes.numpy() == pytest.approx([float(v) for v in by_formula], abs=1e-8)
 
 
-@pytest.mark.parametrize("start", [(-2.5, 1.0), (2.5, 1.0), (0.0, 2.0), (-1.0, 0.5), (5.0, 0.4)])
+@pytest.mark.parametrize(
+    "start", [(-2.5, 1.0), (2.5, 1.0), (0.0, 2.0), (-1.0, 0.5), (5.0, 0.4)]
+)
 def test_the_reverse_fit_ends_where_another_descent_does(start):
     log_p = two_bumps(Z, 2.5)
     p = b.posterior(log_p[None])
@@ -307,7 +354,9 @@ def test_the_reverse_fit_ends_where_another_descent_does(start):
         return b.kl(b.gaussian_on_grid(Z, eta[0], math.exp(eta[1]))[None], p)[0]
 
     mu, sigma = b.fit_reverse(Z, log_p, *start)
-    found = optimize.minimize(reverse, [mu, math.log(sigma)], method="BFGS", options={"gtol": 1e-8})
+    found = optimize.minimize(
+        reverse, [mu, math.log(sigma)], method="BFGS", options={"gtol": 1e-8}
+    )
     assert [mu, sigma] == pytest.approx([found.x[0], math.exp(found.x[1])], abs=1e-3)
     assert b.fit_reverse(Z, log_p - 3.0, *start) == pytest.approx(
         (mu, sigma), abs=1e-6
@@ -332,10 +381,13 @@ def test_maximum_likelihood_is_the_forward_fit():
     by_data = np.mean([math.log(model[i]) for i in x])
     p_hat = counts / 100
     assert by_data == pytest.approx(-stats.entropy(p_hat) - stats.entropy(p_hat, model))
-    assert by_data == pytest.approx(-b.entropy(p_hat[None])[0] - b.kl(p_hat[None], model[None])[0])
+    assert by_data == pytest.approx(
+        -b.entropy(p_hat[None])[0] - b.kl(p_hat[None], model[None])[0]
+    )
 
 
-# --- tight, loose, sampled -----------------------------------------------------------------------------------------
+# --- tight, loose, sampled
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-bound-touch")
@@ -345,7 +397,11 @@ def test_a_tight_bound_touches_with_the_same_slope(theta_0):
 
     def joint(theta):
         means = torch.stack([theta, torch.tensor(2.0, dtype=torch.float64)])
-        return math.log(0.5) - 0.5 * (x[:, None] - means) ** 2 - 0.5 * math.log(2 * math.pi)
+        return (
+            math.log(0.5)
+            - 0.5 * (x[:, None] - means) ** 2
+            - 0.5 * math.log(2 * math.pi)
+        )
 
     theta = torch.tensor(theta_0, dtype=torch.float64, requires_grad=True)
     q = b.posterior(joint(theta).detach().numpy())
@@ -353,7 +409,9 @@ def test_a_tight_bound_touches_with_the_same_slope(theta_0):
     logp = torch.logsumexp(joint(theta), 1).sum()
     bound = (fixed * (joint(theta) - fixed.log())).sum()
     assert bound.item() == pytest.approx(logp.item(), abs=1e-10)
-    assert b.elbo(joint(theta).detach().numpy(), q).sum() == pytest.approx(bound.item(), abs=1e-10)
+    assert b.elbo(joint(theta).detach().numpy(), q).sum() == pytest.approx(
+        bound.item(), abs=1e-10
+    )
     slopes = [float(torch.autograd.grad(value, theta)[0]) for value in (bound, logp)]
     assert slopes[0] == pytest.approx(slopes[1], abs=1e-10)
     for other in np.linspace(-6, 6, 25):
@@ -393,14 +451,17 @@ def test_the_log_of_a_mean_of_samples_by_adding_up_all_draws():
         draws = list(itertools.product(range(3), repeat=M))
         chance = [math.prod(q[k] for k in draw) for draw in draws]
         mean = [sum(joint[k] / q[k] for k in draw) / M for draw in draws]
-        rungs.append(math.fsum(c * math.log(m) for c, m in zip(chance, mean, strict=True)))
+        rungs.append(
+            math.fsum(c * math.log(m) for c, m in zip(chance, mean, strict=True))
+        )
         means.append(math.fsum(c * m for c, m in zip(chance, mean, strict=True)))
     assert rungs[0] == pytest.approx(b.elbo(np.log(joint)[None], q[None])[0])
     assert means == pytest.approx([0.1] * 4)  # unbiased
     assert all(low < high for low, high in itertools.pairwise([*rungs, math.log(0.1)]))
 
 
-# --- bad calls -----------------------------------------------------------------------------------------------------
+# --- bad calls
+# -----------------------------------------------------------------------------------------------------
 
 OK, LJ = np.array([[0.5, 0.5]]), np.log([[0.1, 0.2]])
 WRONG = [
@@ -411,13 +472,25 @@ WRONG = [
     (lambda: b.posterior(np.array([[-np.inf, -np.inf]])), "has no posterior; drop it"),
     (lambda: b.kl(OK, np.array([[0.7, 0.7]])), "row 0 of p sums to 1.4"),
     (lambda: b.entropy(np.array([[2.0, -1.0]])), "negative probability"),
-    (lambda: b.jensen_gap(OK[0], np.array([1.0, 0.0])), "drop the others with their weights"),
-    (lambda: b.jensen_gap(np.array([0.5, 0.6]), np.ones(2)), "divide: weights / weights.sum"),
-    (lambda: b.kl_gaussian(np.zeros(2), np.eye(2), np.zeros(2), np.ones((2, 2))), r"jitter \* np.eye"),
-    (lambda: b.kl_gaussian(np.zeros(1), np.eye(1) * np.nan, np.zeros(1), np.eye(1)), "finite and symmetric"),
+    (
+        lambda: b.jensen_gap(OK[0], np.array([1.0, 0.0])),
+        "drop the others with their weights",
+    ),
+    (
+        lambda: b.jensen_gap(np.array([0.5, 0.6]), np.ones(2)),
+        "divide: weights / weights.sum",
+    ),
+    (
+        lambda: b.kl_gaussian(np.zeros(2), np.eye(2), np.zeros(2), np.ones((2, 2))),
+        r"jitter \* np.eye",
+    ),
+    (
+        lambda: b.kl_gaussian(np.zeros(1), np.eye(1) * np.nan, np.zeros(1), np.eye(1)),
+        "finite and symmetric",
+    ),
     (lambda: b.gaussian_on_grid(Z, 0.0, -1.0), "a width above zero"),
     (lambda: b.fit_reverse(Z, np.where(Z > 0, 0.0, -np.inf), 0.0, 1.0), "cut the grid"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("call", "cure"), WRONG)
@@ -437,7 +510,8 @@ def test_an_empty_table_gives_an_empty_answer():
     assert b.elbo(none, none).shape == b.kl(none, none).shape == (0,)
 
 
-# --- the live figures ----------------------------------------------------------------------------------------------
+# --- the live figures
+# ----------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -454,7 +528,13 @@ def maths(script: str, *calls: tuple) -> list:
 
 def test_the_browser_splits_the_bar_as_python_does():
     figure = SplitFigure([0.5, 0.3, 0.2], [0.02, 0.1, 0.3], ["coin", "plate", "moon"])
-    guesses = [[1.0, 0.6, 0.2], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.1, 0.3, 0.6]]
+    guesses = [
+        [1.0, 0.6, 0.2],
+        [0.0, 0.0, 1.0],
+        [1.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0],
+        [0.1, 0.3, 0.6],
+    ]
     shares = maths(str(figure._esm), *[("normalised", weights) for weights in guesses])
     found = maths(str(figure._esm), *[("parts", figure.log_joint, q) for q in shares])
     for weights, q, parts in zip(guesses, shares, found, strict=True):
@@ -481,7 +561,9 @@ def test_the_browser_averages_on_the_curve_as_python_does():
         assert figure.averages() == pytest.approx(answer, abs=1e-12)
         a = np.array(weights) / sum(weights) if sum(weights) else np.full(3, 1 / 3)
         gap = b.jensen_gap(a, np.array(values))
-        assert answer["logOfMean"] - answer["meanOfLogs"] == pytest.approx(gap, abs=1e-12)
+        assert answer["logOfMean"] - answer["meanOfLogs"] == pytest.approx(
+            gap, abs=1e-12
+        )
 
 
 def test_the_browser_measures_and_fits_as_python_does():

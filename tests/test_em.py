@@ -1,4 +1,6 @@
-"""The chapter on EM, by independent routes: loops, automatic differentiation, SciPy's densities and optimisers, scikit-learn."""
+"""The chapter on EM, by independent routes: loops, automatic differentiation, SciPy's
+densities and optimisers, scikit-learn.
+"""
 
 import json
 import math
@@ -29,7 +31,11 @@ def problem(seed: int = 0, N: int = 40, D: int = 2, K: int = 3) -> tuple:
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(N, D)) + 2 * rng.integers(0, 2, size=(N, 1))
     root = rng.normal(size=(K, D, D)) / 2
-    theta = (rng.dirichlet(np.full(K, 5.0)), rng.normal(size=(K, D)), root @ root.mT + np.eye(D))
+    theta = (
+        rng.dirichlet(np.full(K, 5.0)),
+        rng.normal(size=(K, D)),
+        root @ root.mT + np.eye(D),
+    )
     return X, theta, rng.dirichlet(np.ones(K), size=N)
 
 
@@ -43,18 +49,23 @@ def loops(X: np.ndarray, theta: tuple, q: np.ndarray) -> tuple[float, float, flo
         ]
         log_p += math.log(sum(joint))
         bound += sum(w * math.log(p / w) for w, p in zip(q_n, joint, strict=True))
-        gap += sum(w * math.log(w * sum(joint) / p) for w, p in zip(q_n, joint, strict=True))
+        gap += sum(
+            w * math.log(w * sum(joint) / p) for w, p in zip(q_n, joint, strict=True)
+        )
     return bound, log_p, gap
 
 
 def in_torch(X: np.ndarray, theta: tuple) -> tuple:
-    """Parameters that want a gradient, and log p(x, z = k) made from them by PyTorch's Gaussian."""
+    """Parameters that want a gradient, and log p(x, z = k) made from them by PyTorch's
+    Gaussian.
+    """
     pi, mu, Sigma = (torch.tensor(v).requires_grad_() for v in theta)
     normal = torch.distributions.MultivariateNormal(mu, Sigma)
     return (pi, mu, Sigma), torch.log(pi) + normal.log_prob(torch.tensor(X)[:, None])
 
 
-# --- the bound and its two half steps ------------------------------------------------------------------------------
+# --- the bound and its two half steps
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-em-identity", "eq-em-split", "eq-em-complete", "eq-em-counts")
@@ -73,8 +84,12 @@ def test_the_bound_in_three_readings(seed):
     apart = 0.0  # eq-em-complete: component by component
     for k, (pi, mu, Sigma) in enumerate(zip(*theta, strict=True)):
         A, N_k = np.linalg.inv(Sigma), sum(q[:, k])
-        apart += N_k * (math.log(pi) + 0.5 * math.log(np.linalg.det(A)) - math.log(2 * math.pi))
-        apart -= 0.5 * sum(w * (x - mu) @ A @ (x - mu) for w, x in zip(q[:, k], X, strict=True))
+        apart += N_k * (
+            math.log(pi) + 0.5 * math.log(np.linalg.det(A)) - math.log(2 * math.pi)
+        )
+        apart -= 0.5 * sum(
+            w * (x - mu) @ A @ (x - mu) for w, x in zip(q[:, k], X, strict=True)
+        )
     assert math.isclose(apart, complete, abs_tol=1e-9)
     assert np.isclose(sum(q[:, k].sum() for k in range(3)), len(X))
 
@@ -113,8 +128,11 @@ def test_the_slope_along_a_symmetric_matrix_and_the_maximum(seed):
     (slope,) = torch.autograd.grad(by_torch, at)
     assert math.isclose(by_torch.item(), f(A), rel_tol=1e-9)
     by_formula = N_k / 2 * np.trace((np.linalg.inv(A) - S) @ B)
-    assert math.isclose((slope.numpy() * B).sum(), by_formula, rel_tol=1e-7, abs_tol=1e-7)
-    assert f(A) <= f(np.linalg.inv(S)) + 1e-9  # no precision is better than that of the scatter
+    assert math.isclose(
+        (slope.numpy() * B).sum(), by_formula, rel_tol=1e-7, abs_tol=1e-7
+    )
+    # no precision is better than that of the scatter
+    assert f(A) <= f(np.linalg.inv(S)) + 1e-9
 
 
 @pytest.mark.equation("eq-em-lagrange")
@@ -145,7 +163,11 @@ def test_the_m_step_is_a_weighted_fit_and_no_other_parameters_do_better(seed, D,
     for size in (0.01, 0.3):
         root = np.linalg.cholesky(Sigma) + size * np.tril(rng.normal(size=Sigma.shape))
         weights = pi * np.exp(size * rng.normal(size=K))
-        other = (weights / weights.sum(), mu + size * rng.normal(size=mu.shape), root @ root.mT)
+        other = (
+            weights / weights.sum(),
+            mu + size * rng.normal(size=mu.shape),
+            root @ root.mT,
+        )
         if np.linalg.eigvalsh(other[2]).min() > 1e-6:
             assert elbo(log_joint(X, *other), q).sum() < best
 
@@ -158,17 +180,27 @@ def test_the_gradient_vanishes_and_the_hessian_has_no_positive_eigenvalue():
     def bound(free):
         root = torch.zeros(2, 2, 2, dtype=free.dtype)
         root[:, rows, columns] = free[5:].reshape(2, 3)
-        normal = torch.distributions.MultivariateNormal(free[1:5].reshape(2, 2), scale_tril=root)
+        normal = torch.distributions.MultivariateNormal(
+            free[1:5].reshape(2, 2), scale_tril=root
+        )
         weights = torch.nn.functional.logsigmoid(torch.stack([free[0], -free[0]]))
-        return (torch.tensor(q) * (weights + normal.log_prob(torch.tensor(X)[:, None]))).sum()
+        return (
+            torch.tensor(q) * (weights + normal.log_prob(torch.tensor(X)[:, None]))
+        ).sum()
 
     roots = np.linalg.cholesky(Sigma)[:, rows, columns]
-    at = torch.tensor(np.concatenate([[np.log(pi[0] / pi[1])], mu.ravel(), roots.ravel()]))
+    at = torch.tensor(
+        np.concatenate([[np.log(pi[0] / pi[1])], mu.ravel(), roots.ravel()])
+    )
     assert torch.autograd.functional.jacobian(bound, at).abs().max() < 1e-10
-    assert torch.linalg.eigvalsh(torch.autograd.functional.hessian(bound, at)).max() < -1e-3
+    assert (
+        torch.linalg.eigvalsh(torch.autograd.functional.hessian(bound, at)).max()
+        < -1e-3
+    )
 
 
-# --- EM ------------------------------------------------------------------------------------------------------------
+# --- EM
+# ------------------------------------------------------------------------------------------------------------
 
 
 @given(seeds, st.integers(1, 3), st.integers(1, 4))
@@ -193,8 +225,12 @@ def test_each_step_is_that_of_scikit_learn(seed):
     start = e.gaussian_start(X, X[:3])
     options = {"covariance_type": "full", "reg_covar": 0, "tol": 0, "max_iter": 7}
     peer = sklearn.mixture.GaussianMixture(
-        3, weights_init=start[0], means_init=start[1], precisions_init=np.linalg.inv(start[2]), **options
-    )  # fmt: skip
+        3,
+        weights_init=start[0],
+        means_init=start[1],
+        precisions_init=np.linalg.inv(start[2]),
+        **options,
+    )
     with pytest.warns(sklearn.exceptions.ConvergenceWarning):
         peer.fit(X)
     (pi, mu, Sigma), history = e.em_gaussian(X, *start, steps=7)
@@ -209,7 +245,9 @@ def test_each_step_is_that_of_scikit_learn(seed):
 def test_log_p_and_the_tight_bound_have_one_gradient_and_the_step_is_a_scaled_one():
     X, theta, _ = problem(4)
     at, table = in_torch(X, theta)
-    of_log_p = torch.autograd.grad(torch.logsumexp(table, 1).sum(), at, retain_graph=True)
+    of_log_p = torch.autograd.grad(
+        torch.logsumexp(table, 1).sum(), at, retain_graph=True
+    )
     R = torch.softmax(table, 1).detach()
     of_bound = torch.autograd.grad((R * table - R * R.log()).sum(), at)
     for one, other in zip(of_log_p, of_bound, strict=True):
@@ -241,7 +279,9 @@ def test_the_bound_of_the_one_place_is_a_parabola():
     q = rng.dirichlet(np.ones(2), size=30)
 
     def bound(theta):
-        joint = 0.5 * np.stack([stats.norm(theta, 1).pdf(x), stats.norm(0, 3).pdf(x)], axis=1)
+        joint = 0.5 * np.stack(
+            [stats.norm(theta, 1).pdf(x), stats.norm(0, 3).pdf(x)], axis=1
+        )
         return np.sum(q * np.log(joint / q))
 
     top = np.average(x, weights=q[:, 0])
@@ -250,7 +290,8 @@ def test_the_bound_of_the_one_place_is_a_parabola():
         assert math.isclose(bound(theta), bound(top) - fallen, rel_tol=1e-10)
 
 
-# --- partial E-steps -----------------------------------------------------------------------------------------------
+# --- partial E-steps
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-em-share")
@@ -269,7 +310,9 @@ def test_a_partial_e_step_closes_at_least_its_share_of_the_gap(seed, share):
 @pytest.mark.equation("eq-em-floor")
 @given(seeds)
 @settings(max_examples=15, deadline=None)
-def test_whatever_the_e_step_the_bound_rises_and_log_p_stays_above_all_it_has_been(seed):
+def test_whatever_the_e_step_the_bound_rises_and_log_p_stays_above_all_it_has_been(
+    seed,
+):
     X, theta, q = problem(seed, 60)
     for rule in (e.partial_e_step(0.1), e.partial_e_step(0.7), e.hard_e_step):
         try:
@@ -287,7 +330,8 @@ def test_the_hard_e_step_is_the_best_of_all_hard_ones():
     X, theta, _ = problem(5, N=4)
     G = log_joint(X, *theta)
     chosen = elbo(G, e.hard_e_step(G, None)).sum()
-    every = np.stack(np.meshgrid(*[range(3)] * 4), axis=-1).reshape(-1, 4)  # all 81 assignments
+    # all 81 assignments
+    every = np.stack(np.meshgrid(*[range(3)] * 4), axis=-1).reshape(-1, 4)
     assert math.isclose(chosen, max(elbo(G, np.eye(3)[list(z)]).sum() for z in every))
 
 
@@ -300,22 +344,29 @@ def test_moments_add_over_blocks_and_give_the_m_step(seed, cut):
     summed = [a + b for a, b in parts]
     by_loops = sum(w * np.outer(x, x) for w, x in zip(q[:, 1], X, strict=True))
     assert np.allclose(summed[2][1], by_loops)
-    for one, other in zip(e.gaussian_from_moments(*summed), e.m_step_gaussian(X, q), strict=True):
+    for one, other in zip(
+        e.gaussian_from_moments(*summed), e.m_step_gaussian(X, q), strict=True
+    ):
         assert np.allclose(one, other, atol=1e-9)
 
 
 @pytest.mark.parametrize("block", [1, 7, 200])
 def test_incremental_em_climbs_the_same_bound_to_the_same_summit(block):
     rng = np.random.default_rng(1)
-    X = np.concatenate([rng.normal(-2, 1, size=(80, 2)), rng.normal(2, 1, size=(120, 2))])
+    X = np.concatenate(
+        [rng.normal(-2, 1, size=(80, 2)), rng.normal(2, 1, size=(120, 2))]
+    )
     start = e.gaussian_start(X, np.array([[-1.0, -1.0], [1.0, 1.0]]))
-    theta, history = e.incremental_em_gaussian(X, *start, passes=30, block=block, rng=rng)
+    theta, history = e.incremental_em_gaussian(
+        X, *start, passes=30, block=block, rng=rng
+    )
     plain, _ = e.em_gaussian(X, *start, steps=100)
     assert np.all(np.diff([h.elbo for h in history]) >= -1e-9)
     assert np.allclose(theta[1], plain[1], atol=1e-3)
 
 
-# --- rate ----------------------------------------------------------------------------------------------------------
+# --- rate
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-em-rate")
@@ -324,9 +375,9 @@ def test_the_slope_of_the_map_is_the_fraction_of_missing_information():
     x = np.concatenate([rng.normal(-1.2, 1, 150), rng.normal(1.2, 1, 150)])
 
     def table(theta):
-        return torch.distributions.Normal(theta, 1.0).log_prob(torch.tensor(x)[:, None]) + math.log(
-            0.5
-        )
+        return torch.distributions.Normal(theta, 1.0).log_prob(
+            torch.tensor(x)[:, None]
+        ) + math.log(0.5)
 
     def step(theta):  # means only
         R = torch.softmax(table(theta), 1)
@@ -339,14 +390,16 @@ def test_the_slope_of_the_map_is_the_fraction_of_missing_information():
     hessian = torch.autograd.functional.hessian
     I_c = -hessian(lambda t: (R * table(t)).sum(), star)
     I_o = -hessian(lambda t: torch.logsumexp(table(t), 1).sum(), star)
-    slope = torch.autograd.functional.jacobian(step, star)  # differentiates the algorithm itself
+    # differentiates the algorithm itself
+    slope = torch.autograd.functional.jacobian(step, star)
     assert torch.allclose(slope, torch.eye(2) - torch.linalg.solve(I_c, I_o), atol=1e-8)
     rates = torch.linalg.eigvals(slope).real
     assert rates.min() > 0
     assert rates.max() < 1
 
 
-# --- priors, starts, Bernoulli -------------------------------------------------------------------------------------
+# --- priors, starts, Bernoulli
+# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-em-prior", "eq-em-map")
@@ -355,8 +408,12 @@ def test_the_step_with_a_prior_is_where_the_gradient_of_both_vanishes():
     nu, v = 2.5, X.var(axis=0).mean()
     theta = e.m_step_gaussian(X, q, prior=nu)
     (pi, _, Sigma), table = in_torch(X, theta)
-    spread = torch.logdet(Sigma) + v * torch.linalg.inv(Sigma).diagonal(dim1=1, dim2=2).sum(1)
-    total = (torch.tensor(q) * table).sum() + (nu * torch.log(pi) - nu / 2 * spread).sum()
+    spread = torch.logdet(Sigma) + v * torch.linalg.inv(Sigma).diagonal(
+        dim1=1, dim2=2
+    ).sum(1)
+    total = (torch.tensor(q) * table).sum() + (
+        nu * torch.log(pi) - nu / 2 * spread
+    ).sum()
     of_pi, of_Sigma = torch.autograd.grad(total, (pi, Sigma))
     assert torch.allclose(
         of_pi, of_pi[0].expand(3)
@@ -396,12 +453,22 @@ def test_the_bernoulli_mixture_by_pytorch(seed):
     rng = np.random.default_rng(seed)
     X = (rng.random((20, 6)) < 0.4).astype(float)
     pi, mu = rng.dirichlet(np.ones(3)), rng.uniform(0.1, 0.9, size=(3, 6))
-    peer = torch.distributions.Bernoulli(torch.tensor(mu)).log_prob(torch.tensor(X)[:, None]).sum(2)
+    peer = (
+        torch.distributions.Bernoulli(torch.tensor(mu))
+        .log_prob(torch.tensor(X)[:, None])
+        .sum(2)
+    )
     assert np.allclose(e.log_joint_bernoulli(X, pi, mu), np.log(pi) + peer.numpy())
     q, a = rng.dirichlet(np.ones(3), size=20), 0.7
     found = [torch.tensor(v).requires_grad_() for v in e.m_step_bernoulli(X, q, a)]
-    ink = torch.distributions.Bernoulli(found[1]).log_prob(torch.tensor(X)[:, None]).sum(2)
-    prior = a * (found[1].log() + (1 - found[1]).log()).sum() + 2 * a * found[0].log().sum()
+    ink = (
+        torch.distributions.Bernoulli(found[1])
+        .log_prob(torch.tensor(X)[:, None])
+        .sum(2)
+    )
+    prior = (
+        a * (found[1].log() + (1 - found[1]).log()).sum() + 2 * a * found[0].log().sum()
+    )
     total = (torch.tensor(q) * (found[0].log() + ink)).sum() + prior
     of_pi, of_mu = torch.autograd.grad(total, found)
     assert of_mu.abs().max() < 1e-9
@@ -421,7 +488,8 @@ def test_em_for_bernoulli_finds_two_templates():
     assert np.all(np.diff([h.elbo for h in history]) > -1e-3)
 
 
-# --- the exponential family ----------------------------------------------------------------------------------------
+# --- the exponential family
+# ----------------------------------------------------------------------------------------
 
 
 def statistics(X: np.ndarray) -> np.ndarray:
@@ -462,18 +530,26 @@ def test_the_table_is_linear_in_the_statistics(seed):
 @pytest.mark.equation("eq-em-mean-map", "eq-em-moment-match")
 def test_the_slope_of_the_log_normaliser_is_the_expected_statistic_and_matching_is_the_maximum():
     def A(a, b):  # of exp(a x + b x^2), by quadrature
-        return math.log(integrate.quad(lambda x: math.exp(a * x + b * x * x), -30, 30)[0])
+        return math.log(
+            integrate.quad(lambda x: math.exp(a * x + b * x * x), -30, 30)[0]
+        )
 
     mu, var, h = 0.7, 1.3, 1e-4
     a, b = mu / var, -0.5 / var
     assert math.isclose((A(a + h, b) - A(a - h, b)) / (2 * h), mu, rel_tol=1e-5)
-    assert math.isclose((A(a, b + h) - A(a, b - h)) / (2 * h), var + mu**2, rel_tol=1e-5)
+    assert math.isclose(
+        (A(a, b + h) - A(a, b - h)) / (2 * h), var + mu**2, rel_tol=1e-5
+    )
 
     rng = np.random.default_rng(0)
     x, q = rng.normal(size=25), rng.random(25)
     sums = q @ x, q @ x**2
     found = scipy.optimize.minimize(
-        lambda t: q.sum() * A(t[0], -math.exp(t[1])) - t[0] * sums[0] + math.exp(t[1]) * sums[1],
+        lambda t: (
+            q.sum() * A(t[0], -math.exp(t[1]))
+            - t[0] * sums[0]
+            + math.exp(t[1]) * sums[1]
+        ),
         [0.0, 0.0],
         tol=1e-9,
     )
@@ -483,17 +559,28 @@ def test_the_slope_of_the_log_normaliser_is_the_expected_statistic_and_matching_
     assert math.isclose(variance + mean**2, sums[1] / q.sum(), rel_tol=1e-4)
 
 
-# --- bad input -----------------------------------------------------------------------------------------------------
+# --- bad input
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_errors_name_the_component_and_the_cure():
     X, theta, q = problem(0)
-    with pytest.raises(ValueError, match=r"component 0 has collapsed.*raise `prior`, lower K"):
+    with pytest.raises(
+        ValueError, match=r"component 0 has collapsed.*raise `prior`, lower K"
+    ):
         e.em_gaussian(
-            X, np.ones(2) / 2, X[:2], np.stack([1e-6 * np.eye(2), 4 * np.eye(2)]), steps=9
+            X,
+            np.ones(2) / 2,
+            X[:2],
+            np.stack([1e-6 * np.eye(2), 4 * np.eye(2)]),
+            steps=9,
         )
-    with pytest.raises(ValueError, match=r"component 1 has lost all its points.*spread_means"):
-        e.m_step_gaussian(X, np.eye(3)[np.zeros(40, int)] * [1, 1, 1] + np.array([-1e-3, 0, 1e-3]))
+    with pytest.raises(
+        ValueError, match=r"component 1 has lost all its points.*spread_means"
+    ):
+        e.m_step_gaussian(
+            X, np.eye(3)[np.zeros(40, int)] * [1, 1, 1] + np.array([-1e-3, 0, 1e-3])
+        )
     with pytest.raises(ValueError, match="component 2 has lost all its points"):
         e.gaussian_from_moments(*e.moments(X, np.eye(3)[np.arange(40) % 2]))
     with pytest.raises(ValueError, match="NaN or infinity; drop such rows"):
@@ -507,7 +594,9 @@ def test_errors_name_the_component_and_the_cure():
     with pytest.raises(ValueError, match="pass q to `em`"):
         e.em_gaussian(X, *theta, steps=1, e_step=e.partial_e_step(0.5))
     with pytest.raises(ValueError, match="1 or more"):
-        e.incremental_em_gaussian(X, *theta, passes=1, block=0, rng=np.random.default_rng(0))
+        e.incremental_em_gaussian(
+            X, *theta, passes=1, block=0, rng=np.random.default_rng(0)
+        )
     with pytest.raises(ValueError, match="between 1 and the number of points"):
         e.spread_means(X, 41, np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"threshold the grey values"):
@@ -525,7 +614,8 @@ def test_a_constant_column_is_a_collapse_unless_there_is_a_prior():
     assert np.linalg.eigvalsh(Sigma).min() > 0
 
 
-# --- the live figure -----------------------------------------------------------------------------------------------
+# --- the live figure
+# -----------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -546,8 +636,11 @@ def test_the_browser_climbs_as_python_does():
     flat = (figure.points, figure.pi, figure.mu, figure.Sigma)
     spike = np.eye(3)[np.r_[0, np.ones(30, int), np.full(29, 2)]].ravel().tolist()
     found, collapsed, alive = maths(
-        str(EMFigure._esm), ("steps", *flat, 20), ("collapsed", figure.points, spike, 3), ("collapsed", figure.points, figure.q, 3)
-    )  # fmt: skip
+        str(EMFigure._esm),
+        ("steps", *flat, 20),
+        ("collapsed", figure.points, spike, 3),
+        ("collapsed", figure.points, figure.q, 3),
+    )
     (pi, mu, Sigma), history = e.em_gaussian(X, *theta, steps=20)
     assert np.allclose(found["path"], [(h.log_p, h.elbo) for h in history], atol=1e-9)
     assert np.allclose(found["pi"], pi, atol=1e-6)
@@ -576,7 +669,9 @@ def test_the_figure_holds_what_the_browser_needs():
 @pytest.mark.equation("eq-em-missing")
 @pytest.mark.parametrize("apart", [1.5, 2.5, 4.0])
 def test_the_rates_are_those_of_the_map_itself_by_differences(apart):
-    """Two bells of width one and half the weight, two unknown means: a map from the plane to the plane."""
+    """Two bells of width one and half the weight, two unknown means: a map from the
+    plane to the plane.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=400) + apart * rng.integers(0, 2, size=400)
 
@@ -592,11 +687,17 @@ def test_the_rates_are_those_of_the_map_itself_by_differences(apart):
     for _ in range(5000):
         theta = step(theta)
     moves = 1e-5 * np.eye(2)
-    jacobian = np.stack([(step(theta + m) - step(theta - m)) / 2e-5 for m in moves], axis=1)
+    jacobian = np.stack(
+        [(step(theta + m) - step(theta - m)) / 2e-5 for m in moves], axis=1
+    )
     at = torch.tensor(theta)
-    log_p = lambda t: torch.logsumexp(-0.5 * (torch.tensor(x)[:, None] - t) ** 2, dim=1).sum()  # noqa: E731
+
+    def log_p(t):
+        return torch.logsumexp(-0.5 * (torch.tensor(x)[:, None] - t) ** 2, dim=1).sum()
+
     observed = -torch.autograd.functional.hessian(log_p, at).numpy()
-    root = np.diag(shares(theta).sum(axis=0) ** -0.5)  # complete: N_k over a variance of one
+    # complete: N_k over a variance of one
+    root = np.diag(shares(theta).sum(axis=0) ** -0.5)
     rates = np.linalg.eigvalsh(np.eye(2) - root @ observed @ root)
     assert np.allclose(np.sort(np.linalg.eigvals(jacobian).real), rates, atol=1e-6)
     assert rates.min() >= 0
@@ -620,4 +721,6 @@ def test_the_mean_age_by_keeping_a_diary(B):
             now += 1
             renewed[block] = now
             ages.append(np.mean(now - renewed + 1) / B)
-    assert np.mean(ages[10 * B :]) == pytest.approx((B + 1) * (7 * B - 1) / (12 * B**2), rel=0.01)
+    assert np.mean(ages[10 * B :]) == pytest.approx(
+        (B + 1) * (7 * B - 1) / (12 * B**2), rel=0.01
+    )

@@ -1,6 +1,8 @@
-"""Every labelled equation of the book is verified by a test that names it: `@pytest.mark.equation("eq-pca-variance")`.
+"""Every labelled equation of the book is verified by a test that names it:
+`@pytest.mark.equation("eq-pca-variance")`.
 
-The tests themselves stand in tests/test_<module>.py, beside the others of their chapter; here is the check that none is missing.
+The tests themselves stand in tests/test_<module>.py, beside the others of their
+chapter; here is the check that none is missing.
 """
 
 import re
@@ -33,4 +35,6 @@ def test_each_labelled_equation_is_tested_and_each_tested_one_exists():
 
 
 def test_an_equation_is_labelled_after_its_chapter():
-    assert [label for label, chapter in labels().items() if label.split("-")[1] != chapter] == []
+    assert [
+        label for label, chapter in labels().items() if label.split("-")[1] != chapter
+    ] == []

@@ -1,4 +1,6 @@
-"""The engine of the mixtures: against scikit-learn, SciPy and extended precision, on all kinds of mixtures and of data."""
+"""The engine of the mixtures: against scikit-learn, SciPy and extended precision, on
+all kinds of mixtures and of data.
+"""
 
 import math
 import os
@@ -31,19 +33,23 @@ each_kind = pytest.mark.parametrize("kind", e.KINDS)
 each_gaussian = pytest.mark.parametrize("kind", GAUSSIAN)
 
 
-def clouds(N: int = 400, D: int = 3, K: int = 3, seed: int = 0, apart: float = 3.0) -> np.ndarray:
+def clouds(
+    N: int = 400, D: int = 3, K: int = 3, seed: int = 0, apart: float = 3.0
+) -> np.ndarray:
     """Points of several Gaussians."""
     rng = np.random.default_rng(seed)
     centres = apart * rng.normal(size=(K, D))
-    return centres[rng.integers(K, size=N)] + rng.normal(size=(N, D)) @ rng.normal(size=(D, D))
+    return centres[rng.integers(K, size=N)] + rng.normal(size=(N, D)) @ rng.normal(
+        size=(D, D)
+    )
 
 
 def pixels(N: int = 300, D: int = 12, K: int = 3, seed: int = 0) -> np.ndarray:
     """Zeros and ones from a mixture."""
     rng = np.random.default_rng(seed)
-    return (rng.uniform(size=(N, D)) < rng.uniform(size=(K, D))[rng.integers(K, size=N)]).astype(
-        float
-    )
+    return (
+        rng.uniform(size=(N, D)) < rng.uniform(size=(K, D))[rng.integers(K, size=N)]
+    ).astype(float)
 
 
 def data(kind: str, seed: int = 0) -> np.ndarray:
@@ -60,7 +66,12 @@ def start(kind: str, X: np.ndarray, K: int = 3, seed: int = 0) -> e.Parameters:
         return e.Parameters(pi, np.clip(0.6 * mu + 0.2, 0.1, 0.9), None)
     A = rng.normal(size=(K, D, D))
     full = A @ A.swapaxes(1, 2) + np.eye(D)
-    Sigma = {"full": full, "tied": full[0], "diag": rng.uniform(1, 4, (K, D)), "spherical": rng.uniform(1, 4, K)}  # fmt: skip
+    Sigma = {
+        "full": full,
+        "tied": full[0],
+        "diag": rng.uniform(1, 4, (K, D)),
+        "spherical": rng.uniform(1, 4, K),
+    }
     return e.Parameters(pi, mu + 0.1, Sigma[kind])
 
 
@@ -69,10 +80,14 @@ def dense(kind: str, p: e.Parameters) -> list[np.ndarray]:
     K, D = p.mu.shape
     assert p.Sigma is not None
     return [
-        {"full": lambda k: p.Sigma[k], "tied": lambda k: p.Sigma, "diag": lambda k: np.diag(p.Sigma[k]),
-         "spherical": lambda k: p.Sigma[k] * np.eye(D)}[kind](k)
+        {
+            "full": lambda k: p.Sigma[k],
+            "tied": lambda k: p.Sigma,
+            "diag": lambda k: np.diag(p.Sigma[k]),
+            "spherical": lambda k: p.Sigma[k] * np.eye(D),
+        }[kind](k)
         for k in range(K)
-    ]  # fmt: skip
+    ]
 
 
 def log_joint(kind: str, p: e.Parameters, X: np.ndarray) -> np.ndarray:
@@ -80,12 +95,17 @@ def log_joint(kind: str, p: e.Parameters, X: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         log_pi = np.log(p.pi)
     if p.Sigma is None:
-        return log_pi + np.stack([stats.bernoulli(m).logpmf(X).sum(axis=1) for m in p.mu], axis=1)
+        return log_pi + np.stack(
+            [stats.bernoulli(m).logpmf(X).sum(axis=1) for m in p.mu], axis=1
+        )
     parts = zip(p.mu, dense(kind, p), strict=True)
-    return log_pi + np.stack([stats.multivariate_normal(m, C).logpdf(X) for m, C in parts], axis=1)
+    return log_pi + np.stack(
+        [stats.multivariate_normal(m, C).logpdf(X) for m, C in parts], axis=1
+    )
 
 
-# --- one pass ----------------------------------------------------------------------------------------------------------
+# --- one pass
+# ----------------------------------------------------------------------------------------------------------
 
 
 @each_kind
@@ -104,13 +124,25 @@ def test_a_pass_gives_the_likelihood_and_the_moments(kind, dtype):
     np.testing.assert_allclose(new.pi, N_k / len(X), rtol=rtol)
     np.testing.assert_allclose(new.mu, R.T @ X / N_k[:, None], rtol=rtol, atol=rtol)
     if new.Sigma is not None:
-        C = [((X - m).T * r) @ (X - m) / r.sum() for m, r in zip(new.mu, R.T, strict=True)]
+        C = [
+            ((X - m).T * r) @ (X - m) / r.sum()
+            for m, r in zip(new.mu, R.T, strict=True)
+        ]
         wanted = {
-            "full": np.array(C), "tied": np.einsum("k,kij->ij", new.pi, C),
-            "diag": np.array([np.diag(c) for c in C]), "spherical": np.array([np.diag(c).mean() for c in C]),
-        }[kind]  # fmt: skip
-        floor = np.broadcast_to(np.eye(3) if kind in ("full", "tied") else 1.0, wanted.shape) * 1e-6
-        np.testing.assert_allclose(new.Sigma, wanted + floor, rtol=100 * rtol, atol=100 * rtol)
+            "full": np.array(C),
+            "tied": np.einsum("k,kij->ij", new.pi, C),
+            "diag": np.array([np.diag(c) for c in C]),
+            "spherical": np.array([np.diag(c).mean() for c in C]),
+        }[kind]
+        floor = (
+            np.broadcast_to(
+                np.eye(3) if kind in ("full", "tied") else 1.0, wanted.shape
+            )
+            * 1e-6
+        )
+        np.testing.assert_allclose(
+            new.Sigma, wanted + floor, rtol=100 * rtol, atol=100 * rtol
+        )
 
 
 @each_gaussian
@@ -173,7 +205,9 @@ def test_blocks_and_a_memory_map_give_what_the_array_gives(kind, tmp_path):
 @given(kind=st.sampled_from(e.KINDS), K=st.integers(1, 5), seed=st.integers(0, 10_000))
 @settings(max_examples=40, deadline=None)
 def test_both_half_steps_raise_the_bound(kind, K, seed):
-    """From any start: E to log p, M above it, the next E above that. Without a floor, which would change the M-step."""
+    """From any start: E to log p, M above it, the next E above that. Without a floor,
+    which would change the M-step.
+    """
     X = data(kind, seed % 7)
     engine = e.Engine(X, None, kind, 1e-12)
     p, bounds = start(kind, X, K, seed), []
@@ -198,16 +232,22 @@ def test_the_bound_after_the_m_step_is_the_sum_written_out(kind):
     assert engine.elbo(totals, p, new) == pytest.approx(wanted, rel=1e-10)
 
 
-# --- accuracy ----------------------------------------------------------------------------------------------------------
+# --- accuracy
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_far_from_zero_nothing_is_lost():
     """A mean of a million and a spread of one."""
     X = clouds(D=2)
     near, far = (
-        GaussianMixture(3, means_init=X[:3] + shift, weights_init=np.ones(3) / 3, precisions_init=[np.eye(2)] * 3).fit(X + shift)
+        GaussianMixture(
+            3,
+            means_init=X[:3] + shift,
+            weights_init=np.ones(3) / 3,
+            precisions_init=[np.eye(2)] * 3,
+        ).fit(X + shift)
         for shift in (0.0, 1e6)
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(far.covariances_, near.covariances_, rtol=1e-6)
     assert far.lower_bound_ == pytest.approx(near.lower_bound_, abs=1e-8)
 
@@ -218,7 +258,9 @@ def test_a_thousand_deviations_out_and_with_nearly_singular_covariances():
     rng = np.random.default_rng(0)
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     Sigma = np.array([turn @ np.diag([1.0, 1e-4, 1e-8]) @ turn.T, np.eye(3)])
-    p = e.Parameters(np.array([0.4, 0.6]), np.array([[0.0, 0, 0], [1000.0, 0, 0]]), Sigma)
+    p = e.Parameters(
+        np.array([0.4, 0.6]), np.array([[0.0, 0, 0], [1000.0, 0, 0]]), Sigma
+    )
     X = np.array([[0.0, 0, 0], [1000.0, 1, 0], [500.0, 0, 0], [0.1, 0.1, 0.1]])
     found = e.log_joints(X, e.whitening("full", p))
     for k in range(2):
@@ -236,11 +278,22 @@ def test_a_thousand_deviations_out_and_with_nearly_singular_covariances():
 
 
 @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
-def test_components_on_single_points_take_the_short_way_and_lose_nothing(kind, monkeypatch):
-    """Held open by reg_covar alone, kappa above 10^5: nine digits of log p, and the same M-step."""
+def test_components_on_single_points_take_the_short_way_and_lose_nothing(
+    kind, monkeypatch
+):
+    """Held open by reg_covar alone, kappa above 10^5: nine digits of log p, and the
+    same M-step.
+    """
     rng = np.random.default_rng(0)
     X, K, narrow = rng.normal(size=(2000, 16)), 60, 1e-3
-    mu, Sigma = X[:K].copy(), {"full": np.tile(np.eye(16), (K, 1, 1)), "diag": np.ones((K, 16)), "spherical": np.ones(K)}[kind]  # fmt: skip
+    mu, Sigma = (
+        X[:K].copy(),
+        {
+            "full": np.tile(np.eye(16), (K, 1, 1)),
+            "diag": np.ones((K, 16)),
+            "spherical": np.ones(K),
+        }[kind],
+    )
     mu[:30] += narrow * rng.normal(size=(30, 16))
     Sigma[:30] *= narrow**2
     p = e.Parameters(np.full(K, 1 / K), mu, Sigma)
@@ -261,15 +314,25 @@ def test_components_on_single_points_take_the_short_way_and_lose_nothing(kind, m
 @each_gaussian
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_components_far_narrower_than_the_data_take_the_long_way(kind, dtype):
-    """Two needles, 10^6 of their widths apart: the plain products would lose too many digits."""
+    """Two needles, 10^6 of their widths apart: the plain products would lose too many
+    digits.
+    """
     rng = np.random.default_rng(0)
-    X = np.concatenate([rng.normal(size=(200, 2)) * 1e-6, rng.normal(size=(200, 2)) * 1e-6 + 1])
-    m = GaussianMixture(2, covariance_type=kind, reg_covar=0.0, random_state=0).fit(X.astype(dtype))
+    X = np.concatenate(
+        [rng.normal(size=(200, 2)) * 1e-6, rng.normal(size=(200, 2)) * 1e-6 + 1]
+    )
+    m = GaussianMixture(2, covariance_type=kind, reg_covar=0.0, random_state=0).fit(
+        X.astype(dtype)
+    )
     engine = e.Engine(X.astype(dtype), None, kind, 0.0)
     assert engine._precision(m._parameters()) != dtype
     assert engine.e_step(m._parameters()).about is not None
     scale = float(
-        np.sqrt(np.mean(np.diagonal(np.array(dense(kind, m._parameters())), axis1=1, axis2=2)))
+        np.sqrt(
+            np.mean(
+                np.diagonal(np.array(dense(kind, m._parameters())), axis1=1, axis2=2)
+            )
+        )
     )
     assert scale == pytest.approx(1e-6, rel=0.05 if dtype == np.float64 else 0.2)
 
@@ -277,7 +340,9 @@ def test_components_far_narrower_than_the_data_take_the_long_way(kind, dtype):
 @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
 def test_a_component_that_collapses_is_named(kind):
     X = np.concatenate([clouds(D=2), [[50.0, 50.0]]])
-    unit = {"full": [np.eye(2)] * 2, "diag": np.ones((2, 2)), "spherical": np.ones(2)}[kind]
+    unit = {"full": [np.eye(2)] * 2, "diag": np.ones((2, 2)), "spherical": np.ones(2)}[
+        kind
+    ]
     m = GaussianMixture(
         2,
         covariance_type=kind,
@@ -286,7 +351,9 @@ def test_a_component_that_collapses_is_named(kind):
         means_init=[X[0], X[-1]],
         precisions_init=unit,
     )
-    with pytest.raises(e.CollapsedError, match=r"component 1 has .* increase reg_covar"):
+    with pytest.raises(
+        e.CollapsedError, match=r"component 1 has .* increase reg_covar"
+    ):
         m.fit(X)
     m.set_params(reg_covar=1e-3, max_iter=500).fit(X)
     assert np.isfinite(m.lower_bound_)
@@ -294,7 +361,11 @@ def test_a_component_that_collapses_is_named(kind):
 
 def test_a_component_that_dies_leaves_numbers_behind():
     X = clouds(D=2)
-    start_far = {"weights_init": [0.5, 0.5], "means_init": [X.mean(0), [1e4, 1e4]], "precisions_init": [np.eye(2)] * 2}  # fmt: skip
+    start_far = {
+        "weights_init": [0.5, 0.5],
+        "means_init": [X.mean(0), [1e4, 1e4]],
+        "precisions_init": [np.eye(2)] * 2,
+    }
     m = GaussianMixture(2, **start_far, max_iter=5, tol=0)
     with pytest.warns(ConvergenceWarning):
         m.fit(X)
@@ -306,21 +377,40 @@ def test_a_component_that_dies_leaves_numbers_behind():
 @each_gaussian
 @pytest.mark.parametrize("narrow", [1e-6, 1e-8, 1e-10])
 def test_a_wide_start_on_narrow_clusters_does_not_look_like_a_collapse(kind, narrow):
-    """The moments of the first pass have no digits left for clusters so narrow: a second pass is made about the new means."""
+    """The moments of the first pass have no digits left for clusters so narrow: a
+    second pass is made about the new means.
+    """
     rng = np.random.default_rng(0)
     z = np.arange(400) % 2
     X = rng.normal(size=(400, 2)) * narrow + z[:, None]
-    wide = {"full": np.array([np.eye(2)] * 2), "tied": np.eye(2), "diag": np.ones((2, 2)), "spherical": np.ones(2)}[kind]  # fmt: skip
+    wide = {
+        "full": np.array([np.eye(2)] * 2),
+        "tied": np.eye(2),
+        "diag": np.ones((2, 2)),
+        "spherical": np.ones(2),
+    }[kind]
     m = GaussianMixture(
-        2, covariance_type=kind, reg_covar=0.0, weights_init=[0.5, 0.5], means_init=[[-0.1, 0.0], [0.9, 1.0]],
+        2,
+        covariance_type=kind,
+        reg_covar=0.0,
+        weights_init=[0.5, 0.5],
+        means_init=[[-0.1, 0.0], [0.9, 1.0]],
         precisions_init=100 * wide,
-    ).fit(X)  # fmt: skip
+    ).fit(X)
     exact = [np.cov(X[z == k].T, bias=True) for k in range(2)]
-    one = {"full": exact, "tied": np.mean(exact, axis=0), "diag": [np.diag(C) for C in exact],
-           "spherical": [np.diag(C).mean() for C in exact]}[kind]  # fmt: skip
+    one = {
+        "full": exact,
+        "tied": np.mean(exact, axis=0),
+        "diag": [np.diag(C) for C in exact],
+        "spherical": [np.diag(C).mean() for C in exact],
+    }[kind]
     resolution = 1e-6 + (4e-16 / narrow) * 4  # the data themselves are rounded to 1e-16
-    np.testing.assert_allclose(m.covariances_, one, rtol=resolution, atol=resolution * narrow**2)
-    theirs = stats.multivariate_normal(X[z == 0].mean(axis=0), dense(kind, m._parameters())[0])
+    np.testing.assert_allclose(
+        m.covariances_, one, rtol=resolution, atol=resolution * narrow**2
+    )
+    theirs = stats.multivariate_normal(
+        X[z == 0].mean(axis=0), dense(kind, m._parameters())[0]
+    )
     first = theirs.logpdf(X[z == 0]).mean() + math.log(0.5)
     assert m.score(X[z == 0]) == pytest.approx(first, abs=1e-4)
     assert np.all(np.diff(m.history_.ravel()) >= -1e-6)
@@ -329,7 +419,10 @@ def test_a_wide_start_on_narrow_clusters_does_not_look_like_a_collapse(kind, nar
 @each_gaussian
 def test_the_bound_of_a_second_pass_is_the_sum_written_out(kind):
     rng = np.random.default_rng(0)
-    X = np.concatenate([rng.normal(size=(100, 2)), rng.normal(size=(100, 2)) + 1]) * [1, 1e-3]
+    X = np.concatenate([rng.normal(size=(100, 2)), rng.normal(size=(100, 2)) + 1]) * [
+        1,
+        1e-3,
+    ]
     engine, p = e.Engine(X, None, kind, 0.0), start(kind, X, 2)
     totals = engine.e_step(p)
     fine = engine._whitened(p, e._about(kind, p.mu + 0.3))
@@ -354,7 +447,8 @@ def test_pixels_are_no_reason_for_the_long_way(kind, dtype):
     assert engine.e_step(m._parameters()).about is None
 
 
-# --- the estimators ----------------------------------------------------------------------------------------------------
+# --- the estimators
+# ----------------------------------------------------------------------------------------------------
 
 
 @parametrize_with_checks([GaussianMixture(max_iter=20), BernoulliMixture()])
@@ -365,10 +459,17 @@ def test_scikit_learns_own_checks(estimator, check):
 
 
 @each_gaussian
-@pytest.mark.parametrize(("N", "D", "K"), [(300, 1, 2), (500, 2, 4), (400, 5, 1), (800, 12, 3)])
+@pytest.mark.parametrize(
+    ("N", "D", "K"), [(300, 1, 2), (500, 2, 4), (400, 5, 1), (800, 12, 3)]
+)
 def test_the_same_fit_as_scikit_learns_from_the_same_seed(kind, N, D, K):
     X = clouds(N, D, 3)
-    arguments = {"covariance_type": kind, "random_state": 0, "tol": 1e-6, "max_iter": 300}
+    arguments = {
+        "covariance_type": kind,
+        "random_state": 0,
+        "tol": 1e-6,
+        "max_iter": 300,
+    }
     theirs = sklearn.mixture.GaussianMixture(K, **arguments).fit(X)
     ours = GaussianMixture(K, **arguments).fit(X)
     assert (ours.n_iter_, ours.converged_) == (theirs.n_iter_, theirs.converged_)
@@ -380,7 +481,9 @@ def test_the_same_fit_as_scikit_learns_from_the_same_seed(kind, N, D, K):
         "precisions_cholesky_",
         "lower_bounds_",
     ):
-        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(
+            getattr(ours, name), getattr(theirs, name), rtol=1e-6, atol=1e-8
+        )
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
     assert ours.n_features_in_ == theirs.n_features_in_
 
@@ -388,7 +491,9 @@ def test_the_same_fit_as_scikit_learns_from_the_same_seed(kind, N, D, K):
 @each_gaussian
 def test_the_same_numbers_at_the_same_parameters(kind):
     X = clouds(500, 4)
-    theirs = sklearn.mixture.GaussianMixture(3, covariance_type=kind, random_state=1).fit(X)
+    theirs = sklearn.mixture.GaussianMixture(
+        3, covariance_type=kind, random_state=1
+    ).fit(X)
     ours = GaussianMixture(3, covariance_type=kind)
     vars(ours).update({k: v for k, v in vars(theirs).items() if k.endswith("_")})
     for name in ("predict_proba", "score_samples"):
@@ -396,7 +501,9 @@ def test_the_same_numbers_at_the_same_parameters(kind):
             getattr(ours, name)(X), getattr(theirs, name)(X), rtol=1e-8, atol=1e-8
         )
     for name in ("bic", "aic", "score"):
-        assert getattr(ours, name)(X) == pytest.approx(getattr(theirs, name)(X), rel=1e-8)
+        assert getattr(ours, name)(X) == pytest.approx(
+            getattr(theirs, name)(X), rel=1e-8
+        )
     ours.random_state = theirs.random_state = 3
     for a, b in zip(ours.sample(20), theirs.sample(20), strict=True):
         np.testing.assert_allclose(a, b)
@@ -417,7 +524,8 @@ def test_what_a_fit_remembers():
     m = GaussianMixture(3, random_state=0, tol=1e-5, max_iter=200).fit(X)
     assert m.history_.shape == (m.n_iter_, 2)
     assert m.history_[:, 0].tolist() == m.lower_bounds_
-    assert np.all(np.diff(m.history_.ravel()) >= -1e-5)  # reg_covar is a little off the best M-step
+    # reg_covar is a little off the best M-step
+    assert np.all(np.diff(m.history_.ravel()) >= -1e-5)
     assert m.score(X) >= m.history_[-1, 0] - 1e-6
     np.testing.assert_array_equal(m.encode(X), m.predict_proba(X))
     np.testing.assert_array_equal(m.log_prob(X), m.score_samples(X))
@@ -450,15 +558,27 @@ def test_bad_input_is_an_error_that_names_the_cure():
         (GaussianMixture(2, weights_init=[1.0]), (X,), "weights"),
         (BernoulliMixture(2, binarize=None), (X,), "between 0 and 1.*set binarize"),
         (BernoulliMixture(2, weights_init=[-1.0, 2.0]), (pixels(),), "range"),
-        (BernoulliMixture(2, means_init=np.full((2, 12), np.nan)), (pixels(),), "probabilities"),
+        (
+            BernoulliMixture(2, means_init=np.full((2, 12), np.nan)),
+            (pixels(),),
+            "probabilities",
+        ),
         (GaussianMixture(2), (X, None, np.zeros(len(X))), "at least one non-zero"),
-        (GaussianMixture(9), (X, None, np.r_[np.ones(5), np.zeros(len(X) - 5)]), "n_samples = 5"),
+        (
+            GaussianMixture(9),
+            (X, None, np.r_[np.ones(5), np.zeros(len(X) - 5)]),
+            "n_samples = 5",
+        ),
         (GaussianMixture(2), (X * 1e150,), "scale them down"),
         (GaussianMixture(2), ((X * 1e25).astype("f4"),), "overflow float32"),
         (GaussianMixture(2), ([X, X[:, :2]],), "block 1 has shape"),
         (GaussianMixture(2), ([X.astype(object)],), "rows of numbers"),
         (BernoulliMixture(2, reg_mean=0.7), (pixels(),), "reg_mean"),
-        (BernoulliMixture(2, means_init=np.ones((3, 3))), (pixels(),), "means_init should have"),
+        (
+            BernoulliMixture(2, means_init=np.ones((3, 3))),
+            (pixels(),),
+            "means_init should have",
+        ),
     ]:
         with pytest.raises(ValueError, match=cure):
             m.fit(*arguments)
@@ -474,7 +594,9 @@ def test_bernoulli_mixture_finds_what_made_the_pixels():
     np.testing.assert_allclose(m.means_[order], mu, atol=0.04)
     assert np.mean(order[z] == m.predict(X)) > 0.99
     p = m._parameters()
-    np.testing.assert_allclose(m.score_samples(X), logsumexp(log_joint("bernoulli", p, X), axis=1))
+    np.testing.assert_allclose(
+        m.score_samples(X), logsumexp(log_joint("bernoulli", p, X), axis=1)
+    )
     np.testing.assert_allclose(m.predict_proba(X).sum(axis=1), 1)
     drawn, which = m.sample(2000)
     np.testing.assert_allclose(drawn[which == 0].mean(0), m.means_[0], atol=0.06)
@@ -482,7 +604,9 @@ def test_bernoulli_mixture_finds_what_made_the_pixels():
 
 
 @pytest.mark.parametrize(("K", "sample"), [(4, 5_000), (30, 9_000), (100, 20_000)])
-def test_a_start_takes_all_of_twenty_thousand_rows_and_of_more_a_sample(K, sample, monkeypatch):
+def test_a_start_takes_all_of_twenty_thousand_rows_and_of_more_a_sample(
+    K, sample, monkeypatch
+):
     """Up to there a seed gives scikit-learn's start."""
     taken = []
     theirs = sklearn.mixture.GaussianMixture._initialize_parameters
@@ -504,8 +628,12 @@ def test_a_start_takes_all_of_twenty_thousand_rows_and_of_more_a_sample(K, sampl
 
 def test_large_data_start_from_a_sample_and_end_as_well():
     X = clouds(30_000, 2, 4, apart=4.0)
-    theirs = sklearn.mixture.GaussianMixture(4, random_state=0, tol=1e-5, max_iter=500).fit(X)
-    ours = GaussianMixture(4, random_state=0, tol=1e-5, max_iter=500).fit([X[:10_000], X[10_000:]])
+    theirs = sklearn.mixture.GaussianMixture(
+        4, random_state=0, tol=1e-5, max_iter=500
+    ).fit(X)
+    ours = GaussianMixture(4, random_state=0, tol=1e-5, max_iter=500).fit(
+        [X[:10_000], X[10_000:]]
+    )
     assert ours.lower_bound_ >= theirs.lower_bound_ - 1e-3
     assert ours.predict(X[:5]).shape == (5,)
 
@@ -528,10 +656,18 @@ def test_a_file_larger_than_what_is_held(tmp_path):
     X = np.memmap(place, dtype="float32", mode="w+", shape=(2_000_000, 16))
     rng = np.random.default_rng(0)
     for i in range(0, len(X), 100_000):
-        X[i : i + 100_000] = rng.normal(size=(100_000, 16)) + rng.integers(4, size=(100_000, 1))
+        X[i : i + 100_000] = rng.normal(size=(100_000, 16)) + rng.integers(
+            4, size=(100_000, 1)
+        )
     X.flush()
     del X
-    out = subprocess.run([sys.executable, "-c", MEMORY, str(place)], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # fmt: skip
+    out = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(place)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     held, fine = out.split()
     assert fine == "True"
     assert int(held) < 90
@@ -541,21 +677,28 @@ def test_only_the_ratios_of_weights_count():
     X = np.concatenate([clouds(D=2), np.full((50, 2), 1e3)])
     w = np.r_[np.random.default_rng(0).uniform(1, 3, 400), np.zeros(50)]
     fits = [
-        GaussianMixture(3, random_state=0).fit(X, sample_weight=w * c) for c in (1.0, 1e-20, 1e300)
+        GaussianMixture(3, random_state=0).fit(X, sample_weight=w * c)
+        for c in (1.0, 1e-20, 1e300)
     ]
     without = GaussianMixture(3, random_state=0).fit(X[:400], sample_weight=w[:400])
     for m in fits:
         np.testing.assert_allclose(m.means_, without.means_, rtol=1e-9)
         assert m.lower_bound_ == pytest.approx(without.lower_bound_, abs=1e-9)
     plain = GaussianMixture(3, random_state=0).fit(X[:400])
-    twice = GaussianMixture(3, random_state=0).fit(X[:400], sample_weight=np.full(400, 2.0))
+    twice = GaussianMixture(3, random_state=0).fit(
+        X[:400], sample_weight=np.full(400, 2.0)
+    )
     np.testing.assert_allclose(twice.means_, plain.means_, rtol=1e-9)
 
 
 def test_whole_numbers_and_booleans_are_not_copied(tmp_path):
     """Images as bytes, in memory, in a file and in blocks."""
     rng = np.random.default_rng(0)
-    X = (rng.uniform(size=(3000, 30)) * 255 * rng.uniform(size=(2, 30))[rng.integers(2, size=3000)]).astype("u1")  # fmt: skip
+    X = (
+        rng.uniform(size=(3000, 30))
+        * 255
+        * rng.uniform(size=(2, 30))[rng.integers(2, size=3000)]
+    ).astype("u1")
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     blocks = [X[:1000], X[:0], X[1000:]]
@@ -569,7 +712,9 @@ def test_whole_numbers_and_booleans_are_not_copied(tmp_path):
             assert type(m) is type(here)
             assert m.lower_bound_ == pytest.approx(here.lower_bound_, abs=1e-10)
             np.testing.assert_allclose(m.means_, here.means_, rtol=1e-9)
-        np.testing.assert_allclose(here.predict_proba(X), here.predict_proba(X.astype(float)))
+        np.testing.assert_allclose(
+            here.predict_proba(X), here.predict_proba(X.astype(float))
+        )
     with pytest.raises(ValueError, match="predict each of them"):
         model.fit_predict(blocks)
 
@@ -603,7 +748,9 @@ def test_scoring_by_products_and_by_whitening_agree(kind):
     m = GaussianMixture(3, covariance_type=kind, random_state=0).fit(X)
     p = m._parameters()
     plain = e._plain_log_joints(X, kind, p, p.mu.mean(axis=0))
-    np.testing.assert_allclose(plain, e.log_joints(X, e.whitening(kind, p)), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(
+        plain, e.log_joints(X, e.whitening(kind, p)), rtol=1e-10, atol=1e-10
+    )
     np.testing.assert_allclose(plain, log_joint(kind, p, X), rtol=1e-10, atol=1e-10)
 
 
@@ -612,7 +759,12 @@ def test_the_compiled_loop_gives_what_numpy_gives():
     fast = e._compiled_normalise()
     assert fast is not e._normalise
     rng = np.random.default_rng(0)
-    for K, n, spread in [(1, 7, 1.0), (3, 2048, 30.0), (16, 1000, 800.0), (4, 33, 1e-9)]:
+    for K, n, spread in [
+        (1, 7, 1.0),
+        (3, 2048, 30.0),
+        (16, 1000, 800.0),
+        (4, 33, 1e-9),
+    ]:
         G = rng.normal(size=(K, n)) * spread - 1e3
         G[0, 0] = -np.inf if K > 1 else G[0, 0]
         H, a, b = G.copy(), np.empty(n), np.empty(n)
@@ -653,23 +805,32 @@ def test_torch_in_and_torch_out_where_scikit_learn_dispatches():
     """In a process of its own: SciPy reads the setting when it is imported."""
     pytest.importorskip("torch")
     found = subprocess.run(
-        [sys.executable, "-c", ARRAY_API], cwd=ROOT, env={**os.environ, "SCIPY_ARRAY_API": "1"}, capture_output=True, text=True
-    )  # fmt: skip
+        [sys.executable, "-c", ARRAY_API],
+        cwd=ROOT,
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert found.stdout == "fine\n", found.stderr
 
 
-# --- Dask ------------------------------------------------------------------------------------------------------------
+# --- Dask
+# ------------------------------------------------------------------------------------------------------------
 
 
 @each_kind
 def test_a_dask_array_gives_what_the_array_gives(kind):
     da = pytest.importorskip("dask.array")
     rng = np.random.default_rng(0)
-    X = rng.uniform(size=(3000, 4)) + 3 * rng.integers(2, size=(3000, 1)) * (kind != "bernoulli")
+    X = rng.uniform(size=(3000, 4)) + 3 * rng.integers(2, size=(3000, 1)) * (
+        kind != "bernoulli"
+    )
     model = (
         BernoulliMixture(2, max_iter=20, tol=0, random_state=0)
         if kind == "bernoulli"
-        else GaussianMixture(2, covariance_type=kind, max_iter=20, tol=0, random_state=0)
+        else GaussianMixture(
+            2, covariance_type=kind, max_iter=20, tol=0, random_state=0
+        )
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -681,7 +842,9 @@ def test_a_dask_array_gives_what_the_array_gives(kind):
 
 
 def test_a_fit_survives_the_loss_of_a_worker(tmp_path):
-    """Two processes, one of them killed in the middle of the fit: the same numbers as in memory."""
+    """Two processes, one of them killed in the middle of the fit: the same numbers as
+    in memory.
+    """
     distributed = pytest.importorskip("distributed")
     da = pytest.importorskip("dask.array")
     rng = np.random.default_rng(1)
@@ -725,16 +888,23 @@ def test_a_dask_array_of_unknown_length_or_with_weights_is_refused():
     with pytest.raises(ValueError, match="sample_weight goes with an array in memory"):
         GaussianMixture(2).fit(X, sample_weight=np.ones(50))
     with pytest.raises(ValueError, match="NaN"):
-        GaussianMixture(2).fit(da.where(X > 2, np.nan, X) if (X > 2).any() else X * np.nan)
+        GaussianMixture(2).fit(
+            da.where(X > 2, np.nan, X) if (X > 2).any() else X * np.nan
+        )
 
 
-# --- against fifty digits --------------------------------------------------------------------------------------------
+# --- against fifty digits
+# --------------------------------------------------------------------------------------------
 
 
 @each_gaussian
-@pytest.mark.parametrize(("far", "squeeze"), [(0.0, 1.0), (1e6, 1.0), (1e6, 1e-3), (0.0, 1e-5)])
+@pytest.mark.parametrize(
+    ("far", "squeeze"), [(0.0, 1.0), (1e6, 1.0), (1e6, 1e-3), (0.0, 1e-5)]
+)
 def test_a_step_of_em_against_fifty_digits(kind, far, squeeze):
-    """Far from zero, or nearly flat: bound, means and covariances of one step, beside exact arithmetic."""
+    """Far from zero, or nearly flat: bound, means and covariances of one step, beside
+    exact arithmetic.
+    """
     rng, K, D = np.random.default_rng(4), 2, 2
     X = (
         far
@@ -744,9 +914,11 @@ def test_a_step_of_em_against_fifty_digits(kind, far, squeeze):
     centre, spread = X.mean(axis=0), X.var(axis=0)
     mu = centre + np.array([[-1, -0.5], [1, 0.8]]) * np.sqrt(spread)
     Sigma = {
-        "full": np.array([np.diag(spread), 0.5 * np.diag(spread)]), "tied": np.diag(spread),
-        "diag": np.array([spread, 0.5 * spread]), "spherical": np.array([spread.mean(), 0.5 * spread.mean()]),
-    }[kind]  # fmt: skip
+        "full": np.array([np.diag(spread), 0.5 * np.diag(spread)]),
+        "tied": np.diag(spread),
+        "diag": np.array([spread, 0.5 * spread]),
+        "spherical": np.array([spread.mean(), 0.5 * spread.mean()]),
+    }[kind]
     p = e.Parameters(np.array([0.4, 0.6]), mu, Sigma)
     engine = e.Engine(X, None, kind, 0.0)
     totals = engine.e_step(p)
@@ -755,9 +927,11 @@ def test_a_step_of_em_against_fifty_digits(kind, far, squeeze):
     mp = mpmath.MPContext()
     mp.dps = 50
     full = {
-        "full": lambda k: Sigma[k], "tied": lambda k: Sigma, "diag": lambda k: np.diag(Sigma[k]),
+        "full": lambda k: Sigma[k],
+        "tied": lambda k: Sigma,
+        "diag": lambda k: np.diag(Sigma[k]),
         "spherical": lambda k: Sigma[k] * np.eye(D),
-    }[kind]  # fmt: skip
+    }[kind]
     rows, log_p, R = [mp.matrix(x.tolist()) for x in X], mp.mpf(0), []
     for x in rows:
         joint = []
@@ -776,20 +950,31 @@ def test_a_step_of_em_against_fifty_digits(kind, far, squeeze):
     ]
     outer = [
         sum(
-            (r[k] * (x - means[k]) * (x - means[k]).T for r, x in zip(R, rows, strict=True)),
+            (
+                r[k] * (x - means[k]) * (x - means[k]).T
+                for r, x in zip(R, rows, strict=True)
+            ),
             mp.zeros(D, D),
         )
         for k in range(K)
     ]
     one = [np.array((outer[k] / N_k[k]).tolist(), float) for k in range(K)]
     exact = {
-        "full": lambda: np.array(one), "tied": lambda: np.array(((outer[0] + outer[1]) / len(X)).tolist(), float),
-        "diag": lambda: np.array([np.diag(S) for S in one]), "spherical": lambda: np.array([np.trace(S) / D for S in one]),
-    }[kind]()  # fmt: skip
+        "full": lambda: np.array(one),
+        "tied": lambda: np.array(((outer[0] + outer[1]) / len(X)).tolist(), float),
+        "diag": lambda: np.array([np.diag(S) for S in one]),
+        "spherical": lambda: np.array([np.trace(S) / D for S in one]),
+    }[kind]()
     exact_means = np.array([[float(v) for v in m] for m in means])
     assert abs(totals.log_prob - float(log_p)) < 1e-8 * abs(float(log_p))
     assert (np.abs(new.mu - exact_means) < 1e-8 * np.sqrt(spread) + 4e-16 * far).all()
-    unit = np.sqrt(np.outer(spread, spread)) if kind in ("full", "tied") else spread if kind == "diag" else spread.mean()  # fmt: skip
+    unit = (
+        np.sqrt(np.outer(spread, spread))
+        if kind in ("full", "tied")
+        else spread
+        if kind == "diag"
+        else spread.mean()
+    )
     assert (np.abs(new.Sigma - exact) < 1e-7 * unit).all()
 
 
@@ -802,7 +987,9 @@ def test_what_is_no_number_is_found_in_any_portion(portions, bad, tmp_path):
     given = {
         "map": lambda: np.load(tmp_path / "rows.npy", mmap_mode="r"),
         "blocks": lambda: [X[:40_000], X[40_000:]],
-        "dask": lambda: pytest.importorskip("dask.array").from_array(X, chunks=(20_000, 3)),
+        "dask": lambda: pytest.importorskip("dask.array").from_array(
+            X, chunks=(20_000, 3)
+        ),
     }[portions]()
     models = [GaussianMixture(2), GaussianMixture(2, covariance_type="diag")]
     models += [BernoulliMixture(2), BernoulliMixture(2, binarize=None)]
@@ -817,17 +1004,33 @@ def test_blocks_may_be_data_frames_or_tensors():
     known = GaussianMixture(2, random_state=0).fit([X[:300], X[300:]]).means_
     for kind in (pd.DataFrame, torch.from_numpy):
         assert np.allclose(
-            GaussianMixture(2, random_state=0).fit([kind(X[:300]), kind(X[300:])]).means_, known
+            GaussianMixture(2, random_state=0)
+            .fit([kind(X[:300]), kind(X[300:])])
+            .means_,
+            known,
         )
 
 
 @pytest.mark.parametrize(("K", "N"), [(2, 3000), (2, 20), (9, 20), (9, 3000)])
 def test_many_features_are_whitened_and_nothing_else_changes(K, N):
-    """Few components of many features go the long way in fit, few rows in predict: the same fit as scikit-learn's, and the same scores."""
+    """Few components of many features go the long way in fit, few rows in predict: the
+    same fit as scikit-learn's, and the same scores.
+    """
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(3000, 40)) + 4 * rng.normal(size=(K, 40))[rng.integers(K, size=3000)]
-    settings = {"n_components": K, "means_init": X[:K], "weights_init": np.full(K, 1 / K)}
-    settings |= {"precisions_init": np.tile(np.eye(40), (K, 1, 1)), "tol": 0, "max_iter": 5}
+    X = (
+        rng.normal(size=(3000, 40))
+        + 4 * rng.normal(size=(K, 40))[rng.integers(K, size=3000)]
+    )
+    settings = {
+        "n_components": K,
+        "means_init": X[:K],
+        "weights_init": np.full(K, 1 / K),
+    }
+    settings |= {
+        "precisions_init": np.tile(np.eye(40), (K, 1, 1)),
+        "tol": 0,
+        "max_iter": 5,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         ours, theirs = (
@@ -835,4 +1038,6 @@ def test_many_features_are_whitened_and_nothing_else_changes(K, N):
             sklearn.mixture.GaussianMixture(**settings).fit(X),
         )
     assert np.isclose(ours.lower_bound_, theirs.lower_bound_, atol=1e-9)
-    assert np.allclose(ours.score_samples(X[:N]), theirs.score_samples(X[:N]), atol=1e-8)
+    assert np.allclose(
+        ours.score_samples(X[:N]), theirs.score_samples(X[:N]), atol=1e-8
+    )

@@ -1,7 +1,9 @@
-"""Saved models and checkpoints under attack: cut, changed, hostile, killed while they are written, and on a full disk.
+"""Saved models and checkpoints under attack: cut, changed, hostile, killed while they
+are written, and on a full disk.
 
-Counts: for each of 9 models 24 cuts, 48 changed bytes and 60 hostile headers or tensors under a right checksum (1188 files in all);
-for checkpoints 40 cuts and changed bytes and 120 hostile ones; 20 kills in training, 20 in saving.
+Counts: for each of 9 models 24 cuts, 48 changed bytes and 60 hostile headers or tensors
+under a right checksum (1188 files in all); for checkpoints 40 cuts and changed bytes
+and 120 hostile ones; 20 kills in training, 20 in saving.
 """
 
 import ast
@@ -46,9 +48,31 @@ MODELS = {
     "denoising": DenoisingAutoencoder(5, **SMALL),
 }
 HOSTILE = [
-    None, True, 0, -1, 10**6, 10**9, 2**63, 10**30, 1e308, -0.5, "", "linear", "x" * 1000, [], [[]], [0], [-3], [2.5], [10**5, 10**5],
-    [1] * 300, ["relu"], {}, {"a": [1]}, [None],
-]  # fmt: skip
+    None,
+    True,
+    0,
+    -1,
+    10**6,
+    10**9,
+    2**63,
+    10**30,
+    1e308,
+    -0.5,
+    "",
+    "linear",
+    "x" * 1000,
+    [],
+    [[]],
+    [0],
+    [-3],
+    [2.5],
+    [10**5, 10**5],
+    [1] * 300,
+    ["relu"],
+    {},
+    {"a": [1]},
+    [None],
+]
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -68,7 +92,9 @@ def forge(path, tensors: dict, notes: dict) -> None:
     """A file with a right checksum, as anybody can write one."""
     text = json.dumps(notes)
     plain = {name: value.clone().contiguous() for name, value in tensors.items()}
-    path.write_bytes(to_bytes(plain, {"latent_book": text, "sha256": t._digest(plain, text)}))
+    path.write_bytes(
+        to_bytes(plain, {"latent_book": text, "sha256": t._digest(plain, text)})
+    )
 
 
 def spoil(tensors: dict, rng: np.random.Generator) -> None:
@@ -99,14 +125,20 @@ def test_every_model_that_can_be_saved_is_attacked():
     owns = set()
     for path in reference.modules():
         for node in reference.public(ast.parse(path.read_text(encoding="utf-8")).body):
-            methods = {m.name for m in reference.public(node.body)} if isinstance(node, ast.ClassDef) else set()  # fmt: skip
+            methods = (
+                {m.name for m in reference.public(node.body)}
+                if isinstance(node, ast.ClassDef)
+                else set()
+            )
             owns |= {node.name} if {"fit", "load_state_dict"} <= methods else set()
     assert owns <= {type(model).__name__ for model in MODELS.values()}
     assert len(owns) > 4
 
 
 def verdict(kind, path) -> bool:
-    """Is the file refused? If not, it is a model, with numbers for weights; and either way quickly."""
+    """Is the file refused? If not, it is a model, with numbers for weights; and either
+    way quickly.
+    """
     begin = time.process_time()
     try:
         model = t.load(kind, path)
@@ -145,7 +177,11 @@ def test_cut_changed_and_hostile_files_are_refused_or_are_models(fitted, tmp_pat
         forge(bad, tensors, notes)
         refused += verdict(kind, bad)
     assert refused > 25
-    for notes in ({}, {"kind": "model"}, {"kind": "model", "class": kind.__name__, "arguments": [1]}):  # fmt: skip
+    for notes in (
+        {},
+        {"kind": "model"},
+        {"kind": "model", "class": kind.__name__, "arguments": [1]},
+    ):
         forge(bad, content(place)[0], notes)
         assert verdict(kind, bad)
     assert place.read_bytes() == good
@@ -169,23 +205,46 @@ def test_a_header_that_asks_for_a_giant_is_refused_at_once(name, asked, tmp_path
 
 
 def test_no_code_is_read_from_a_file():
-    """The library names nothing that makes objects, or runs text, out of what a file says."""
+    """The library names nothing that makes objects, or runs text, out of what a file
+    says.
+    """
     seen = 0
     for path in (ROOT / "latent_book").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                names = [a.name for a in node.names] + [getattr(node, "module", None) or ""]
-                assert not {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"} & {n.split(".")[0] for n in names}, path  # fmt: skip
+                names = [a.name for a in node.names] + [
+                    getattr(node, "module", None) or ""
+                ]
+                assert not {
+                    "pickle",
+                    "marshal",
+                    "shelve",
+                    "dill",
+                    "cloudpickle",
+                    "joblib",
+                    "jsonpickle",
+                } & {n.split(".")[0] for n in names}, path
             if isinstance(node, ast.Call):
                 seen += 1
                 called = ast.unparse(node.func)
-                assert called not in ("eval", "exec", "compile", "__import__", "torch.load", "yaml.load"), path  # fmt: skip
-                assert not any(k.arg == "allow_pickle" and ast.unparse(k.value) != "False" for k in node.keywords), path  # fmt: skip
+                assert called not in (
+                    "eval",
+                    "exec",
+                    "compile",
+                    "__import__",
+                    "torch.load",
+                    "yaml.load",
+                ), path
+                assert not any(
+                    k.arg == "allow_pickle" and ast.unparse(k.value) != "False"
+                    for k in node.keywords
+                ), path
     assert seen > 1000
     assert inspect.signature(np.load).parameters["allow_pickle"].default is False
 
 
-# --- checkpoints -------------------------------------------------------------------------------------------------------
+# --- checkpoints
+# -------------------------------------------------------------------------------------------------------
 
 ROWS = torch.from_numpy(BITS).float()
 
@@ -198,13 +257,28 @@ def net(seed: int = 0) -> nn.Module:
 
 def loss(model, x, generator):
     """Needs chance."""
-    return (model(x + 0.1 * torch.randn(x.shape, generator=generator)) - x).square().sum(1).mean()
+    return (
+        (model(x + 0.1 * torch.randn(x.shape, generator=generator)) - x)
+        .square()
+        .sum(1)
+        .mean()
+    )
 
 
 def go(model, place=None, epochs=3, **more):
     """One run."""
-    return t.train(model, more.pop("loss", loss), ROWS, X_val=ROWS[:3], epochs=epochs, batch_size=6, progress=False,
-                   device="cpu", checkpoint=place, **more)  # fmt: skip
+    return t.train(
+        model,
+        more.pop("loss", loss),
+        ROWS,
+        X_val=ROWS[:3],
+        epochs=epochs,
+        batch_size=6,
+        progress=False,
+        device="cpu",
+        checkpoint=place,
+        **more,
+    )
 
 
 def weights(model) -> torch.Tensor:
@@ -270,15 +344,19 @@ def test_a_hostile_checkpoint_is_refused_before_any_of_it_is_used(tmp_path):
         refused += attempt()
     assert refused > 95
     again = net(7)
-    assert go(again, place) == history_of_whole  # the good one was touched by none of this
+    # the good one was touched by none of this
+    assert go(again, place) == history_of_whole
     assert torch.equal(weights(again), weights(whole))
 
 
-# --- kills -------------------------------------------------------------------------------------------------------------
+# --- kills
+# -------------------------------------------------------------------------------------------------------------
 
 
 def killed(work, rng: np.random.Generator) -> None:
-    """Do the work in another process, which tells of its steps, and kill it at a random moment after some of them."""
+    """Do the work in another process, which tells of its steps, and kill it at a random
+    moment after some of them.
+    """
     heard, told = os.pipe()
     child = os.fork()
     if not child:
@@ -316,7 +394,8 @@ def test_twenty_kills_in_training(tmp_path):
     resumed, straight = net(), net()
     assert go(resumed, place, 200) == go(straight, None, 200)
     assert torch.equal(weights(resumed), weights(straight))
-    assert [p.name for p in tmp_path.iterdir()] == ["run"]  # what the killed left is cleared away
+    # what the killed left is cleared away
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
 class Wide(nn.Linear):
@@ -350,7 +429,9 @@ def test_twenty_kills_in_saving(tmp_path):
 def test_two_writers_of_one_file_do_not_mix(tmp_path):
     place = tmp_path / "m"
     writers = [
-        threading.Thread(target=lambda fill=fill: [t.save(Wide(fill), place) for _ in range(15)])
+        threading.Thread(
+            target=lambda fill=fill: [t.save(Wide(fill), place) for _ in range(15)]
+        )
         for fill in (1.0, 2.0)
     ]
     for writer in writers:
@@ -362,7 +443,8 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
-# --- a full disk -------------------------------------------------------------------------------------------------------
+# --- a full disk
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -371,7 +453,11 @@ def small_disk(tmp_path):
     place = tmp_path / "disk"
     place.mkdir()
     try:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)], capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)],
+            capture_output=True,
+            text=True,
+        )
         refused = done.stderr if done.returncode else ""
     except OSError as error:
         refused = str(error)
@@ -394,7 +480,16 @@ def test_a_full_disk_is_an_error_and_leaves_what_was_there(small_disk):
     before = run.read_bytes()
     (small_disk / "ballast").write_bytes(b"x" * (small_disk_left(small_disk) - 1))
     with pytest.raises(OSError, match=r"No space left on device.*is as it was"):
-        t.train(net(), loss, ROWS, epochs=2, batch_size=6, progress=False, device="cpu", checkpoint=small_disk / "other")  # fmt: skip
+        t.train(
+            net(),
+            loss,
+            ROWS,
+            epochs=2,
+            batch_size=6,
+            progress=False,
+            device="cpu",
+            checkpoint=small_disk / "other",
+        )
     assert run.read_bytes() == before
     assert sorted(p.name for p in small_disk.iterdir()) == ["ballast", "m", "run"]
 

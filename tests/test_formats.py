@@ -1,4 +1,6 @@
-"""The book to take along: what the pages of a site become in a PDF, an EPUB and a ZIP. The site here has two pages."""
+"""The book to take along: what the pages of a site become in a PDF, an EPUB and a ZIP.
+The site here has two pages.
+"""
 
 import re
 import zipfile
@@ -12,7 +14,9 @@ import pytest
 
 TOC = {
     "root": "index",
-    "parts": [{"caption": "Causes", "chapters": [{"file": "pca"}, {"file": "workshop/plots"}]}],
+    "parts": [
+        {"caption": "Causes", "chapters": [{"file": "pca"}, {"file": "workshop/plots"}]}
+    ],
 }
 ABOUT = {
     "title": "A book",
@@ -63,7 +67,9 @@ def site(tmp_path: Path) -> Path:
         )
     for name in ("_images/a.png", "_static/pygments.css"):
         (site / name).parent.mkdir(exist_ok=True)
-        (site / name).write_bytes(b'html[data-theme="light"] .highlight .k { color: #6730C5 }\n')
+        (site / name).write_bytes(
+            b'html[data-theme="light"] .highlight .k { color: #6730C5 }\n'
+        )
     return site
 
 
@@ -89,15 +95,25 @@ def test_a_page_that_is_not_well_formed_is_named(site):
 
 def test_what_replaces_an_element_stands_where_it_stood():
     body = fromstring("<a>one<b>two</b>three<c/>four<b><c>five</c></b></a>")
-    formats.replace(body, lambda n: {"b": [Element("x"), Element("y")], "c": []}.get(n.tag))
+    formats.replace(
+        body, lambda n: {"b": [Element("x"), Element("y")], "c": []}.get(n.tag)
+    )
     assert formats.tostring(body) == b"<a>one<x /><y />threefour<x /><y /></a>"
 
 
 def test_paper_holds_each_page_once_and_its_references_inside(site):
-    page = formats.paper(formats.read(site, TOC), site, ABOUT, {"pca": 5, "pca--summary": 7})
+    page = formats.paper(
+        formats.read(site, TOC), site, ABOUT, {"pca": 5, "pca--summary": 7}
+    )
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    assert {"pca", "pca--summary", "workshop-plots--summary", "pca--eq-one", "f1-p"} <= set(ids)
+    assert {
+        "pca",
+        "pca--summary",
+        "workshop-plots--summary",
+        "pca--eq-one",
+        "f1-p",
+    } <= set(ids)
     inside = re.findall(r'href="#([^"]+)"', page)
     assert {"pca", "pca--eq-one", "pca--summary", "f1-p"} <= set(inside) <= set(ids)
     assert "https://example.org" in page
@@ -151,8 +167,14 @@ def test_an_epub_is_whole_and_the_same_each_time(site, tmp_path):
         page = archive.read("book/pca.xhtml").decode()
         assert 'alttext="x &lt; 1"' in page
         assert "annotation" not in page
-        assert 'alt="A line &amp; no more"' in archive.read("book/workshop-plots.xhtml").decode()
-        assert 'href="pca.xhtml#summary"' in archive.read("book/workshop-plots.xhtml").decode()
+        assert (
+            'alt="A line &amp; no more"'
+            in archive.read("book/workshop-plots.xhtml").decode()
+        )
+        assert (
+            'href="pca.xhtml#summary"'
+            in archive.read("book/workshop-plots.xhtml").decode()
+        )
 
 
 @pytest.mark.parametrize(
@@ -183,7 +205,11 @@ def test_a_zip_is_the_site_and_the_same_each_time(site, tmp_path):
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as archive:
         assert archive.testzip() is None
-        files = {f"book/{p.relative_to(site).as_posix()}" for p in site.rglob("*") if p.is_file()}
+        files = {
+            f"book/{p.relative_to(site).as_posix()}"
+            for p in site.rglob("*")
+            if p.is_file()
+        }
         assert set(archive.namelist()) == files - {"book/.buildinfo"}
         assert archive.namelist() == sorted(archive.namelist())
 
@@ -194,7 +220,9 @@ def test_a_file_with_faults_ends_the_build(form, monkeypatch, tmp_path):
     monkeypatch.setattr(ensure_chromium, "find", lambda: "chromium")
     monkeypatch.setattr(formats, "make_pdf", lambda *_: ["pca: TABLE, 9 px"])
     monkeypatch.setattr(formats, "make_epub", lambda *_: None)
-    monkeypatch.setattr(formats, "epub_faults", lambda _: ["pca.xhtml: #x leads nowhere"])
+    monkeypatch.setattr(
+        formats, "epub_faults", lambda _: ["pca.xhtml: #x leads nowhere"]
+    )
     with pytest.raises(SystemExit) as ended:
         build_book.take_along(form)
     assert "pca" in str(ended.value.code)
@@ -209,17 +237,24 @@ def test_what_is_wrong_with_an_epub_is_found(site, tmp_path):
     formats.make_epub(site, TOC, whole, ABOUT)
     with zipfile.ZipFile(whole) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    files["book/pca.xhtml"] = files["book/pca.xhtml"].replace(b'id="summary"', b'id="lost"')
+    files["book/pca.xhtml"] = files["book/pca.xhtml"].replace(
+        b'id="summary"', b'id="lost"'
+    )
     formats.pack(broken, files, stored=("mimetype",))
     assert formats.epub_faults(whole) == []
-    assert any("pca.xhtml#summary leads nowhere" in fault for fault in formats.epub_faults(broken))
+    assert any(
+        "pca.xhtml#summary leads nowhere" in fault
+        for fault in formats.epub_faults(broken)
+    )
 
 
 def test_a_function_keeps_its_distance_from_a_letter_and_not_from_a_parenthesis():
     apply = "<mo>\N{FUNCTION APPLICATION}</mo>"
     row = f"<mrow><mi>log</mi>{apply}<mi>p</mi><mi>log</mi>{apply}<mo>(</mo></mrow>"
     math = formats.formula(
-        formats.fromstring(f"<math><semantics>{row}<annotation>x</annotation></semantics></math>")
+        formats.fromstring(
+            f"<math><semantics>{row}<annotation>x</annotation></semantics></math>"
+        )
     )
     first, second = (n for n in math.iter("mo") if n.text == "\N{FUNCTION APPLICATION}")
     assert first.get("rspace") == "0.1667em"
@@ -231,7 +266,9 @@ def test_a_wide_formula_may_break_before_a_relation_and_nowhere_inside_brackets(
     x = "<mi>x</mi>"
     inside = f"{sign('(')}{x}{sign('+')}{x}{sign(')')}{sign('∥')}{x}{sign('−')}{x}<msup>{sign('∥')}<mn>2</mn></msup>"
     row = f"{x}{sign('=')}{sign('−')}{inside}{sign('+')}{x}"
-    made = formats.in_pieces(fromstring(f'<math alttext="x = 1"><mrow>{row}</mrow></math>'))
+    made = formats.in_pieces(
+        fromstring(f'<math alttext="x = 1"><mrow>{row}</mrow></math>')
+    )
     assert made.get("aria-label") == "x = 1"
     assert ["".join(piece.itertext()) for piece in made] == ["x", "=−(x+x)∥x−x∥2", "+x"]
     assert [piece[0][0].get("form") for piece in made] == [None, "infix", "infix"]

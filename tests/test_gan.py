@@ -1,4 +1,6 @@
-"""The chapter on generative adversarial networks, by independent routes: quadrature, enumeration, automatic differentiation, torch.distributions."""
+"""The chapter on generative adversarial networks, by independent routes: quadrature,
+enumeration, automatic differentiation, torch.distributions.
+"""
 
 import itertools
 import json
@@ -32,7 +34,8 @@ def toys(N: int = 96, D: int = 6, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((N, D)).astype(np.float32)
 
 
-# --- the game ------------------------------------------------------------------------------------------------------
+# --- the game
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-gan-value")
@@ -41,7 +44,9 @@ def test_the_score_is_the_log_probability_of_the_right_answers():
         2, 3, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     )
     right = td.Bernoulli(logits=real).log_prob(torch.ones(3, 50).double()).mean(1)
-    right = right + td.Bernoulli(logits=fake).log_prob(torch.zeros(3, 50).double()).mean(1)
+    right = right + td.Bernoulli(logits=fake).log_prob(
+        torch.zeros(3, 50).double()
+    ).mean(1)
     assert torch.allclose(g.game_value(real, fake), right)
 
 
@@ -50,10 +55,14 @@ def test_the_score_is_the_log_probability_of_the_right_answers():
 @settings(max_examples=25, deadline=None)
 def test_no_other_probability_scores_more(a, b):
     found = optimize.minimize_scalar(
-        lambda t: -(a * math.log(t) + b * math.log1p(-t)), bounds=(1e-9, 1 - 1e-9), method="bounded",
+        lambda t: -(a * math.log(t) + b * math.log1p(-t)),
+        bounds=(1e-9, 1 - 1e-9),
+        method="bounded",
         options={"xatol": 1e-10},
-    )  # fmt: skip
-    best = g.optimal_logits(torch.tensor(a).log().double(), torch.tensor(b).log().double())
+    )
+    best = g.optimal_logits(
+        torch.tensor(a).log().double(), torch.tensor(b).log().double()
+    )
     assert found.x == pytest.approx(a / (a + b), abs=1e-5)
     assert found.x == pytest.approx(best.sigmoid().item(), abs=1e-5)
 
@@ -62,9 +71,16 @@ def test_no_other_probability_scores_more(a, b):
 def test_the_best_logit_is_bayes_rule_with_even_odds():
     x = torch.linspace(-4, 4, 41, dtype=torch.float64)
     real, made = td.Normal(-1.0, 0.5), td.Normal(1.0, 2.0)
-    posterior = real.log_prob(x).exp() / (real.log_prob(x).exp() + made.log_prob(x).exp())
-    assert torch.allclose(g.optimal_logits(real.log_prob(x), made.log_prob(x)).sigmoid(), posterior)
-    edge = g.optimal_logits(torch.tensor([-math.inf, 0.0, -math.inf]), torch.tensor([-math.inf, -math.inf, 0.0]))  # fmt: skip
+    posterior = real.log_prob(x).exp() / (
+        real.log_prob(x).exp() + made.log_prob(x).exp()
+    )
+    assert torch.allclose(
+        g.optimal_logits(real.log_prob(x), made.log_prob(x)).sigmoid(), posterior
+    )
+    edge = g.optimal_logits(
+        torch.tensor([-math.inf, 0.0, -math.inf]),
+        torch.tensor([-math.inf, -math.inf, 0.0]),
+    )
     assert edge.tolist() == [0.0, math.inf, -math.inf]
 
 
@@ -81,7 +97,10 @@ def test_the_value_of_the_game_is_twice_the_divergence_minus_log_4():
     assert best == pytest.approx(2 * js - math.log(4), abs=1e-6)
 
 
-@given(p=st.lists(positive, min_size=5, max_size=5), q=st.lists(positive, min_size=5, max_size=5))
+@given(
+    p=st.lists(positive, min_size=5, max_size=5),
+    q=st.lists(positive, min_size=5, max_size=5),
+)
 @settings(max_examples=25, deadline=None)
 def test_the_divergence_is_that_of_scipy_and_keeps_its_bounds(p, q):
     p, q = np.array(p) / sum(p), np.array(q) / sum(q)
@@ -91,9 +110,9 @@ def test_the_divergence_is_that_of_scipy_and_keeps_its_bounds(p, q):
 
 
 def test_the_divergence_of_strangers_is_log_2_and_bad_tables_are_refused():
-    assert g.jensen_shannon(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(
-        math.log(2)
-    )
+    assert g.jensen_shannon(
+        np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    ) == pytest.approx(math.log(2))
     with pytest.raises(ValueError, match="density times width"):
         g.jensen_shannon(np.array([1.0, 1.0]), np.array([0.5, 0.5]))
 
@@ -114,24 +133,44 @@ def test_the_slopes_of_both_losses_by_automatic_differentiation():
 
 
 def shifted(theta: float) -> tuple[float, float, float]:
-    """JS(p_d, p_theta), KL(p_theta || p_d) and the generator's part of the score against the best D at 1, by quadrature."""
-    p, q, q0 = norm.pdf, lambda x: norm.pdf(x, theta, 0.8), lambda x: norm.pdf(x, 1, 0.8)
+    """JS(p_d, p_theta), KL(p_theta || p_d) and the generator's part of the score
+    against the best D at 1, by quadrature.
+    """
+    p, q, q0 = (
+        norm.pdf,
+        lambda x: norm.pdf(x, theta, 0.8),
+        lambda x: norm.pdf(x, 1, 0.8),
+    )
     js = integrate.quad(
-        lambda x: 0.5 * (p(x) * math.log(2 * p(x) / (p(x) + q(x))) + q(x) * math.log(2 * q(x) / (p(x) + q(x)))), -7, 8,
+        lambda x: (
+            0.5
+            * (
+                p(x) * math.log(2 * p(x) / (p(x) + q(x)))
+                + q(x) * math.log(2 * q(x) / (p(x) + q(x)))
+            )
+        ),
+        -7,
+        8,
         epsabs=1e-12,
-    )[0]  # fmt: skip
+    )[0]
     kl = integrate.quad(lambda x: q(x) * math.log(q(x) / p(x)), -7, 8, epsabs=1e-12)[0]
-    held = integrate.quad(lambda x: q(x) * math.log(q0(x) / (p(x) + q0(x))), -7, 8, epsabs=1e-12)[0]
+    held = integrate.quad(
+        lambda x: q(x) * math.log(q0(x) / (p(x) + q0(x))), -7, 8, epsabs=1e-12
+    )[0]
     return js, kl, held
 
 
 def against(name: str) -> float:
-    """The slope at theta = 1 of a loss of the generator theta + 0.8 z, with the best discriminator of theta = 1 held."""
+    """The slope at theta = 1 of a loss of the generator theta + 0.8 z, with the best
+    discriminator of theta = 1 held.
+    """
     z = torch.linspace(-9, 9, 4001, dtype=torch.float64)
     weights = td.Normal(0.0, 1.0).log_prob(z).exp() * (z[1] - z[0])
     theta = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
     x = theta + 0.8 * z
-    logits = g.optimal_logits(td.Normal(0.0, 1.0).log_prob(x), td.Normal(1.0, 0.8).log_prob(x))
+    logits = g.optimal_logits(
+        td.Normal(0.0, 1.0).log_prob(x), td.Normal(1.0, 0.8).log_prob(x)
+    )
     losses = torch.stack([g.generator_loss(one[None], name) for one in logits])
     return torch.autograd.grad((weights * losses).sum(), theta)[0].item()
 
@@ -139,7 +178,9 @@ def against(name: str) -> float:
 @pytest.mark.equation("eq-gan-saturating")
 def test_the_saturating_slope_is_that_of_twice_js():
     high, low = shifted(1.001), shifted(0.999)
-    assert against("saturating") == pytest.approx(2 * (high[0] - low[0]) / 0.002, abs=1e-5)
+    assert against("saturating") == pytest.approx(
+        2 * (high[0] - low[0]) / 0.002, abs=1e-5
+    )
     assert against("saturating") == pytest.approx((high[2] - low[2]) / 0.002, abs=1e-5)
 
 
@@ -156,8 +197,9 @@ def test_the_non_saturating_slope_is_that_of_kl_minus_twice_js():
 def test_lost_modes_show_in_packs_as_the_equation_says(a, m):
     data, made = np.array([0.6 * a, 0.4 * a, 1 - a]), np.array([0.6, 0.4, 0.0])
     edge = 0.5 * sum(
-        abs(np.prod(data[list(s)]) - np.prod(made[list(s)])) for s in itertools.product(range(3), repeat=m)
-    )  # fmt: skip
+        abs(np.prod(data[list(s)]) - np.prod(made[list(s)]))
+        for s in itertools.product(range(3), repeat=m)
+    )
     assert edge == pytest.approx(1 - a**m)
 
 
@@ -165,10 +207,14 @@ def test_lost_modes_show_in_packs_as_the_equation_says(a, m):
 def test_the_penalty_is_half_the_squared_slope_by_finite_differences():
     with seeded(0):
         net = mlp([3, 16, 1]).double()
-    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(
+        5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     step = 1e-5 * torch.eye(3, dtype=torch.float64)
     with torch.no_grad():
-        slopes = torch.stack([(net(x + s) - net(x - s)).squeeze(1) / 2e-5 for s in step], 1)
+        slopes = torch.stack(
+            [(net(x + s) - net(x - s)).squeeze(1) / 2e-5 for s in step], 1
+        )
     x.requires_grad_()
     found = g.gradient_penalty(net(x).squeeze(1), x)
     assert torch.allclose(found, 0.5 * slopes.square().sum(1).mean(), atol=1e-7)
@@ -185,11 +231,15 @@ def test_the_smallest_gan_turns_or_rests_as_its_eigenvalues_say(gamma):
     def field(s):
         psi, theta = s
         value = g.game_value(psi * torch.zeros(1).double(), (psi * theta)[None])
-        slopes = torch.autograd.grad(value - gamma * 0.5 * psi**2, s, create_graph=True)[0]
+        slopes = torch.autograd.grad(
+            value - gamma * 0.5 * psi**2, s, create_graph=True
+        )[0]
         return torch.stack([slopes[0], -slopes[1]])
 
     rows = torch.autograd.functional.jacobian(lambda s: field(s), at.requires_grad_())
-    assert torch.allclose(rows, torch.tensor([[-gamma, -0.5], [0.5, 0.0]], dtype=torch.float64))
+    assert torch.allclose(
+        rows, torch.tensor([[-gamma, -0.5], [0.5, 0.0]], dtype=torch.float64)
+    )
     found = np.sort_complex(np.linalg.eigvals(rows.numpy()))
     root = np.emath.sqrt(gamma**2 - 1)
     assert np.allclose(
@@ -197,7 +247,8 @@ def test_the_smallest_gan_turns_or_rests_as_its_eigenvalues_say(gamma):
     )
 
 
-# --- rounds --------------------------------------------------------------------------------------------------------
+# --- rounds
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_packing_keeps_every_number_and_refuses_a_rest():
@@ -208,23 +259,34 @@ def test_packing_keeps_every_number_and_refuses_a_rest():
         g.pack(x, 4)
 
 
-@pytest.mark.parametrize("options", [{}, {"packed": 2}, {"penalty": 0.1}, {"loss": "saturating"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"packed": 2}, {"penalty": 0.1}, {"loss": "saturating"}]
+)
 def test_a_round_of_many_games_is_a_round_of_each(options):
-    """Ten at once, by batched matrices, take the steps that each takes alone, by plain layers."""
+    """Ten at once, by batched matrices, take the steps that each takes alone, by plain
+    layers.
+    """
     m = options.get("packed", 1)
     with seeded(0):
         G, D = g.ManyMLPs(3, (2, 8, 2)), g.ManyMLPs(3, (2 * m, 8, 1))
     alone = [(G.one(k), D.one(k)) for k in range(3)]
     chance = torch.Generator().manual_seed(0)
-    real, z = torch.randn(3, 12, 2, generator=chance), torch.randn(3, 12, 2, generator=chance)
+    real, z = (
+        torch.randn(3, 12, 2, generator=chance),
+        torch.randn(3, 12, 2, generator=chance),
+    )
 
     def sgd(net):
         return torch.optim.SGD(net.parameters(), lr=0.1)
 
     together = g.play_round(G, D, sgd(G), sgd(D), real, z, **options)
     for k, (one_g, one_d) in enumerate(alone):
-        single = g.play_round(one_g, one_d, sgd(one_g), sgd(one_d), real[k], z[k], **options)
-        assert torch.allclose(torch.stack(together)[:, k], torch.stack(single), atol=1e-6)
+        single = g.play_round(
+            one_g, one_d, sgd(one_g), sgd(one_d), real[k], z[k], **options
+        )
+        assert torch.allclose(
+            torch.stack(together)[:, k], torch.stack(single), atol=1e-6
+        )
         for trained, mine in ((G.one(k), one_g), (D.one(k), one_d)):
             for a, b in zip(trained.parameters(), mine.parameters(), strict=True):
                 assert torch.allclose(a, b, atol=1e-6)
@@ -235,10 +297,13 @@ def test_the_generators_step_leaves_the_discriminator_alone():
     with seeded(0):
         G, D = mlp([2, 8, 2]), mlp([2, 8, 1])
     calls = []
-    D.register_forward_hook(lambda *_: calls.append([p.requires_grad for p in D.parameters()]))
+    D.register_forward_hook(
+        lambda *_: calls.append([p.requires_grad for p in D.parameters()])
+    )
     adams = [torch.optim.Adam(net.parameters()) for net in (G, D)]
     g.play_round(G, D, *adams, torch.randn(6, 2), torch.randn(6, 2))
-    assert [all(c) for c in calls] == [True, False]  # one pass for both kinds, one frozen
+    # one pass for both kinds, one frozen
+    assert [all(c) for c in calls] == [True, False]
 
 
 def test_modes_and_good_points_are_counted():
@@ -254,10 +319,13 @@ def test_modes_and_good_points_are_counted():
     )
 
 
-# --- the estimator -------------------------------------------------------------------------------------------------
+# --- the estimator
+# -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"pack": 2}, {"penalty": 0.0, "loss": "saturating"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"pack": 2}, {"penalty": 0.0, "loss": "saturating"}]
+)
 def test_the_estimator_speaks_its_verbs_and_has_no_others(options):
     X = toys()
     model = clone(GAN(3, hidden=(8,), epochs=2, batch_size=20, **options)).fit(X)
@@ -278,9 +346,13 @@ def test_the_estimator_speaks_its_verbs_and_has_no_others(options):
 
 def test_any_modules_will_do_and_stay_as_they_were():
     G = nn.Sequential(nn.Linear(2, 6), nn.Tanh())
-    D = nn.Sequential(nn.Linear(12, 8), nn.LeakyReLU(0.2), nn.Dropout(0.1), nn.Linear(8, 1))
+    D = nn.Sequential(
+        nn.Linear(12, 8), nn.LeakyReLU(0.2), nn.Dropout(0.1), nn.Linear(8, 1)
+    )
     before = G[0].weight.clone()
-    model = GAN(2, output="linear", generator=G, discriminator=D, pack=2, epochs=1, batch_size=8)
+    model = GAN(
+        2, output="linear", generator=G, discriminator=D, pack=2, epochs=1, batch_size=8
+    )
     model.fit(toys(), None)
     assert torch.equal(before, G[0].weight)
     assert not torch.equal(before, model.network_.generator[0].weight)
@@ -289,7 +361,9 @@ def test_any_modules_will_do_and_stay_as_they_were():
 def test_a_saved_gan_comes_back(tmp_path):
     model = GAN(3, hidden=(8,), epochs=1).fit(toys())
     save(model, tmp_path / "gan.safetensors")
-    assert np.array_equal(load(GAN, tmp_path / "gan.safetensors").sample(4, 1), model.sample(4, 1))
+    assert np.array_equal(
+        load(GAN, tmp_path / "gan.safetensors").sample(4, 1), model.sample(4, 1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -327,12 +401,18 @@ def test_the_referee_names_the_cure_for_a_win_and_for_a_nan():
     X = np.full((64, 6), 0.9, dtype=np.float32)
     with pytest.warns(UserWarning, match="raise penalty, lower lr_discriminator"):
         GAN(
-            2, hidden=(16,), penalty=0.0, epochs=60, batch_size=8, lr=1e-9, lr_discriminator=3e-2
+            2,
+            hidden=(16,),
+            penalty=0.0,
+            epochs=60,
+            batch_size=8,
+            lr=1e-9,
+            lr_discriminator=3e-2,
         ).fit(X)
     with pytest.raises(DivergedError, match="lower lr"):
-        GAN(2, hidden=(8,), output="linear", epochs=3, lr=1e30, lr_discriminator=1e30).fit(
-            1e3 * toys()
-        )
+        GAN(
+            2, hidden=(8,), output="linear", epochs=3, lr=1e30, lr_discriminator=1e30
+        ).fit(1e3 * toys())
 
 
 def test_bfloat16_trains_too():
@@ -340,7 +420,8 @@ def test_bfloat16_trains_too():
     assert np.isfinite(model.sample(4, 0)).all()
 
 
-# --- the live figures ----------------------------------------------------------------------------------------------
+# --- the live figures
+# ----------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -362,31 +443,62 @@ def floats(part: bytes) -> list[float]:
 @pytest.mark.parametrize(("game", "k"), [(0, 0), (1, 1)])
 def test_the_browser_plays_the_snapshot_as_torch_does(game, k):
     with seeded(0):
-        pairs = [[(mlp([2, 7, 5, 2]), mlp([2, 6, 5, 1])) for _ in range(2)] for _ in range(2)]
+        pairs = [
+            [(mlp([2, 7, 5, 2]), mlp([2, 6, 5, 1])) for _ in range(2)] for _ in range(2)
+        ]
     z = np.random.default_rng(0).normal(size=(40, 2))
     centres = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]])
     duel = DuelFigure(
-        {"a": pairs[0], "b": pairs[1]}, [0, 5], data=centres, centres=centres, sigma=0.2, z=z, game=game, k=k
-    )  # fmt: skip
-    (answer,) = maths(str(duel._esm), (
-        "state", duel.layers_g, duel.layers_d, floats(duel.weights), 2 * game + k, floats(duel.z), duel.reach, 8,
-        centres.ravel().tolist(), duel.radius,
-    ))  # fmt: skip
+        {"a": pairs[0], "b": pairs[1]},
+        [0, 5],
+        data=centres,
+        centres=centres,
+        sigma=0.2,
+        z=z,
+        game=game,
+        k=k,
+    )
+    (answer,) = maths(
+        str(duel._esm),
+        (
+            "state",
+            duel.layers_g,
+            duel.layers_d,
+            floats(duel.weights),
+            2 * game + k,
+            floats(duel.z),
+            duel.reach,
+            8,
+            centres.ravel().tolist(),
+            duel.radius,
+        ),
+    )
     G, D = pairs[game][k]
-    at = torch.tensor(duel.reach * ((2 * np.arange(8) + 1) / 8 - 1), dtype=torch.float32)
+    at = torch.tensor(
+        duel.reach * ((2 * np.arange(8) + 1) / 8 - 1), dtype=torch.float32
+    )
     places = torch.stack([at.repeat(8), -at.repeat_interleave(8)], 1)
     with torch.no_grad():
         x = G(torch.tensor(z, dtype=torch.float32))
         p = D(places).sigmoid().squeeze(1)
     assert np.allclose(np.reshape(answer[0], (-1, 2)), x, atol=1e-5)
     assert np.allclose(answer[1], p, atol=1e-5)
-    assert answer[2] == duel.state()[2] == int((torch.cdist(x, torch.tensor(centres).float()).min(0)[0] < 0.6).sum())  # fmt: skip
+    assert (
+        answer[2]
+        == duel.state()[2]
+        == int((torch.cdist(x, torch.tensor(centres).float()).min(0)[0] < 0.6).sum())
+    )
     assert np.allclose(duel.state(8)[1].ravel(), p, atol=1e-5)
     assert duel.poster().startswith(b"\x89PNG")
 
 
 def test_the_duel_refuses_games_that_do_not_fit():
-    some = {"data": np.zeros((1, 2)), "centres": np.zeros((1, 2)), "sigma": 1.0, "z": np.zeros((1, 2))}  # fmt: skip
+    some = {
+        "data": np.zeros((1, 2)),
+        "centres": np.zeros((1, 2)),
+        "sigma": 1.0,
+        "z": np.zeros((1, 2)),
+    }
     pair = (mlp([2, 3, 2]), mlp([2, 3, 1]))
     with pytest.raises(ValueError, match="each of the 2 steps"):
         DuelFigure({"a": [pair]}, [0, 1], **some)
@@ -399,18 +511,29 @@ def test_the_browser_generates_what_torch_does(t):
     with seeded(0):
         net = mlp([3, 6, 16], nn.Sigmoid())
     rng = np.random.default_rng(1)
-    figure = GenerateFigure(net, rng.normal(size=(10, 3)), rng.normal(size=(2, 3)), t=t, off=[0.5, -1.0], walk=1)  # fmt: skip
+    figure = GenerateFigure(
+        net,
+        rng.normal(size=(10, 3)),
+        rng.normal(size=(2, 3)),
+        t=t,
+        off=[0.5, -1.0],
+        walk=1,
+    )
     stations = np.frombuffer(figure.stations, "<f4").reshape(2, 5, 3)[1].tolist()
     directions = np.frombuffer(figure.directions, "<f4").reshape(2, 3).tolist()
     (z,) = maths(str(figure._esm), ("causes", t, stations, directions, [0.5, -1.0]))
     assert np.allclose(z, figure.causes(), atol=1e-9)
-    (image,) = maths(str(figure._esm), ("make", figure.layers, floats(figure.weights), z))
+    (image,) = maths(
+        str(figure._esm), ("make", figure.layers, floats(figure.weights), z)
+    )
     with torch.no_grad():
         expected = net(torch.tensor(z, dtype=torch.float32))
     assert np.allclose(image, expected, atol=1e-5)
     assert np.allclose(figure.image(), expected, atol=1e-5)
     if t == 4.0:
-        assert np.allclose(z, np.array(stations[4]) + [0.5, -1.0] @ np.array(directions))
+        assert np.allclose(
+            z, np.array(stations[4]) + [0.5, -1.0] @ np.array(directions)
+        )
     assert figure.poster().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="do not fit"):
         GenerateFigure(net, np.zeros((4, 3)), np.zeros((2, 3)))

@@ -1,4 +1,6 @@
-"""The appendix of Gaussian identities, by routes other than its own: grids in two dimensions, draws, finite differences."""
+"""The appendix of Gaussian identities, by routes other than its own: grids in two
+dimensions, draws, finite differences.
+"""
 
 import numpy as np
 import pytest
@@ -75,10 +77,16 @@ def test_a_row_and_a_sum_of_the_grid_are_the_conditional_and_the_marginal(seed):
 @given(SEEDS)
 def test_the_posterior_of_a_linear_cause_is_bayes_on_a_grid(seed):
     rng = np.random.default_rng(seed)
-    W, mu, Psi = rng.normal(size=(3, 2)), rng.normal(size=3), np.diag(rng.uniform(0.5, 1, size=3))
+    W, mu, Psi = (
+        rng.normal(size=(3, 2)),
+        rng.normal(size=3),
+        np.diag(rng.uniform(0.5, 1, size=3)),
+    )
     x = mu + W @ rng.normal(size=2)
     off = x - mu - GRID @ W.T
-    log_joint = -0.5 * ((GRID**2).sum(1) + np.einsum("ni,ij,nj->n", off, np.linalg.inv(Psi), off))
+    log_joint = -0.5 * (
+        (GRID**2).sum(1) + np.einsum("ni,ij,nj->n", off, np.linalg.inv(Psi), off)
+    )
     density = np.exp(log_joint) / (2 * np.pi) / np.sqrt(np.linalg.det(2 * np.pi * Psi))
     mean, covariance = moments(density)
     S = np.linalg.inv(np.eye(2) + W.T @ np.linalg.inv(Psi) @ W)
@@ -120,7 +128,8 @@ def test_the_product_of_two_gaussians_has_its_mass_and_moments(seed):
 @given(SEEDS)
 def test_the_mean_square_of_a_lopsided_density(seed):
     rng = np.random.default_rng(seed)
-    share = on_grid(*gaussian(seed)) + 0.4 * on_grid(*gaussian(seed + 1))  # two bumps: no Gaussian
+    # two bumps: no Gaussian
+    share = on_grid(*gaussian(seed)) + 0.4 * on_grid(*gaussian(seed + 1))
     mean, covariance = moments(share)
     A, m = rng.normal(size=(2, 2)), rng.normal(size=2)
     square = np.einsum("ni,ij,nj->n", GRID - m, A, GRID - m)
@@ -153,17 +162,29 @@ def test_entropy_and_kl_by_adding_up(seed):
 def test_slopes_by_finite_differences(seed):
     rng = np.random.default_rng(seed)
     mu, Sigma = gaussian(seed, 3)
-    P, S, x, step = np.linalg.inv(Sigma), rng.normal(size=(3, 3)), rng.normal(size=3), 1e-6
+    P, S, x, step = (
+        np.linalg.inv(Sigma),
+        rng.normal(size=(3, 3)),
+        rng.normal(size=3),
+        1e-6,
+    )
     P = P + 0.1 * rng.normal(size=(3, 3))  # the two slopes for P need no symmetry
     for i in range(3):
         e = step * np.eye(3)[i]
-        ends = [stats.multivariate_normal.logpdf(x, mu + sign * e, Sigma) for sign in (1, -1)]
+        ends = [
+            stats.multivariate_normal.logpdf(x, mu + sign * e, Sigma)
+            for sign in (1, -1)
+        ]
         slope = (ends[0] - ends[1]) / (2 * step)
-        assert np.isclose(slope, np.linalg.solve(Sigma, x - mu)[i], rtol=1e-4, atol=1e-6)
+        assert np.isclose(
+            slope, np.linalg.solve(Sigma, x - mu)[i], rtol=1e-4, atol=1e-6
+        )
         for j in range(3):
             d = np.zeros((3, 3))
             d[i, j] = step
             log_det = np.linalg.slogdet(P + d)[1] - np.linalg.slogdet(P - d)[1]
-            assert np.isclose(log_det / (2 * step), np.linalg.inv(P).T[i, j], rtol=1e-4, atol=1e-6)
+            assert np.isclose(
+                log_det / (2 * step), np.linalg.inv(P).T[i, j], rtol=1e-4, atol=1e-6
+            )
             trace = np.trace((P + d) @ S) - np.trace((P - d) @ S)
             assert np.isclose(trace / (2 * step), S.T[i, j], rtol=1e-4, atol=1e-6)

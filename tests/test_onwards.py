@@ -1,5 +1,6 @@
-"""The bridges to later models by independent routes: enumeration, conditioning of joint Gaussians, quadrature, autograd, draws;
-and the live figure under node."""
+"""The bridges to later models by independent routes: enumeration, conditioning of joint
+Gaussians, quadrature, autograd, draws; and the live figure under node.
+"""
 
 import itertools
 import json
@@ -48,11 +49,14 @@ def mmse(a, s):
     return PI @ (MU**2 + SIGMA**2) - found
 
 
-# --- the chain ------------------------------------------------------------------------------------------------------
+# --- the chain
+# ------------------------------------------------------------------------------------------------------
 
 
 def ladder(T, states, rng):
-    """Random tables: p(z_T), p(z_{t-1} | z_t) for t = T ... 2, p(x | z_1); q(z_1 | x), q(z_t | z_{t-1}) for t = 2 ... T."""
+    """Random tables: p(z_T), p(z_{t-1} | z_t) for t = T ... 2, p(x | z_1); q(z_1 | x),
+    q(z_t | z_{t-1}) for t = 2 ... T.
+    """
 
     def table(*shape):
         return rng.dirichlet(np.ones(shape[-1]), size=shape[:-1])
@@ -80,7 +84,9 @@ def test_the_bound_of_a_chain_is_the_sum_of_its_prices_by_enumeration(T):
     def marginal(*kept):
         return q.sum(axis=tuple(i for i in range(T) if i not in kept))
 
-    parts = marginal(0) @ np.log(likelihood) - marginal(T - 1) @ np.log(marginal(T - 1) / top)
+    parts = marginal(0) @ np.log(likelihood) - marginal(T - 1) @ np.log(
+        marginal(T - 1) / top
+    )
     for t in range(1, T):
         pair = marginal(t - 1, t)  # q(z_{t-1}, z_t | x)
         parts -= np.sum(pair * np.log(pair / pair.sum(axis=0) / down[t - 1].T))
@@ -93,8 +99,12 @@ def test_the_prices_of_a_ladder_are_those_of_torchs_distributions():
     Normal, kl = torch.distributions.Normal, torch.distributions.kl_divergence
     with seeded(0):
         network = o.LadderNetwork(5, (3, 2), (7,)).double()
-    x = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    eps = torch.randn(6, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(
+        4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    eps = torch.randn(
+        6, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
 
     def normal(mu, log_var):
         return Normal(mu, (0.5 * log_var).exp())
@@ -112,19 +122,26 @@ def test_the_prices_of_a_ladder_are_those_of_torchs_distributions():
     assert torch.allclose(said.recon, p_x.log_prob(x).sum(-1))
     assert torch.allclose(said.lower, kl(q_low, p_low).sum(-1))
     assert torch.allclose(said.top, kl(q_top, prior).sum(-1))
-    joint = p_x.log_prob(x).sum(-1) + p_low.log_prob(z).sum(-1) + prior.log_prob(z_top).sum(-1)
+    joint = (
+        p_x.log_prob(x).sum(-1)
+        + p_low.log_prob(z).sum(-1)
+        + prior.log_prob(z_top).sum(-1)
+    )
     guess = q_low.log_prob(z).sum(-1) + q_top.log_prob(z_top).sum(-1)
     assert torch.allclose(log_weights, joint - guess)
 
 
 def test_a_ladder_fits_saves_and_says_what_is_wrong(tmp_path):
-    X = np.random.default_rng(0).normal(size=(300, 4)) @ np.random.default_rng(1).normal(
-        size=(4, 4)
-    )
+    X = np.random.default_rng(0).normal(size=(300, 4)) @ np.random.default_rng(
+        1
+    ).normal(size=(4, 4))
     model = o.Ladder(n_components=(2, 1), hidden=(8,), epochs=3, device="cpu").fit(X)
     rng = np.random.default_rng
-    # for rows in other units the bound changes by the logarithm of the volume, and by nothing else
-    other = o.Ladder(n_components=(2, 1), hidden=(8,), epochs=3, device="cpu").fit(10 * X)
+    # for rows in other units the bound changes by the logarithm of the volume, and by
+    # nothing else
+    other = o.Ladder(n_components=(2, 1), hidden=(8,), epochs=3, device="cpu").fit(
+        10 * X
+    )
     shift = model.elbo(X, rng(0)).mean() - other.elbo(10 * X, rng(0)).mean()
     assert np.isclose(shift, 4 * np.log(10), atol=1e-2)
     assert model.iwae(X, 50, rng(0)).mean() > model.elbo(X, rng(0), k=50).mean()
@@ -140,7 +157,8 @@ def test_a_ladder_fits_saves_and_says_what_is_wrong(tmp_path):
         model.sample(0, rng(0))
 
 
-# --- the frozen encoder ---------------------------------------------------------------------------------------------
+# --- the frozen encoder
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-onwards-jump")
@@ -163,7 +181,8 @@ def test_steps_add_up_to_the_jump(T, first, last):
 def test_the_way_back_is_what_conditioning_a_joint_gaussian_gives(top, fall, x, z):
     (a0, a1), (s0, s1) = o.noise_levels(2, top, top - fall)
     rho = a1 / a0
-    joint = np.array([[s0**2, rho * s0**2], [rho * s0**2, s1**2]])  # of z_{t-1} and z_t, given x
+    # of z_{t-1} and z_t, given x
+    joint = np.array([[s0**2, rho * s0**2], [rho * s0**2, s1**2]])
     gain = joint[0, 1] / joint[1, 1]
     mean, var = o.step_back(np.array([z]), np.array([x]), (a1, s1), (a0, s0))
     assert np.isclose(mean[0], a0 * x + gain * (z - a1 * x))
@@ -174,9 +193,13 @@ def test_the_way_back_is_what_conditioning_a_joint_gaussian_gives(top, fall, x, 
 @pytest.mark.parametrize(("x", "guess", "z"), [(0.4, -0.3, 1.0), (-1.0, 2.0, 0.2)])
 def test_the_price_is_the_kl_by_quadrature(x, guess, z):
     (a0, a1), (s0, s1) = o.noise_levels(2, 1.3, 0.1)
-    (mine, v), (theirs, _) = (o.step_back(m, y, (a1, s1), (a0, s0)) for m, y in ((z, x), (z, guess)))  # fmt: skip
+    (mine, v), (theirs, _) = (
+        o.step_back(m, y, (a1, s1), (a0, s0)) for m, y in ((z, x), (z, guess))
+    )
     q, p = stats.norm(mine, v**0.5), stats.norm(theirs, v**0.5)
-    kl = integrate.quad(lambda t: q.pdf(t) * (q.logpdf(t) - p.logpdf(t)), mine - 9, mine + 9)[0]
+    kl = integrate.quad(
+        lambda t: q.pdf(t) * (q.logpdf(t) - p.logpdf(t)), mine - 9, mine + 9
+    )[0]
     snr0, snr1 = (a0 / s0) ** 2, (a1 / s1) ** 2
     assert np.isclose(kl, 0.5 * (snr0 - snr1) * (x - guess) ** 2)
     noise = ((z - a1 * x) - (z - a1 * guess)) / s1
@@ -187,7 +210,9 @@ def test_the_price_is_the_kl_by_quadrature(x, guess, z):
 @pytest.mark.parametrize("z", [-1.5, 0.1, 0.9])
 def test_the_best_guess_is_a_score(z):
     a, s, step = 0.8, 0.6, 1e-5
-    score = (np.log(mixture(z + step, a, s)) - np.log(mixture(z - step, a, s))) / (2 * step)
+    score = (np.log(mixture(z + step, a, s)) - np.log(mixture(z - step, a, s))) / (
+        2 * step
+    )
     x_hat = posterior_mean(z, a, s)
     assert np.isclose(x_hat, (z + s**2 * score) / a, atol=1e-6)
     assert np.isclose((z - a * x_hat) / s, -s * score, atol=1e-6)
@@ -239,7 +264,10 @@ def test_one_more_level_takes_off_what_the_formula_says():
 @pytest.mark.equation("eq-onwards-continuous")
 def test_many_steps_cost_the_area_under_the_error_of_guessing_noise():
     a, s = o.noise_levels(4001, 5.0, -5.0)
-    snr, least = (a / s) ** 2, np.array([mmse(*level) for level in zip(a[::50], s[::50], strict=True)])  # fmt: skip
+    snr, least = (
+        (a / s) ** 2,
+        np.array([mmse(*level) for level in zip(a[::50], s[::50], strict=True)]),
+    )
     level = np.linspace(5, -5, 4001)
     every = np.interp(-level, -level[::50], least)
     prices = 0.5 * np.sum((snr[:-1] - snr[1:]) * every[1:])
@@ -249,25 +277,37 @@ def test_many_steps_cost_the_area_under_the_error_of_guessing_noise():
 
 @pytest.mark.equation("eq-onwards-continuous")
 def test_the_loss_of_training_is_that_area():
-    """For standard normal data and a net that says 0, the error is D a^2, whose integral is known."""
+    """For standard normal data and a net that says 0, the error is D a^2, whose
+    integral is known.
+    """
     network = o.NoiseNetwork(3, (4,))
     for weight in network.parameters():
         weight.data.zero_()
     chance = torch.Generator().manual_seed(0)
-    losses = [o.noise_loss(network, torch.randn(512, 3, generator=chance), chance).item() for _ in range(300)]  # fmt: skip
+    losses = [
+        o.noise_loss(network, torch.randn(512, 3, generator=chance), chance).item()
+        for _ in range(300)
+    ]
     area = 0.5 * 3 * (np.logaddexp(0, 8) - np.logaddexp(0, -8))
-    assert np.mean(losses) == pytest.approx(area, abs=4 * np.std(losses) / math.sqrt(300))
+    assert np.mean(losses) == pytest.approx(
+        area, abs=4 * np.std(losses) / math.sqrt(300)
+    )
     assert np.std(losses) / math.sqrt(300) < 0.02 * area
 
 
 def test_the_gap_of_the_best_guess_closes():
-    """Average log p less average bound: above zero, halved by twice the steps, nothing in the end."""
+    """Average log p less average bound: above zero, halved by twice the steps, nothing
+    in the end.
+    """
     x = np.linspace(-6, 6, 4001)
     truth = integrate.trapezoid(mixture(x) * np.log(mixture(x)), x)
     gaps = []
     for T in (65, 129):
         a, s = o.noise_levels(T)
-        snr, least = (a / s) ** 2, np.array([mmse(*level) for level in zip(a, s, strict=True)])
+        snr, least = (
+            (a / s) ** 2,
+            np.array([mmse(*level) for level in zip(a, s, strict=True)]),
+        )
         square = PI @ (MU**2 + SIGMA**2)
         way = snr[0] * least[0] + np.sum((snr[:-1] - snr[1:]) * least[1:])
         top = a[-1] ** 2 * square + s[-1] ** 2 - 1 - np.log(s[-1] ** 2)
@@ -277,7 +317,8 @@ def test_the_gap_of_the_best_guess_closes():
     assert abs(2 * gaps[1] - gaps[0]) < 0.03  # of order 1 / T^2
 
 
-# --- flows ----------------------------------------------------------------------------------------------------------
+# --- flows
+# ----------------------------------------------------------------------------------------------------------
 
 
 def bent(D=3, layers=5, seed=0):
@@ -296,10 +337,16 @@ def test_the_density_is_that_of_a_change_of_variables_by_autograd(D):
     x = torch.randn(7, D, generator=torch.Generator().manual_seed(1)).double()
     z, volume = network(x)
     for n in range(len(x)):
-        J = torch.autograd.functional.jacobian(lambda row: network(row[None])[0][0], x[n])
-        assert torch.linalg.slogdet(J)[1].item() == pytest.approx(volume[n].item(), abs=1e-10)
+        J = torch.autograd.functional.jacobian(
+            lambda row: network(row[None])[0][0], x[n]
+        )
+        assert torch.linalg.slogdet(J)[1].item() == pytest.approx(
+            volume[n].item(), abs=1e-10
+        )
         normal = stats.multivariate_normal(np.zeros(D)).logpdf(z[n].detach().numpy())
-        assert network.log_prob(x)[n].item() == pytest.approx(normal + volume[n].item(), abs=1e-10)
+        assert network.log_prob(x)[n].item() == pytest.approx(
+            normal + volume[n].item(), abs=1e-10
+        )
     torch.testing.assert_close(network.inverse(z), x, rtol=0, atol=1e-9)
 
 
@@ -322,28 +369,37 @@ def test_a_flow_begins_as_no_more_than_a_shift():
     x = torch.randn(50, 4).double()
     z, volume = network(x)
     assert torch.allclose(volume, volume[0].expand(50))
-    slopes = torch.autograd.functional.jacobian(lambda row: network(row[None])[0][0], x[0])
+    slopes = torch.autograd.functional.jacobian(
+        lambda row: network(row[None])[0][0], x[0]
+    )
     assert torch.allclose(slopes, torch.diag(slopes.diagonal()))
     assert z.shape == x.shape
 
 
-# --- the estimators -------------------------------------------------------------------------------------------------
+# --- the estimators
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def points():
     rng = np.random.default_rng(0)
-    return 5 + 3 * np.concatenate([rng.normal(size=(300, 2)), rng.normal(size=(300, 2)) @ [[0.3, 0], [0.2, 0.1]]])  # fmt: skip
+    return 5 + 3 * np.concatenate(
+        [rng.normal(size=(300, 2)), rng.normal(size=(300, 2)) @ [[0.3, 0], [0.2, 0.1]]]
+    )
 
 
 @pytest.fixture(scope="module")
 def fitted(points):
     diffusion = o.Diffusion(hidden=(16,), T=17, epochs=8, random_state=1).fit(points)
-    return diffusion, o.Flow(layers=4, hidden=(16,), epochs=8, random_state=1).fit(points)
+    return diffusion, o.Flow(layers=4, hidden=(16,), epochs=8, random_state=1).fit(
+        points
+    )
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_same_seed_same_model_and_a_file_brings_it_back(fitted, points, which, tmp_path):
+def test_same_seed_same_model_and_a_file_brings_it_back(
+    fitted, points, which, tmp_path
+):
     model = fitted[which]
     again = clone(model).fit(points)
     a, b = (m.sample(5, np.random.default_rng(3)) for m in (model, again))
@@ -357,13 +413,20 @@ def test_same_seed_same_model_and_a_file_brings_it_back(fitted, points, which, t
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e6])
 def test_log_densities_know_the_units(points, scale):
     """Rows in other units: the same model, and log p lower by D log scale."""
-    flows = [o.Flow(layers=2, hidden=(8,), epochs=2).fit(points * c) for c in (1.0, scale)]
-    one, other = (f.log_prob(points[:20] * c) for f, c in zip(flows, (1.0, scale), strict=True))
-    np.testing.assert_allclose(one - other, 2 * np.log(scale), atol=1e-3)
-    chains = [o.Diffusion(hidden=(8,), T=9, epochs=2).fit(points * c) for c in (1.0, scale)]
+    flows = [
+        o.Flow(layers=2, hidden=(8,), epochs=2).fit(points * c) for c in (1.0, scale)
+    ]
     one, other = (
-        m.elbo(points[:20] * c, np.random.default_rng(0)) for m, c in zip(chains, (1.0, scale), strict=True)
-    )  # fmt: skip
+        f.log_prob(points[:20] * c) for f, c in zip(flows, (1.0, scale), strict=True)
+    )
+    np.testing.assert_allclose(one - other, 2 * np.log(scale), atol=1e-3)
+    chains = [
+        o.Diffusion(hidden=(8,), T=9, epochs=2).fit(points * c) for c in (1.0, scale)
+    ]
+    one, other = (
+        m.elbo(points[:20] * c, np.random.default_rng(0))
+        for m, c in zip(chains, (1.0, scale), strict=True)
+    )
     np.testing.assert_allclose(one - other, 2 * np.log(scale), atol=2e-2)
 
 
@@ -378,7 +441,9 @@ def test_a_diffusion_encodes_decodes_and_tells_its_way(fitted, points):
     assert abs(np.corrcoef(top.ravel(), x.ravel())[0, 1]) < 0.1
     path = diffusion.decode(top, np.random.default_rng(2), path=True)
     assert path.shape == (18, 600, 2)
-    np.testing.assert_array_equal(path[-1], diffusion.decode(top, np.random.default_rng(2)))
+    np.testing.assert_array_equal(
+        path[-1], diffusion.decode(top, np.random.default_rng(2))
+    )
 
 
 def test_a_flow_undoes_itself(fitted, points):
@@ -420,7 +485,8 @@ def test_bad_settings_are_named(fitted, points):
         flow.log_prob(np.zeros((4, 3)))
 
 
-# --- the live figure ------------------------------------------------------------------------------------------------
+# --- the live figure
+# ------------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -441,32 +507,58 @@ def maths(script: str, *calls: tuple) -> list:
 def test_the_browser_walks_as_python_does(chain, calm):
     with seeded(0):
         network = o.NoiseNetwork(2, (6, 5))
-    mu, Sigma = np.array([[-1.0, 0.0], [1.0, 0.5]]), np.array([np.eye(2), [[0.5, 0.2], [0.2, 0.3]]])
+    mu, Sigma = (
+        np.array([[-1.0, 0.0], [1.0, 0.5]]),
+        np.array([np.eye(2), [[0.5, 0.2], [0.2, 0.3]]]),
+    )
     figure = ReverseFigure(
-        network, np.zeros((3, 2)), mu, Sigma, rng=np.random.default_rng(0), n=9, chain=chain, calm=calm
-    )  # fmt: skip
-    start, noise = (np.frombuffer(b, "<f4").tolist() for b in (figure.start, figure.noise))
+        network,
+        np.zeros((3, 2)),
+        mu,
+        Sigma,
+        rng=np.random.default_rng(0),
+        n=9,
+        chain=chain,
+        calm=calm,
+    )
+    start, noise = (
+        np.frombuffer(b, "<f4").tolist() for b in (figure.start, figure.noise)
+    )
     weights = np.frombuffer(figure.weights, "<f4").tolist()
     ours = figure.path()
     last = ours[-1].ravel().tolist()
     heaps, T = figure.heaps, figure.chains[chain]
     path, found, middle = maths(
         str(figure._esm),
-        ("path", figure.layers, weights, figure.waves, start, None if calm else noise, T, figure.first, figure.last),
+        (
+            "path",
+            figure.layers,
+            weights,
+            figure.waves,
+            start,
+            None if calm else noise,
+            T,
+            figure.first,
+            figure.last,
+        ),
         ("inside", last, heaps),
         ("between", ours.reshape(T + 1, -1).tolist(), 0.3),
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(np.array(path).reshape(ours.shape), ours, atol=1e-5)
     assert found == figure.inside(ours[-1])
     at, k = divmod(0.3 * T, 1)
-    np.testing.assert_allclose(middle, ((1 - k) * ours[int(at)] + k * ours[int(at) + 1]).ravel(), atol=1e-12)  # fmt: skip
+    np.testing.assert_allclose(
+        middle, ((1 - k) * ours[int(at)] + k * ours[int(at) + 1]).ravel(), atol=1e-12
+    )
 
 
 def test_a_flow_is_scored_and_a_ladder_takes_a_seed(points):
     flow = o.Flow(layers=2, hidden=(8,), epochs=2).fit(points)
     assert flow.score(points) == pytest.approx(flow.log_prob(points).mean())
     ladder = o.Ladder(n_components=(2, 1), hidden=(8,), epochs=1).fit(points)
-    assert np.array_equal(ladder.sample(3, 0), ladder.sample(3, np.random.default_rng(0)))
+    assert np.array_equal(
+        ladder.sample(3, 0), ladder.sample(3, np.random.default_rng(0))
+    )
     assert np.array_equal(
         ladder.elbo(points[:5], 0), ladder.elbo(points[:5], np.random.default_rng(0))
     )

@@ -1,4 +1,6 @@
-"""The chapter on principal components, by independent routes: loops, enumeration, quadrature, autograd, scikit-learn and SciPy."""
+"""The chapter on principal components, by independent routes: loops, enumeration,
+quadrature, autograd, scikit-learn and SciPy.
+"""
 
 import json
 import math
@@ -44,7 +46,9 @@ def cloud(N: int, D: int, seed: int = 0, mean: float = 3.0) -> np.ndarray:
     return rng.normal(size=(N, D)) * np.arange(1, D + 1) ** -0.7 @ turn + mean
 
 
-def model(D: int = 5, L: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray, float]:
+def model(
+    D: int = 5, L: int = 2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Some parameters of probabilistic PCA that are no maximum of anything."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=D), rng.normal(size=(D, L)), 0.4
@@ -57,7 +61,8 @@ def dense(
     return stats.multivariate_normal(mu, W @ W.T + sigma2 * np.eye(len(mu)))
 
 
-# --- the plane -----------------------------------------------------------------------------------------------------
+# --- the plane
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-pca-decode")
@@ -70,7 +75,10 @@ def test_a_decoded_point_is_a_walk_along_the_directions():
 @pytest.mark.equation("eq-pca-encode", "eq-pca-error")
 def test_no_other_code_comes_nearer_and_the_error_is_the_mean_squared_distance():
     X = cloud(30, 6)
-    W, mu = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 2)))[0], X.mean(axis=0)
+    W, mu = (
+        np.linalg.qr(np.random.default_rng(1).normal(size=(6, 2)))[0],
+        X.mean(axis=0),
+    )
     nearest = [
         scipy.linalg.lstsq(W, x - mu)[0] for x in X
     ]  # a solver that knows nothing of shadows
@@ -87,21 +95,31 @@ def test_no_other_code_comes_nearer_and_the_error_is_the_mean_squared_distance()
 @settings(max_examples=40, deadline=None)
 def test_what_a_sheet_keeps_and_what_it_loses_add_up(seed, L):
     X = cloud(20, 7, seed)
-    W, mu = np.linalg.qr(np.random.default_rng(seed).normal(size=(7, L)))[0], X.mean(axis=0)
+    W, mu = (
+        np.linalg.qr(np.random.default_rng(seed).normal(size=(7, L)))[0],
+        X.mean(axis=0),
+    )
     Z = p.encode(X, mu, W)
     off = X - p.decode(Z, mu, W)
-    assert np.allclose(np.sum((X - mu) ** 2, axis=1), np.sum(Z**2, axis=1) + np.sum(off**2, axis=1))
+    assert np.allclose(
+        np.sum((X - mu) ** 2, axis=1), np.sum(Z**2, axis=1) + np.sum(off**2, axis=1)
+    )
     variance = sum(np.var(X[:, d]) for d in range(7))
-    assert math.isclose(variance, np.mean(np.sum(Z**2, axis=1)) + p.reconstruction_error(X, mu, W))
+    assert math.isclose(
+        variance, np.mean(np.sum(Z**2, axis=1)) + p.reconstruction_error(X, mu, W)
+    )
 
 
 @pytest.mark.equation("eq-pca-scatter", "eq-pca-pilot")
 @pytest.mark.parametrize("offset", [0.0, 5.0, 1e6])
 @pytest.mark.parametrize("block_rows", [7, 64, 5000])
-def test_the_scatter_is_that_of_the_definition_wherever_the_data_lie(offset, block_rows):
+def test_the_scatter_is_that_of_the_definition_wherever_the_data_lie(
+    offset, block_rows
+):
     X = cloud(1000, 8, mean=0.0) + offset
     rows = [[float(v) for v in row] for row in X]
-    mean = [math.fsum(column) / 1000 for column in zip(*rows, strict=True)]  # sums without rounding
+    # sums without rounding
+    mean = [math.fsum(column) / 1000 for column in zip(*rows, strict=True)]
     S = [
         [math.fsum((r[i] - mean[i]) * (r[j] - mean[j]) for r in rows) for j in range(8)]
         for i in range(8)
@@ -109,7 +127,9 @@ def test_the_scatter_is_that_of_the_definition_wherever_the_data_lie(offset, blo
     found = p.moments(X, block_rows)
     assert found.N == 1000
     assert np.allclose(found.mean, mean, rtol=1e-14)
-    assert np.allclose(found.S, S, rtol=1e-7 if offset > 1e3 else 1e-11, atol=1e-9 * S[0][0])
+    assert np.allclose(
+        found.S, S, rtol=1e-7 if offset > 1e3 else 1e-11, atol=1e-9 * S[0][0]
+    )
 
 
 @pytest.mark.equation("eq-pca-merge")
@@ -121,7 +141,9 @@ def test_moments_of_two_sets_are_those_of_all_rows(seed, cut, shift):
     merged = p.merge_moments(p.moments(X[:cut]), p.moments(X[cut:]))
     assert merged.N == 40
     assert np.allclose(merged.mean, X.mean(axis=0))
-    assert np.allclose(merged.S, 40 * np.cov(X.T, bias=True), atol=1e-9 * (1 + shift**2))
+    assert np.allclose(
+        merged.S, 40 * np.cov(X.T, bias=True), atol=1e-9 * (1 + shift**2)
+    )
 
 
 @pytest.mark.equation("eq-pca-eigen", "eq-pca-leftover")
@@ -131,7 +153,8 @@ def test_components_are_eigenvectors_and_the_error_is_what_the_others_hold():
     covariance = np.cov(X.T, bias=True)
     assert np.allclose(covariance @ W, W * lam)
     assert np.allclose(W.T @ W, np.eye(4))
-    every = np.sort(np.linalg.eigvals(covariance).real)[::-1]  # a solver that knows no symmetry
+    # a solver that knows no symmetry
+    every = np.sort(np.linalg.eigvals(covariance).real)[::-1]
     assert np.allclose(lam, every[:4])
     assert math.isclose(p.reconstruction_error(X, mu, W), every[4:].sum())
 
@@ -142,7 +165,9 @@ def test_no_other_directions_keep_more_ky_fan(seed, L):
     X = cloud(30, 6, seed)
     mu, _, lam = p.pca(X, L)
     rival = np.linalg.qr(np.random.default_rng(seed).normal(size=(6, L)))[0]
-    assert np.mean(np.sum(p.encode(X, mu, rival) ** 2, axis=1)) <= lam.sum() * (1 + 1e-12)
+    assert np.mean(np.sum(p.encode(X, mu, rival) ** 2, axis=1)) <= lam.sum() * (
+        1 + 1e-12
+    )
 
 
 @pytest.mark.equation("eq-pca-svd", "eq-pca-gram")
@@ -164,7 +189,8 @@ def test_components_do_not_depend_on_the_sign_that_a_solver_happens_to_give():
     assert np.array_equal(p.fix_signs(-W), p.fix_signs(W))
 
 
-# --- probabilistic PCA ---------------------------------------------------------------------------------------------
+# --- probabilistic PCA
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-pca-model", "eq-pca-marginal")
@@ -179,7 +205,9 @@ def test_the_marginal_is_the_integral_over_the_causes():
 
         by_quadrature = integrate.quad(joint, -12, 12, epsabs=1e-13)[0]
         assert math.isclose(
-            math.exp(p.ppca_log_prob(np.array([x]), mu, W, sigma2)[0]), by_quadrature, rel_tol=1e-8
+            math.exp(p.ppca_log_prob(np.array([x]), mu, W, sigma2)[0]),
+            by_quadrature,
+            rel_tol=1e-8,
         )
 
 
@@ -198,14 +226,18 @@ def test_the_log_density_without_a_large_matrix_is_that_with_one(L):
     X = np.random.default_rng(2).normal(size=(20, 5))
     C = W @ W.T + sigma2 * np.eye(5)
     M = W.T @ W + sigma2 * np.eye(L)
-    assert np.allclose(np.linalg.inv(C), (np.eye(5) - W @ np.linalg.inv(M) @ W.T) / sigma2)
+    assert np.allclose(
+        np.linalg.inv(C), (np.eye(5) - W @ np.linalg.inv(M) @ W.T) / sigma2
+    )
     assert math.isclose(
         np.linalg.slogdet(C)[1], (5 - L) * math.log(sigma2) + np.linalg.slogdet(M)[1]
     )
     reference = dense(mu, W, sigma2).logpdf(X)
     assert np.allclose(p.ppca_log_prob(X, mu, W, sigma2), reference)
     U, length, _ = np.linalg.svd(W, full_matrices=False)
-    assert np.allclose(p.log_prob_along(X, mu, U, length**2 + sigma2, sigma2), reference)
+    assert np.allclose(
+        p.log_prob_along(X, mu, U, length**2 + sigma2, sigma2), reference
+    )
 
 
 @pytest.mark.equation("eq-pca-loglik")
@@ -229,9 +261,13 @@ def test_the_gradient_by_automatic_differentiation():
     w = torch.tensor(W, requires_grad=True)
     C = w @ w.T + sigma2 * torch.eye(5, dtype=torch.float64)
     mean = torch.tensor(X.mean(axis=0))
-    torch.distributions.MultivariateNormal(mean, C).log_prob(torch.tensor(X)).sum().backward()
+    torch.distributions.MultivariateNormal(mean, C).log_prob(
+        torch.tensor(X)
+    ).sum().backward()
     inverse, covariance = np.linalg.inv(C.detach().numpy()), np.cov(X.T, bias=True)
-    assert np.allclose(w.grad.numpy(), 50 * (inverse @ covariance @ inverse @ W - inverse @ W))
+    assert np.allclose(
+        w.grad.numpy(), 50 * (inverse @ covariance @ inverse @ W - inverse @ W)
+    )
 
 
 @pytest.mark.equation("eq-pca-ml-w", "eq-pca-ml-sigma", "eq-pca-ml-value")
@@ -289,7 +325,9 @@ def test_a_turned_model_is_the_same_model():
     R = stats.special_ortho_group(2, seed=0).rvs()
     X = np.random.default_rng(0).normal(size=(10, 5))
     assert np.allclose(dense(mu, W @ R, sigma2).cov, dense(mu, W, sigma2).cov)
-    assert np.allclose(p.ppca_log_prob(X, mu, W @ R, sigma2), p.ppca_log_prob(X, mu, W, sigma2))
+    assert np.allclose(
+        p.ppca_log_prob(X, mu, W @ R, sigma2), p.ppca_log_prob(X, mu, W, sigma2)
+    )
 
 
 @pytest.mark.equation("eq-pca-limit")
@@ -343,7 +381,11 @@ def test_the_bound_is_an_average_over_q():
 def test_the_m_step_is_where_the_gradient_of_the_bound_is_zero():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
-    Y, m, V = cloud(30, 5, mean=0.0), rng.normal(size=(30, 2)), np.array([[0.4, 0.1], [0.1, 0.3]])
+    Y, m, V = (
+        cloud(30, 5, mean=0.0),
+        rng.normal(size=(30, 2)),
+        np.array([[0.4, 0.1], [0.1, 0.3]]),
+    )
     W, sigma2 = p.ppca_m_step(Y, m, V)
     w, log_s = (
         torch.tensor(W, requires_grad=True),
@@ -367,15 +409,23 @@ def test_em_never_goes_downhill_and_ends_at_the_closed_form(seed):
     _, W, _, history = p.ppca_em(X, 2, np.random.default_rng(seed), 5000, 1e-13)
     assert np.all(np.diff(history) >= -1e-12)
     mu_c, W_c, sigma_c = p.ppca_fit(X, 2)
-    assert history[-1] == pytest.approx(dense(mu_c, W_c, sigma_c).logpdf(X).mean(), abs=1e-7)
+    assert history[-1] == pytest.approx(
+        dense(mu_c, W_c, sigma_c).logpdf(X).mean(), abs=1e-7
+    )
     assert np.allclose(W @ W.T, W_c @ W_c.T, atol=1e-3)
 
 
-# --- the estimators ------------------------------------------------------------------------------------------------
+# --- the estimators
+# ------------------------------------------------------------------------------------------------
 
 
 @parametrize_with_checks(
-    [PCA(), PCA(1, whiten=True), ProbabilisticPCA(), ProbabilisticPCA(solver="em", tol=1e-4)]
+    [
+        PCA(),
+        PCA(1, whiten=True),
+        ProbabilisticPCA(),
+        ProbabilisticPCA(solver="em", tol=1e-4),
+    ]
 )
 def test_scikit_learns_own_estimator_checks(estimator, check):
     with warnings.catch_warnings():
@@ -400,10 +450,14 @@ def test_pca_is_scikit_learns_full_solver(shape, L, offset):
         assert a.shape == b.shape, name
         if name == "components_" and L is None and shape[0] <= shape[1]:
             a, b = a[:-1], b[:-1]  # the last one has no variance, and so no direction
-        assert np.allclose(a, b, **({"atol": 1e-5} if name == "components_" else tight)), name
+        assert np.allclose(
+            a, b, **({"atol": 1e-5} if name == "components_" else tight)
+        ), name
     keep = slice(0, -1) if L is None and shape[0] <= shape[1] else slice(None)
     assert np.allclose(
-        ours.transform(X)[:, keep], theirs.transform(X)[:, keep], atol=1e-4 if offset else 1e-7
+        ours.transform(X)[:, keep],
+        theirs.transform(X)[:, keep],
+        atol=1e-4 if offset else 1e-7,
     )
     if L != 0:
         assert np.allclose(
@@ -421,7 +475,10 @@ def test_pca_is_scikit_learns_full_solver(shape, L, offset):
 def test_the_constructor_is_scikit_learns():
     from inspect import signature
 
-    ours, theirs = signature(PCA).parameters, signature(sklearn.decomposition.PCA).parameters
+    ours, theirs = (
+        signature(PCA).parameters,
+        signature(sklearn.decomposition.PCA).parameters,
+    )
     assert {k: (v.default, v.kind) for k, v in ours.items()} == {
         k: (v.default, v.kind) for k, v in theirs.items()
     }
@@ -458,7 +515,8 @@ def test_scikit_learns_own_test_suite_for_pca(tmp_path):
     }
     expected = {
         "test_pca_score",  # asserts that whitening changes the density of the data
-        "test_pca_zero_noise_variance_edge_cases",  # scores by the inverse of a singular matrix
+        # scores by the inverse of a singular matrix
+        "test_pca_zero_noise_variance_edge_cases",
         "test_pca_svd_solver_auto",  # reads a private attribute
     }
     assert {name for name in failed if "sparse" not in name} == expected
@@ -471,11 +529,15 @@ def test_single_precision_data_keep_their_kind_and_most_of_their_digits(dtype, o
     X = (cloud(5000, 20, mean=0.0) + offset).astype(dtype)
     exact = sklearn.decomposition.PCA(5, svd_solver="full").fit(X.astype(np.float64))
     ours = PCA(5).fit(X)
-    assert ours.components_.dtype == ours.transform(X).dtype == ours.mean_.dtype == dtype
+    assert (
+        ours.components_.dtype == ours.transform(X).dtype == ours.mean_.dtype == dtype
+    )
     digits = 1e-5 if dtype == np.float32 else 1e-9
     assert np.allclose(ours.explained_variance_, exact.explained_variance_, rtol=digits)
     assert np.allclose(
-        ours.transform(X), exact.transform(X), atol=5e-3 if dtype == np.float32 else 1e-9
+        ours.transform(X),
+        exact.transform(X),
+        atol=5e-3 if dtype == np.float32 else 1e-9,
     )
 
 
@@ -486,12 +548,19 @@ def test_the_krylov_road_keeps_as_much_variance_as_the_exact_one(shape):
     ours = PCA(10, random_state=0).fit(X)
     exact = p.spectrum(X, 10, "gram" if shape[0] < shape[1] else "scatter")
     top = exact.lam / (len(X) - 1)
-    assert np.all(ours.explained_variance_ <= top * (1 + 1e-9))  # never more than there is
+    # never more than there is
+    assert np.all(ours.explained_variance_ <= top * (1 + 1e-9))
     assert ours.explained_variance_.sum() > (1 - 1e-4) * top.sum()
     assert np.allclose(ours.components_ @ ours.components_.T, np.eye(10), atol=1e-10)
-    theirs = sklearn.decomposition.PCA(10, svd_solver="randomized", random_state=0).fit(X)
-    assert ours.explained_variance_.sum() >= theirs.explained_variance_.sum() * (1 - 1e-4)
-    assert np.array_equal(PCA(10, random_state=0).fit(X).components_.shape, (10, shape[1]))
+    theirs = sklearn.decomposition.PCA(10, svd_solver="randomized", random_state=0).fit(
+        X
+    )
+    assert ours.explained_variance_.sum() >= theirs.explained_variance_.sum() * (
+        1 - 1e-4
+    )
+    assert np.array_equal(
+        PCA(10, random_state=0).fit(X).components_.shape, (10, shape[1])
+    )
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6])
@@ -500,7 +569,9 @@ def test_the_krylov_road_meets_data_of_low_rank_and_far_from_zero(offset):
     X = rng.normal(size=(1500, 4)) @ rng.normal(size=(4, 1200)) + offset
     Y = X - X.mean(axis=0)
     found = p.spectrum(X, 8, "krylov")
-    assert np.allclose(found.lam[:4], np.linalg.svd(Y, compute_uv=False)[:4] ** 2, rtol=1e-6)
+    assert np.allclose(
+        found.lam[:4], np.linalg.svd(Y, compute_uv=False)[:4] ** 2, rtol=1e-6
+    )
     assert np.all(found.lam[4:] < 1e-8 * found.lam[0])
     assert math.isclose(found.total, np.sum(Y * Y), rel_tol=1e-6)
     assert np.allclose(found.W.T @ found.W, np.eye(8), atol=1e-6)
@@ -513,7 +584,9 @@ def test_a_steep_spectrum_keeps_its_small_end():
     theirs = sklearn.decomposition.PCA(6, svd_solver="full").fit(Y)
     for name in ("auto", "full"):
         ours = PCA(6, svd_solver=name).fit(Y)
-        assert np.allclose(ours.explained_variance_, theirs.explained_variance_, rtol=1e-4), name
+        assert np.allclose(
+            ours.explained_variance_, theirs.explained_variance_, rtol=1e-4
+        ), name
 
 
 @given(st.integers(0, 2**31), st.lists(st.integers(1, 60), min_size=1, max_size=6))
@@ -524,8 +597,15 @@ def test_blocks_give_what_all_rows_at_once_give(seed, sizes):
     for block in np.split(X, np.cumsum(sizes)):
         streamed.partial_fit(block)
     whole = PCA(3).fit(X)
-    for name in ("mean_", "explained_variance_", "noise_variance_", "explained_variance_ratio_"):
-        assert np.allclose(getattr(streamed, name), getattr(whole, name), rtol=1e-8), name
+    for name in (
+        "mean_",
+        "explained_variance_",
+        "noise_variance_",
+        "explained_variance_ratio_",
+    ):
+        assert np.allclose(getattr(streamed, name), getattr(whole, name), rtol=1e-8), (
+            name
+        )
     assert np.allclose(streamed.get_covariance(), whole.get_covariance())
 
 
@@ -553,7 +633,12 @@ BAD = [
     (PCA(), np.ones((1, 3)), ValueError, "minimum of 2"),
     (PCA(), np.ones(3), ValueError, "Reshape your data"),
     (PCA(), scipy.sparse.eye(4, format="csr"), TypeError, "toarray"),
-    (PCA(), 1e200 * np.random.default_rng(0).normal(size=(9, 3)), ValueError, "divide X by a constant"),
+    (
+        PCA(),
+        1e200 * np.random.default_rng(0).normal(size=(9, 3)),
+        ValueError,
+        "divide X by a constant",
+    ),
     (PCA(4), cloud(9, 3), ValueError, "between 0 and.*lower n_components"),
     (PCA(0, svd_solver="randomized"), cloud(9, 3), ValueError, "between 1 and"),
     (PCA(3, svd_solver="arpack"), cloud(9, 3), ValueError, "strictly less"),
@@ -566,7 +651,7 @@ BAD = [
     (ProbabilisticPCA(2), cloud(3, 9), ValueError, "give more rows"),
     (ProbabilisticPCA(1, solver="gibbs"), cloud(9, 3), ValueError, "'closed' or 'em'"),
     (ProbabilisticPCA(1), np.ones((9, 3)), ValueError, "rows"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("estimator", "X", "kind", "cure"), BAD)
@@ -596,7 +681,9 @@ def test_whitened_codes_have_unit_variance_and_a_direction_without_variance_gets
     assert np.all(Z[:, 3] == 0)
     assert np.allclose(fitted.decode(Z), X)
     plain = PCA(2).fit(X)
-    assert np.allclose(PCA(2, whiten=True).fit(X).get_covariance(), plain.get_covariance())
+    assert np.allclose(
+        PCA(2, whiten=True).fit(X).get_covariance(), plain.get_covariance()
+    )
 
 
 def test_data_are_left_as_they_are():
@@ -649,11 +736,15 @@ def test_the_threads_of_the_matrix_library_are_given_back():
 def test_minkas_estimate_is_scikit_learns():
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        X = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8)) + 0.3 * rng.normal(size=(200, 8))
+        X = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8)) + 0.3 * rng.normal(
+            size=(200, 8)
+        )
         theirs = sklearn.decomposition.PCA("mle", svd_solver="full").fit(X)
         lam = np.linalg.eigvalsh(np.cov(X.T))[::-1]
         assert (
-            p.minka_dimension(lam, 200) == theirs.n_components_ == PCA("mle").fit(X).n_components_
+            p.minka_dimension(lam, 200)
+            == theirs.n_components_
+            == PCA("mle").fit(X).n_components_
         )
 
 
@@ -678,12 +769,15 @@ def test_ppca_keeps_its_verbs():
     assert not hasattr(PCA, "log_prob")
 
 
-# --- data of every kind --------------------------------------------------------------------------------------------
+# --- data of every kind
+# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int64, bool, np.float16])
 def test_whole_numbers_and_booleans_are_taken_for_what_they_are(kind):
-    X = (np.random.default_rng(0).random((500, 6)) * (1 if kind is bool else 255)).round()
+    X = (
+        np.random.default_rng(0).random((500, 6)) * (1 if kind is bool else 255)
+    ).round()
     X = X.astype(kind)
     mu, _, lam = p.pca(X, 3)
     every = np.linalg.eigvalsh(np.cov(X.astype(float).T, bias=True))[::-1]
@@ -704,7 +798,9 @@ def test_a_large_first_component_does_not_hide_the_others(shape, spike):
     Y = X - X.mean(axis=0)
     S = (Y @ Y.T if shape[0] < shape[1] else Y.T @ Y) / (len(X) - 1)
     size = len(S)
-    exact = scipy.linalg.eigh(S, eigvals_only=True, subset_by_index=[size - 20, size - 1])[::-1]
+    exact = scipy.linalg.eigh(
+        S, eigvals_only=True, subset_by_index=[size - 20, size - 1]
+    )[::-1]
     assert np.allclose(ours.explained_variance_, exact, rtol=2e-6)
 
 
@@ -721,7 +817,9 @@ def test_what_has_not_settled_is_solved_exactly_or_said():
 def test_the_krylov_road_does_not_mind_the_unit(scale):
     X = cloud(1400, 1100)
     lam = p.spectrum(X, 5, "krylov").lam
-    assert np.allclose(p.spectrum(X * scale, 5, "krylov").lam / scale**2, lam, rtol=1e-6)
+    assert np.allclose(
+        p.spectrum(X * scale, 5, "krylov").lam / scale**2, lam, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("L", [50, 199])
@@ -736,7 +834,9 @@ def test_wide_single_precision_components_are_at_right_angles(L):
 
 def test_one_column_of_large_numbers_does_not_make_the_others_constant():
     X = np.column_stack([np.full(100, 1.7e15), cloud(100, 3)])
-    assert np.allclose(PCA(2).fit(X).explained_variance_, PCA(2).fit(X[:, 1:]).explained_variance_)
+    assert np.allclose(
+        PCA(2).fit(X).explained_variance_, PCA(2).fit(X[:, 1:]).explained_variance_
+    )
     with pytest.raises(ValueError, match="too small"):
         PCA(1).fit(1e-170 * cloud(20, 3))
 
@@ -770,7 +870,9 @@ def test_noise_of_wide_data_is_scikit_learns():
 
 def test_no_component_is_a_point():
     X = cloud(20, 3)
-    assert np.allclose(PCA(0).fit(X).inverse_transform(np.zeros((5, 0))), X.mean(axis=0))
+    assert np.allclose(
+        PCA(0).fit(X).inverse_transform(np.zeros((5, 0))), X.mean(axis=0)
+    )
 
 
 def test_partial_fit_answers_for_the_kind_of_all_blocks_and_for_what_it_was_asked():
@@ -812,7 +914,8 @@ def test_em_does_not_need_the_closed_form(monkeypatch):
         ProbabilisticPCA(3, solver="em").fit(X[:, :2] @ np.ones((2, 6)))
 
 
-# --- the live figures ----------------------------------------------------------------------------------------------
+# --- the live figures
+# ----------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -853,14 +956,22 @@ def test_the_browser_splits_the_variance_as_python_does():
     X -= X.mean(axis=0)
     angles = [0, 33, 90, 171]
     *splits, best = maths(
-        str(RotateFigure._esm), *[("split", X.tolist(), a) for a in angles], ("best", X.tolist())
+        str(RotateFigure._esm),
+        *[("split", X.tolist(), a) for a in angles],
+        ("best", X.tolist()),
     )
     for angle, found in zip(angles, splits, strict=True):
         W = np.array([[math.cos(math.radians(angle))], [math.sin(math.radians(angle))]])
-        assert found["error"] == pytest.approx(p.reconstruction_error(X, np.zeros(2), W), abs=1e-5)
-        assert found["kept"] == pytest.approx(np.mean(p.encode(X, np.zeros(2), W) ** 2), abs=1e-5)
+        assert found["error"] == pytest.approx(
+            p.reconstruction_error(X, np.zeros(2), W), abs=1e-5
+        )
+        assert found["kept"] == pytest.approx(
+            np.mean(p.encode(X, np.zeros(2), W) ** 2), abs=1e-5
+        )
     _, W, _ = p.pca(X, 1)
-    assert best == pytest.approx(math.degrees(math.atan2(W[1, 0], W[0, 0])) % 180, abs=1e-4)
+    assert best == pytest.approx(
+        math.degrees(math.atan2(W[1, 0], W[0, 0])) % 180, abs=1e-4
+    )
 
 
 def test_the_plane_decodes_as_the_components_do_and_finds_the_nearest_digit():
@@ -868,7 +979,9 @@ def test_the_plane_decodes_as_the_components_do_and_finds_the_nearest_digit():
     mu, W, _ = p.pca(X, 2)
     Z = p.encode(X, mu, W)
     plane = PlaneFigure(mu, W, Z, np.zeros(40, int), ["a"], at=[0.3, -1.2])
-    assert np.allclose(plane.decoded(), p.decode(np.array([[0.3, -1.2]]), mu, W)[0], atol=1e-5)
+    assert np.allclose(
+        plane.decoded(), p.decode(np.array([[0.3, -1.2]]), mu, W)[0], atol=1e-5
+    )
     (nearest,) = maths(str(PlaneFigure._esm), ("nearest", [0.3, -1.2], Z.tolist()))
     assert nearest == np.argmin(np.sum((Z - [0.3, -1.2]) ** 2, axis=1))
 
@@ -879,15 +992,21 @@ def test_the_figures_hold_what_the_browser_needs():
     figure = ComponentsFigure(mu, W, X[:3], ["a", "b", "c"], digit=1, k=6)
     state = figure.state()
     assert np.allclose(state["x"], X[1], atol=1 / 255)
-    assert state["left"][-1] == pytest.approx(np.sum((state["x"] - state["x_hat"]) ** 2), abs=1e-5)
-    plane = PlaneFigure(mu, W, p.encode(X, mu, W), np.zeros(40, int), ["a"], at=[0.2, 0.1])
+    assert state["left"][-1] == pytest.approx(
+        np.sum((state["x"] - state["x_hat"]) ** 2), abs=1e-5
+    )
+    plane = PlaneFigure(
+        mu, W, p.encode(X, mu, W), np.zeros(40, int), ["a"], at=[0.2, 0.1]
+    )
     assert np.allclose(plane.decoded(), mu + W[:, :2] @ [0.2, 0.1], atol=1e-6)
     for shown in (figure, plane, RotateFigure(X[:, :2])):
         assert shown.poster().startswith(b"\x89PNG")
 
 
 def test_an_em_that_ran_out_of_steps_says_so():
-    X = np.random.default_rng(0).normal(size=(60, 5)) @ np.diag([3.0, 2.0, 1.0, 1.0, 1.0])
+    X = np.random.default_rng(0).normal(size=(60, 5)) @ np.diag(
+        [3.0, 2.0, 1.0, 1.0, 1.0]
+    )
     with pytest.warns(ConvergenceWarning, match="raise max_iter or tol"):
         ProbabilisticPCA(2, solver="em", max_iter=2, random_state=0).fit(X)
     with warnings.catch_warnings():

@@ -1,7 +1,9 @@
-"""What the models take: memory beyond their input, memory over many fits, and the same numbers on one thread and on two.
+"""What the models take: memory beyond their input, memory over many fits, and the same
+numbers on one thread and on two.
 
-Stated, and held here (`pytest tests/test_resources.py`): the peak of numpy's memory beyond X, in units of X, and the tolerances between one
-thread and two. With the same number of threads a seed gives the same numbers to the last bit.
+Stated, and held here (`pytest tests/test_resources.py`): the peak of numpy's memory
+beyond X, in units of X, and the tolerances between one thread and two. With the same
+number of threads a seed gives the same numbers to the last bit.
 """
 
 import gc
@@ -27,7 +29,9 @@ LONG = (250_000, 20)  # a mixture takes copies of 20,000 rows, to find a start
 
 
 def peak(act, X: np.ndarray) -> float:
-    """The most memory that numpy holds meanwhile, beyond what it held before, in units of X."""
+    """The most memory that numpy holds meanwhile, beyond what it held before, in units
+    of X.
+    """
     act(X[:50])  # what is imported late is no memory of a fit
     gc.collect()
     tracemalloc.start()
@@ -52,7 +56,12 @@ def peak(act, X: np.ndarray) -> float:
         (GaussianMixture(3, max_iter=2, random_state=0), LONG, "f8", 1.3),
         (BernoulliMixture(3, max_iter=2, random_state=0), LONG, "f8", 1.3),
         (Flow(layers=2, hidden=(4,), batch_size=5000, **SMALL), TALL, "f8", 1.3),
-        (Autoencoder(2, hidden=(), output="linear", batch_size=5000, **SMALL), TALL, "f8", 1.3),
+        (
+            Autoencoder(2, hidden=(), output="linear", batch_size=5000, **SMALL),
+            TALL,
+            "f8",
+            1.3,
+        ),
     ],
     ids=lambda part: type(part).__name__ if hasattr(part, "fit") else None,
 )
@@ -65,7 +74,10 @@ def test_fitting_takes_no_more_memory_than_is_stated(model, shape, dtype, most):
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
 @pytest.mark.parametrize(
     ("model", "verbs"),
-    [(PCA(5), ["transform", "score"]), (ProbabilisticPCA(5), ["transform", "score", "log_prob"])],
+    [
+        (PCA(5), ["transform", "score"]),
+        (ProbabilisticPCA(5), ["transform", "score", "log_prob"]),
+    ],
     ids=["pca", "ppca"],
 )
 def test_scoring_takes_blocks_and_no_copy(model, verbs, dtype):
@@ -125,4 +137,6 @@ def test_a_seed_gives_the_same_numbers_on_one_thread_and_on_two(model, verb, tol
         torch.set_num_threads(before)
     np.testing.assert_array_equal(said[0], said[1])
     np.testing.assert_array_equal(said[2], said[3])
-    np.testing.assert_allclose(said[2], said[0], rtol=0, atol=tolerance * np.abs(said[0]).max())
+    np.testing.assert_allclose(
+        said[2], said[0], rtol=0, atol=tolerance * np.abs(said[0]).max()
+    )

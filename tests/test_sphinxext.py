@@ -1,4 +1,6 @@
-"""The site's own code: what it reads from a notebook, what it takes out of a page, and what it puts in."""
+"""The site's own code: what it reads from a notebook, what it takes out of a page, and
+what it puts in.
+"""
 
 import base64
 import hashlib
@@ -19,7 +21,8 @@ def as_read(*sources: str) -> list[nbformat.NotebookNode]:
     return notebook.read(nbformat.writes(nbformat.v4.new_notebook(cells=cells))).cells
 
 
-# --- notebook.py ---------------------------------------------------------------------------------------------------
+# --- notebook.py
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,9 @@ def test_lines_that_hand_a_number_to_the_prose_are_hidden():
 
 
 def test_a_figure_gets_its_caption_name_and_words():
-    (cell,) = as_read("#| label: fig-a\n#| fig-cap: See: the $x$.\n#| fig-alt: A line.\nplot()")
+    (cell,) = as_read(
+        "#| label: fig-a\n#| fig-cap: See: the $x$.\n#| fig-alt: A line.\nplot()"
+    )
     assert cell.metadata["mystnb"] == {
         "figure": {"caption": "See: the $x$.", "name": "fig-a"},
         "image": {"alt": "A line."},
@@ -66,12 +71,17 @@ def test_a_figure_gets_its_caption_name_and_words():
 
 def test_what_a_module_of_the_library_imports_counts_too():
     direct, second_hand = (
-        {path.name for path in notebook.shown_files([f"from latent_book.{name} import x"])}
+        {
+            path.name
+            for path in notebook.shown_files([f"from latent_book.{name} import x"])
+        }
         for name in ("widgets", "manifold_figures")
     )
     assert {"widgets.py", "plots.py", "kit.js"} <= direct
     assert {"manifold_figures.py", "widgets.py", "plots.py", "kit.js"} <= second_hand
-    deep = {path.name for path in notebook.imported_files(["import latent_book.denoising"])}
+    deep = {
+        path.name for path in notebook.imported_files(["import latent_book.denoising"])
+    }
     assert {"denoising.py", "training.py"} <= deep
 
 
@@ -82,7 +92,9 @@ def test_a_page_of_measurements_depends_on_what_was_measured():
         if "results.json" in path.read_text()
     ]
     assert {"speed.ipynb", "vae.ipynb"} <= {path.name for path in pages}
-    assert notebook.imported_files(['open("benchmarks/results.json")']) == [notebook.MEASURED]
+    assert notebook.imported_files(['open("benchmarks/results.json")']) == [
+        notebook.MEASURED
+    ]
     assert notebook.MEASURED.exists()
     assert notebook.imported_files(["x = 1"]) == []
 
@@ -95,7 +107,9 @@ def test_only_lines_at_the_head_are_directives():
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A library of three modules: `em` builds on `mixture`; `data` has an asset; `alone` is by itself."""
+    """A library of three modules: `em` builds on `mixture`; `data` has an asset;
+    `alone` is by itself.
+    """
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "digits.npz").write_bytes(b"digits")
     files = {
@@ -130,18 +144,25 @@ def fingerprint(*sources: str) -> str:
         ("import numpy", "em.py", False),
     ],
 )
-def test_a_change_of_the_library_is_seen_by_who_imports_it(library, code, changed, matters):
+def test_a_change_of_the_library_is_seen_by_who_imports_it(
+    library, code, changed, matters
+):
     before = fingerprint("x = 1", code)
     assert fingerprint("x = 1", code) == before
     (library / changed).write_bytes((library / changed).read_bytes() + b"\n# changed")
     assert (fingerprint("x = 1", code) != before) == matters
 
 
-def test_a_change_of_a_figures_script_renders_the_page_again_but_does_not_execute_it(library):
+def test_a_change_of_a_figures_script_renders_the_page_again_but_does_not_execute_it(
+    library,
+):
     (library / "static").mkdir()
     (library / "static" / "kit.js").write_text("", encoding="utf-8")
     (library / "widgets.py").write_text("import latent_book.em", encoding="utf-8")
-    names = {path.name for path in notebook.shown_files(["from latent_book.widgets import Frames"])}
+    names = {
+        path.name
+        for path in notebook.shown_files(["from latent_book.widgets import Frames"])
+    }
     assert names == {"widgets.py", "em.py", "mixture.py", "kit.js"}
     assert {p.name for p in notebook.shown_files(["import latent_book.em"])} == {
         "em.py",
@@ -160,7 +181,8 @@ def test_a_chapter_that_reads_the_scripts_is_executed_again(library):
     assert fingerprint('STATIC = Path("../latent_book/static")') != before
 
 
-# --- live.py -------------------------------------------------------------------------------------------------------
+# --- live.py
+# -------------------------------------------------------------------------------------------------------
 
 
 def stored(**state: object) -> dict:
@@ -192,8 +214,13 @@ def test_a_figure_is_taken_out_of_the_page(tmp_path):
 
 
 def test_a_widget_that_needs_a_kernel_is_named(tmp_path):
-    models = {k: {"model_name": k, "state": {}} for k in ("OutputModel", "IntSliderModel")}
-    assert live.extract(models, live.Store(tmp_path)) == ({}, ["IntSliderModel", "OutputModel"])
+    models = {
+        k: {"model_name": k, "state": {}} for k in ("OutputModel", "IntSliderModel")
+    }
+    assert live.extract(models, live.Store(tmp_path)) == (
+        {},
+        ["IntSliderModel", "OutputModel"],
+    )
 
 
 def test_equal_contents_are_stored_once(tmp_path):
@@ -217,16 +244,24 @@ def test_a_script_that_could_not_stand_alone_is_refused(module):
 
 
 def test_todays_script_goes_into_the_page_not_the_stored_one():
-    state = {"_anywidget_id": "latent_book.widgets.Frames", "_esm": "old", "_css": "old"}
+    state = {
+        "_anywidget_id": "latent_book.widgets.Frames",
+        "_esm": "old",
+        "_css": "old",
+    }
     assert live.current_sources(state) == (str(Frames._esm), str(Frames._css))
     state["_anywidget_id"] = "__main__.Frames"  # on the page that defines it
-    assert live.current_sources(state, "workshop/widgets") == (str(Frames._esm), str(Frames._css))
+    assert live.current_sources(state, "workshop/widgets") == (
+        str(Frames._esm),
+        str(Frames._css),
+    )
     assert live.current_sources(state, "workshop/no_such_page") == ("old", "old")
     state["_anywidget_id"] = "somewhere.else.Frames"
     assert live.current_sources(state) == ("old", "old")
 
 
-# --- figures.py ----------------------------------------------------------------------------------------------------
+# --- figures.py
+# ----------------------------------------------------------------------------------------------------
 
 
 def drawing(inner: str) -> str:
@@ -250,9 +285,7 @@ def test_the_palette_becomes_variables():
 
 def test_no_two_figures_share_a_name():
     def names(mark: str) -> set[str]:
-        inner = (
-            f'<g id="a"/><g id="b"/><use xlink:href="#a"/><path clip-path="url(#b)"/><!--{mark}-->'
-        )
+        inner = f'<g id="a"/><g id="b"/><use xlink:href="#a"/><path clip-path="url(#b)"/><!--{mark}-->'
         html = figures.inline_svg(drawing(inner), "What.")
         ids = set(re.findall(r'\sid="([^"]+)"', html))
         assert set(re.findall(r'(?:href="|url\()#([\w-]+)', html)) == ids
@@ -281,7 +314,8 @@ def test_an_svg_without_a_size_is_refused():
         figures.inline_svg("<svg></svg>", "What.")
 
 
-# --- harden.py -----------------------------------------------------------------------------------------------------
+# --- harden.py
+# -----------------------------------------------------------------------------------------------------
 
 
 def hash_of(script: str) -> str:
@@ -296,7 +330,9 @@ def script_rule(page: str) -> list[str]:
 
 
 def test_a_page_without_inline_scripts_runs_files_only():
-    page = '<script src="a.js"></script><script type="application/json">{"a": 1}</script>'
+    page = (
+        '<script src="a.js"></script><script type="application/json">{"a": 1}</script>'
+    )
     assert script_rule(page) == ["'self'"]
 
 
@@ -346,7 +382,9 @@ def test_a_build_with_code_in_an_attribute_fails(tmp_path, monkeypatch):
     (tmp_path / "_static" / "searchtools.js").write_text(faults)
     said: list[str] = []
     monkeypatch.setattr(
-        harden.logger, "warning", lambda text, *values, **place: said.append(text % values)
+        harden.logger,
+        "warning",
+        lambda text, *values, **place: said.append(text % values),
     )
     for body, expected in [("<p>x</p>", 0), ('<p onclick="go()">x</p>', 1)]:
         (tmp_path / "page.html").write_text(f"<head>{harden.CHARSET}</head>{body}")
@@ -398,7 +436,9 @@ def test_the_themes_faults_are_mended(fault, mended):
     "name", ["primary-sidebar-modal", "secondary-sidebar-modal", "search-dialog"]
 )
 def test_dialogs_have_names(name):
-    assert re.search(r'aria-label="\w', harden.mend(f'<dialog id="pst-{name}"></dialog>'))
+    assert re.search(
+        r'aria-label="\w', harden.mend(f'<dialog id="pst-{name}"></dialog>')
+    )
 
 
 @pytest.mark.parametrize(
@@ -415,7 +455,8 @@ def test_third_parties_are_found(tag, third):
     assert bool(harden.THIRD_PARTY.search(tag)) == third
 
 
-# --- equations.py --------------------------------------------------------------------------------------------------
+# --- equations.py
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_index_knows_the_tests_of_an_equation(tmp_path):
@@ -424,17 +465,22 @@ def test_the_index_knows_the_tests_of_an_equation(tmp_path):
         '@slow\n@pytest.mark.equation("eq-b")\ndef test_two():\n    pass\n\n'
         '@pytest.mark.equation("eq-c")\ndef no_test():\n    pass\n'
     )
-    one, two = equations.Held("test_a.py", 2, "test_one"), equations.Held("test_a.py", 7, "test_two")  # fmt: skip
+    one, two = (
+        equations.Held("test_a.py", 2, "test_one"),
+        equations.Held("test_a.py", 7, "test_two"),
+    )
     assert equations.verifiers(tmp_path) == {"eq-a": [one], "eq-b": [one, two]}
 
 
-# --- along.py ------------------------------------------------------------------------------------------------------
+# --- along.py
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_the_files_are_linked_where_they_are_published_and_only_there():
     published = along.told("https://example.org/book/")
     assert re.findall(r"\]\((.*?)\)", published) == [
-        f"https://example.org/book/latent-book.{form}" for form in ("pdf", "epub", "zip")
+        f"https://example.org/book/latent-book.{form}"
+        for form in ("pdf", "epub", "zip")
     ]
     here = along.told("")
     assert "](" not in here

@@ -1,4 +1,6 @@
-"""The training module: the loop against one written by hand, files under every kind of accident, and two processes at work."""
+"""The training module: the loop against one written by hand, files under every kind of
+accident, and two processes at work.
+"""
 
 import contextlib
 import errno
@@ -42,7 +44,11 @@ def net(seed: int = 0, dropout: float = 0.0) -> nn.Sequential:
     """A small network."""
     with t.seeded(seed):
         return nn.Sequential(
-            nn.Linear(64, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 64), nn.Sigmoid()
+            nn.Linear(64, 16),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(16, 64),
+            nn.Sigmoid(),
         )
 
 
@@ -60,7 +66,8 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     )
 
 
-# --- batches and seeds -------------------------------------------------------------------------------------------------
+# --- batches and seeds
+# -------------------------------------------------------------------------------------------------
 
 
 @given(n=st.integers(1, 40), size=st.integers(1, 50), seed=st.integers(0, 5))
@@ -68,7 +75,9 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 def test_an_epoch_has_every_row_once_in_an_order_that_the_seed_gives(n, size, seed):
     rows = torch.arange(n)
     epoch = list(t.shuffled_batches(rows, size, torch.Generator().manual_seed(seed)))
-    again = list(t.shuffled_batches((rows, -rows), size, torch.Generator().manual_seed(seed)))
+    again = list(
+        t.shuffled_batches((rows, -rows), size, torch.Generator().manual_seed(seed))
+    )
     assert sorted(torch.cat(epoch).tolist()) == list(range(n))
     assert [len(b) for b in epoch] == [min(size, n - i) for i in range(0, n, size)]
     for x, (a, b) in zip(epoch, again, strict=True):
@@ -82,12 +91,15 @@ def test_training_leaves_the_global_generator_alone(X):
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-# --- the loop ----------------------------------------------------------------------------------------------------------
+# --- the loop
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_train_is_the_plain_loop(X, schedule):
-    """Same steps as torch's own Adam, unfused, and torch's own cosine, over the same batches."""
+    """Same steps as torch's own Adam, unfused, and torch's own cosine, over the same
+    batches.
+    """
     epochs, size = 3, 64
     plain, steps = net(), epochs * math.ceil(len(X) / size)
     adam = torch.optim.Adam(plain.parameters(), lr=2e-3)
@@ -106,9 +118,16 @@ def test_train_is_the_plain_loop(X, schedule):
             losses.append(loss.item())
     ours = net()
     history = t.train(
-        ours, squared_error, X, epochs=epochs, batch_size=size, lr=2e-3, schedule=schedule,
-        random_state=5, progress=False,
-    )  # fmt: skip
+        ours,
+        squared_error,
+        X,
+        epochs=epochs,
+        batch_size=size,
+        lr=2e-3,
+        schedule=schedule,
+        random_state=5,
+        progress=False,
+    )
     assert history.steps == pytest.approx(losses, rel=1e-4)
     for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
@@ -124,7 +143,9 @@ def test_the_same_seed_gives_the_same_run_and_another_another(X):
     runs = []
     for seed in (1, 1, 2):
         model = net(dropout=0.3)
-        history = t.train(model, noisy_error, X, epochs=2, random_state=seed, progress=False)
+        history = t.train(
+            model, noisy_error, X, epochs=2, random_state=seed, progress=False
+        )
         runs.append((model, history))
     assert same(runs[0][0], runs[1][0])
     assert runs[0][1] == runs[1][1]
@@ -162,7 +183,9 @@ def test_the_best_weights_on_held_out_data_are_kept(X):
     assert history.stopped == "early"
     assert len(history.val_loss) == history.best + 6
     assert history.val_loss[history.best] == min(history.val_loss)
-    assert t.held_out_loss(large, squared_error, X[100:]) == pytest.approx(min(history.val_loss))
+    assert t.held_out_loss(large, squared_error, X[100:]) == pytest.approx(
+        min(history.val_loss)
+    )
     whole = squared_error(large, X[100:], None).item()
     assert whole == pytest.approx(min(history.val_loss), rel=1e-5)
 
@@ -173,15 +196,24 @@ def test_held_out_noise_is_the_same_each_time(X):
     assert a == b != c
 
 
-@pytest.mark.parametrize("bad", [(math.nan,), (math.inf,), (math.inf, -math.inf), (-math.inf, 2.0)])
+@pytest.mark.parametrize(
+    "bad", [(math.nan,), (math.inf,), (math.inf, -math.inf), (-math.inf, 2.0)]
+)
 def test_no_bad_value_hides_among_good_ones_and_a_large_sum_is_none(bad):
     rows = torch.rand(50, 4)
     rows[7, : len(bad)] = torch.tensor(bad)
     with pytest.raises(ValueError, match="in row 7"):
         t.check_rows(rows)
     with pytest.raises(ValueError, match="drop such rows"):
-        t.train(nn.Linear(4, 4), lambda net, x, _: net(x).mean(), rows, epochs=1, progress=False)
-    large = torch.full((50, 4), 3e38)  # their sum is beyond single precision, they are not
+        t.train(
+            nn.Linear(4, 4),
+            lambda net, x, _: net(x).mean(),
+            rows,
+            epochs=1,
+            progress=False,
+        )
+    # their sum is beyond single precision, they are not
+    large = torch.full((50, 4), 3e38)
     assert not large.sum().isfinite()
     assert t.check_rows(large) is large
 
@@ -194,17 +226,37 @@ def test_a_run_that_diverges_says_where_and_keeps_the_good_weights(X):
         return value * (math.nan if next(calls) == 11 else 1.0)
 
     model, twin = net(), net()
-    with pytest.raises(t.DivergedError, match=r"nan at step 11, epoch 1; lower lr \(now 0\.003\)"):
+    with pytest.raises(
+        t.DivergedError, match=r"nan at step 11, epoch 1; lower lr \(now 0\.003\)"
+    ):
         t.train(
-            model, loss, X, batch_size=64, lr=3e-3, epochs=3, progress=False, schedule="constant"
+            model,
+            loss,
+            X,
+            batch_size=64,
+            lr=3e-3,
+            epochs=3,
+            progress=False,
+            schedule="constant",
         )
-    t.train(twin, squared_error, X, batch_size=64, lr=3e-3, epochs=1, progress=False, schedule="constant")  # fmt: skip
+    t.train(
+        twin,
+        squared_error,
+        X,
+        batch_size=64,
+        lr=3e-3,
+        epochs=1,
+        progress=False,
+        schedule="constant",
+    )
     assert same(model, twin)  # as after the last good epoch
 
 
 def test_a_loss_that_is_no_number_on_held_out_data_stops_the_run(X):
     def loss(model, x, generator):
-        return squared_error(model, x, generator) * (1.0 if model.training else math.inf)
+        return squared_error(model, x, generator) * (
+            1.0 if model.training else math.inf
+        )
 
     with pytest.raises(t.DivergedError, match="the held-out data"):
         t.train(net(), loss, X, X_val=X, epochs=1, progress=False)
@@ -212,13 +264,20 @@ def test_a_loss_that_is_no_number_on_held_out_data_stops_the_run(X):
 
 def test_the_device_is_chosen_and_used(X):
     chosen = t.choose_device()
-    assert chosen.type == ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")  # fmt: skip
+    assert chosen.type == (
+        "cuda"
+        if torch.cuda.is_available()
+        else "mps"
+        if torch.backends.mps.is_available()
+        else "cpu"
+    )
     model = net()
     t.train(model, squared_error, X, epochs=1, progress=False)
     assert next(model.parameters()).device.type == chosen.type
 
 
-# --- what stands on the screen -----------------------------------------------------------------------------------------
+# --- what stands on the screen
+# -----------------------------------------------------------------------------------------
 
 BAR = "import torch; from torch import nn; from latent_book.training import train\n"
 BAR += "train(nn.Linear(2, 2), lambda m, x, g: m(x).square().mean(), torch.rand(64, 2), epochs=2)"
@@ -230,13 +289,21 @@ def _environment() -> dict[str, str]:
 
 
 def test_a_log_gets_lines_and_a_terminal_a_bar():
-    log = subprocess.run([sys.executable, "-c", BAR], capture_output=True, text=True, env=_environment(), check=True).stderr  # fmt: skip
+    log = subprocess.run(
+        [sys.executable, "-c", BAR],
+        capture_output=True,
+        text=True,
+        env=_environment(),
+        check=True,
+    ).stderr
     assert "\r" not in log
     assert "training: 100%" in log
     assert "loss" in log
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 80))
-    subprocess.run([sys.executable, "-c", BAR], stderr=slave, env=_environment(), check=True)
+    subprocess.run(
+        [sys.executable, "-c", BAR], stderr=slave, env=_environment(), check=True
+    )
     os.close(slave)
     shown = ""
     with contextlib.suppress(OSError):  # that is how a terminal ends
@@ -246,13 +313,16 @@ def test_a_log_gets_lines_and_a_terminal_a_bar():
     assert "\rtraining:" in shown
 
 
-# --- files -------------------------------------------------------------------------------------------------------------
+# --- files
+# -------------------------------------------------------------------------------------------------------------
 
 
 class Small(nn.Sequential):
     """Keeps its arguments."""
 
-    def __init__(self, width: int = 3, sizes: tuple[int, ...] = (4, 2), tied: bool = False) -> None:
+    def __init__(
+        self, width: int = 3, sizes: tuple[int, ...] = (4, 2), tied: bool = False
+    ) -> None:
         super().__init__(nn.Linear(sizes[0], width), nn.Linear(width, sizes[1]))
         self.width, self.sizes, self.tied = width, sizes, tied
         if tied:
@@ -329,7 +399,8 @@ def test_a_pickle_is_not_run(tmp_path):
         t.load(Small, place)
 
 
-# --- accidents ---------------------------------------------------------------------------------------------------------
+# --- accidents
+# ---------------------------------------------------------------------------------------------------------
 
 RUN = """
 import sys, time, torch
@@ -349,16 +420,22 @@ print("stopped", history.stopped, len(history.steps), flush=True)
 
 def _script(checkpoint: Path | None, pause: float) -> list[str]:
     text = RUN.format(
-        tests=str(ROOT / "tests"), checkpoint=checkpoint and str(checkpoint), pause=pause
+        tests=str(ROOT / "tests"),
+        checkpoint=checkpoint and str(checkpoint),
+        pause=pause,
     )
     return [sys.executable, "-W", "ignore", "-c", textwrap.dedent(text)]
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_result(X, tmp_path):
-    """SIGKILL at three moments of one run, each time in another process; the last one runs to the end."""
+    """SIGKILL at three moments of one run, each time in another process; the last one
+    runs to the end.
+    """
     place = tmp_path / "run.safetensors"
     for steps in (1, 9, 8):  # before the first checkpoint, and in later epochs
-        process = subprocess.Popen(_script(place, 0.02), stdout=subprocess.PIPE, text=True, env=_environment())  # fmt: skip
+        process = subprocess.Popen(
+            _script(place, 0.02), stdout=subprocess.PIPE, text=True, env=_environment()
+        )
         assert process.stdout is not None
         for _ in range(steps):
             assert process.stdout.readline() == "step\n"
@@ -385,7 +462,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_result(X, tmp_path):
 
 
 def test_ctrl_c_ends_a_run_in_good_order():
-    process = subprocess.Popen(_script(None, 0.02), stdout=subprocess.PIPE, text=True, env=_environment())  # fmt: skip
+    process = subprocess.Popen(
+        _script(None, 0.02), stdout=subprocess.PIPE, text=True, env=_environment()
+    )
     assert process.stdout is not None
     for _ in range(8):
         process.stdout.readline()
@@ -402,8 +481,11 @@ def test_a_file_that_is_being_written_is_whole_at_any_moment(tmp_path):
     rng = np.random.default_rng(1)
     for _ in range(3):
         process = subprocess.Popen(
-            [sys.executable, "-c", code % str(place)], cwd=ROOT / "tests", stdout=subprocess.PIPE, env=_environment(),
-        )  # fmt: skip
+            [sys.executable, "-c", code % str(place)],
+            cwd=ROOT / "tests",
+            stdout=subprocess.PIPE,
+            env=_environment(),
+        )
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(rng.uniform(0, 0.05))
@@ -412,7 +494,8 @@ def test_a_file_that_is_being_written_is_whole_at_any_moment(tmp_path):
         assert t.load(Small, place).sizes == (300, 300)
 
 
-# --- more than one process ---------------------------------------------------------------------------------------------
+# --- more than one process
+# ---------------------------------------------------------------------------------------------
 
 TOGETHER = """
 import sys, torch
@@ -431,7 +514,9 @@ if accelerator.is_main_process:
 
 def test_two_processes_train_the_same_model(X, tmp_path):
     script, out = tmp_path / "together.py", tmp_path / "out.pt"
-    script.write_text(TOGETHER.format(tests=str(ROOT / "tests"), out=str(out)), encoding="utf-8")
+    script.write_text(
+        TOGETHER.format(tests=str(ROOT / "tests"), out=str(out)), encoding="utf-8"
+    )
     launch = [
         sys.executable,
         "-m",
@@ -440,8 +525,21 @@ def test_two_processes_train_the_same_model(X, tmp_path):
         "--num_processes",
         "2",
     ]  # on CPUs, by gloo
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    done = subprocess.run([*launch, "--main_process_port", "0", str(script)], env=_environment(), capture_output=True, text=True, timeout=300)  # fmt: skip
+    launch += [
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    ]
+    done = subprocess.run(
+        [*launch, "--main_process_port", "0", str(script)],
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found = torch.load(out, weights_only=True)
     model = net()

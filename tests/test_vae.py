@@ -1,4 +1,6 @@
-"""The chapter on the variational autoencoder, by independent routes: quadrature, torch.distributions, enumeration, linear-Gaussian algebra."""
+"""The chapter on the variational autoencoder, by independent routes: quadrature,
+torch.distributions, enumeration, linear-Gaussian algebra.
+"""
 
 import json
 import math
@@ -38,12 +40,18 @@ def small(likelihood: str = "bernoulli", D: int = 12, L: int = 2) -> VAENetwork:
 def test_the_kl_is_that_of_torchs_distributions():
     torch.manual_seed(0)
     mu, log_var = torch.randn(50, 3).double(), torch.randn(50, 3).double()
-    by_torch = td.kl_divergence(td.Normal(mu, (0.5 * log_var).exp()), td.Normal(0.0, 1.0))
+    by_torch = td.kl_divergence(
+        td.Normal(mu, (0.5 * log_var).exp()), td.Normal(0.0, 1.0)
+    )
     assert torch.allclose(v.kl_to_prior(mu, log_var), by_torch)
 
 
 @pytest.mark.equation(
-    "eq-vae-elbo", "eq-vae-bernoulli", "eq-vae-gaussian", "eq-vae-weights", "eq-vae-iwae"
+    "eq-vae-elbo",
+    "eq-vae-bernoulli",
+    "eq-vae-gaussian",
+    "eq-vae-weights",
+    "eq-vae-iwae",
 )
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_bound_and_weights_are_those_of_torchs_distributions(likelihood):
@@ -54,7 +62,11 @@ def test_bound_and_weights_are_those_of_torchs_distributions(likelihood):
         q, prior = td.Normal(mu, (0.5 * log_var).exp()), td.Normal(0.0, 1.0)
         z = mu + (0.5 * log_var).exp() * eps
         out = network.decoder(z)
-        p = td.Bernoulli(logits=out) if likelihood == "bernoulli" else td.Normal(out, 1.0)
+        p = (
+            td.Bernoulli(logits=out)
+            if likelihood == "bernoulli"
+            else td.Normal(out, 1.0)
+        )
         log_lik = p.log_prob(x).sum(-1)
         log_w = log_lik + (prior.log_prob(z) - q.log_prob(z)).sum(-1)
         kl = td.kl_divergence(q, prior).sum(-1)
@@ -109,7 +121,13 @@ def test_bad_input_is_told_the_cure(settings, X, cure):
 def test_grey_pixels_are_refused_everywhere_and_the_cure_works():
     X = toys()
     model = VAE(2, hidden=(8,), epochs=1).fit(X)
-    for verb in (model.encode, model.reconstruct, model.elbo, model.log_prob, model.score):
+    for verb in (
+        model.encode,
+        model.reconstruct,
+        model.elbo,
+        model.log_prob,
+        model.score,
+    ):
         with pytest.raises(
             ValueError, match=r"value 0\.5 in row 3, but Bernoulli pixels are 0 or 1"
         ):
@@ -123,7 +141,9 @@ def test_grey_pixels_are_refused_everywhere_and_the_cure_works():
 
 @pytest.mark.equation("eq-vae-elbo")
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_log_p_is_the_bound_and_the_divergence_to_the_posterior_by_quadrature(likelihood):
+def test_log_p_is_the_bound_and_the_divergence_to_the_posterior_by_quadrature(
+    likelihood,
+):
     network, x = small(likelihood, L=1), torch.from_numpy(toys(5)).double()
     side = torch.linspace(-60, 60, 24001, dtype=torch.float64)
     cell = side[1] - side[0]
@@ -132,7 +152,11 @@ def test_log_p_is_the_bound_and_the_divergence_to_the_posterior_by_quadrature(li
         q = td.Normal(mu, (0.5 * log_var).exp())
         log_q = q.log_prob(side)  # (5, 4001)
         out = network.decoder(side[:, None])[:, None]
-        p = td.Bernoulli(logits=out) if likelihood == "bernoulli" else td.Normal(out, 1.0)
+        p = (
+            td.Bernoulli(logits=out)
+            if likelihood == "bernoulli"
+            else td.Normal(out, 1.0)
+        )
         joint = p.log_prob(x).sum(-1).T + td.Normal(0.0, 1.0).log_prob(side)
         log_p = (joint + cell.log()).logsumexp(dim=1)
         gap = cell * (log_q.exp() * (log_q - (joint - log_p[:, None]))).sum(dim=1)
@@ -144,7 +168,9 @@ def test_log_p_is_the_bound_and_the_divergence_to_the_posterior_by_quadrature(li
 
 
 def test_training_on_k_draws_climbs_the_bound_of_k_draws():
-    """Value and slope of `neg_iwae`, on average over its noise, are those of minus L_2 by quadrature."""
+    """Value and slope of `neg_iwae`, on average over its noise, are those of minus L_2
+    by quadrature.
+    """
     network, x = small(L=1), torch.from_numpy(toys(1)).double()
     bias = network.decoder[-1].bias
     nodes = torch.linspace(-6, 6, 161, dtype=torch.float64)
@@ -158,7 +184,10 @@ def test_training_on_k_draws_climbs_the_bound_of_k_draws():
         loss = v.neg_iwae(network, x.expand(1000, -1), noise, k=2)
         values.append(loss.detach())
         slopes.append(torch.autograd.grad(loss, bias)[0])
-    for found, told in ((torch.stack(values)[:, None], exact[None]), (torch.stack(slopes), slope)):
+    for found, told in (
+        (torch.stack(values)[:, None], exact[None]),
+        (torch.stack(slopes), slope),
+    ):
         off = (found.mean(dim=0) - told) / (found.std(dim=0) / 40**0.5)
         assert off.abs().max() < 4.5
     single = weights @ v.elbo(network, x.expand(161, -1), nodes[:, None])
@@ -173,13 +202,16 @@ def test_the_weight_of_the_kl_rises_over_the_warm_up_and_then_stays(monkeypatch)
         return network(x).mean()
 
     monkeypatch.setattr(v, "neg_elbo", noted)
-    VAE(2, hidden=(8,), epochs=4, batch_size=40, warm_up=2, beta=0.8, free_bits=0.1).fit(toys())
+    VAE(
+        2, hidden=(8,), epochs=4, batch_size=40, warm_up=2, beta=0.8, free_bits=0.1
+    ).fit(toys())
     weights = [beta for _, beta, _ in seen]
     assert weights == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.8])
     assert all(training and free == 0.1 for training, _, free in seen)
     loss, network = v._Loss(0.8, 0.0, 1, 4), small().eval()
     x, noise = torch.from_numpy(toys(4)).double(), torch.Generator()
-    loss(network, x, noise)  # looking at held-out rows is no step, and has the full weight
+    # looking at held-out rows is no step, and has the full weight
+    loss(network, x, noise)
     assert seen[-1][1] == 0.8
     assert loss.step == 0
 
@@ -196,10 +228,15 @@ def test_free_bits_are_not_charged(free_bits):
     assert (loss(free_bits) - loss(0.0)).item() == pytest.approx(charged)
     below = price < free_bits
     (slope,) = torch.autograd.grad(loss(free_bits), network.encoder[-1].bias)
-    (fit,) = torch.autograd.grad(v.neg_elbo(network, x, torch.Generator().manual_seed(0), 0.0), network.encoder[-1].bias)  # fmt: skip
+    (fit,) = torch.autograd.grad(
+        v.neg_elbo(network, x, torch.Generator().manual_seed(0), 0.0),
+        network.encoder[-1].bias,
+    )
     free = below.repeat(
         2
-    )  # mu and log sigma^2 of a dimension within its allowance are moved by the fit alone
+        # mu and log sigma^2 of a dimension within its allowance are moved by the fit
+        # alone
+    )
     assert torch.allclose(slope[free], fit[free])
     assert not torch.isclose(slope[~free], fit[~free]).any()
 
@@ -222,7 +259,9 @@ def test_the_grid_is_the_integral_of_a_linear_gaussian_model():
 def test_the_draws_have_the_distribution_that_they_should():
     mu, log_var = torch.tensor([[0.3, -2.0]]), torch.tensor([[-1.0, 0.5]])
     z = v.reparameterise(
-        mu, log_var, torch.randn(20_000, 1, 2, generator=torch.Generator().manual_seed(0))
+        mu,
+        log_var,
+        torch.randn(20_000, 1, 2, generator=torch.Generator().manual_seed(0)),
     )
     for k in range(2):
         law = stats.norm(mu[0, k].item(), math.exp(log_var[0, k].item() / 2))
@@ -232,14 +271,17 @@ def test_the_draws_have_the_distribution_that_they_should():
 @pytest.mark.equation("eq-vae-pathwise")
 @pytest.mark.parametrize("f", [torch.sin, torch.exp, lambda z: z**3 - z])
 def test_the_slope_through_the_noise_is_the_slope_of_the_average(f):
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60)  # exact for the average over eps
+    # exact for the average over eps
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     eps, weights = torch.from_numpy(nodes), torch.from_numpy(weights / weights.sum())
     at, step = (0.4, 0.6), 1e-5
 
     def average(mu: float, sigma: float) -> float:
         return float(weights @ f(mu + sigma * eps))
 
-    mu, sigma = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in at)
+    mu, sigma = (
+        torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in at
+    )
     z = (mu + sigma * eps).detach().requires_grad_()
     (slope,) = torch.autograd.grad(f(z).sum(), z)
     by_formula = [float(weights @ slope), float(weights @ (eps * slope))]
@@ -249,11 +291,15 @@ def test_the_slope_through_the_noise_is_the_slope_of_the_average(f):
     ]
     assert np.allclose(by_formula, by_differences, atol=1e-8)
     through = v.reparameterise(mu[None], 2 * sigma.log()[None], eps[:, None])[:, 0]
-    assert np.allclose(torch.autograd.grad(weights @ f(through), (mu, sigma)), by_formula)
+    assert np.allclose(
+        torch.autograd.grad(weights @ f(through), (mu, sigma)), by_formula
+    )
 
 
 def test_more_weights_give_more_on_average_over_all_choices():
-    """The theorem, enumerated: for a q over four causes every tuple of draws can be listed."""
+    """The theorem, enumerated: for a q over four causes every tuple of draws can be
+    listed.
+    """
     rng = np.random.default_rng(0)
     joint, q = rng.random(4), rng.dirichlet(np.ones(4))
     log_w = torch.from_numpy(np.log(joint / q))
@@ -266,7 +312,8 @@ def test_more_weights_give_more_on_average_over_all_choices():
     assert bounds[-1] < np.log(joint.sum())
 
 
-# --- the live figures ----------------------------------------------------------------------------------------------
+# --- the live figures
+# ----------------------------------------------------------------------------------------------
 
 
 def maths(script: str, *calls: tuple) -> list:
@@ -286,17 +333,24 @@ def test_the_browsers_encoder_says_what_torchs_says():
         network = VAENetwork(36, 2, (8,))
     rng = np.random.default_rng(0)
     figure = DrawFigure(
-        network, rng.integers(0, 2, size=(10, 36)), rng.normal(size=(5, 2)), np.arange(5)
+        network,
+        rng.integers(0, 2, size=(10, 36)),
+        rng.normal(size=(5, 2)),
+        np.arange(5),
     )
     weights = np.frombuffer(figure.encoder_weights, "<f4").astype(float).tolist()
-    (said,) = maths(str(figure._esm), ("posterior", figure.encoder_layers, weights, figure.ink))
+    (said,) = maths(
+        str(figure._esm), ("posterior", figure.encoder_layers, weights, figure.ink)
+    )
     with torch.no_grad():
         mu, log_var = network.encode(torch.tensor([figure.ink], dtype=torch.float32))
     assert np.allclose(said["mu"], mu[0], atol=1e-5)
     assert np.allclose(said["sigma"], (0.5 * log_var[0]).exp(), atol=1e-5)
     assert np.allclose(figure.guess(), [said["mu"], said["sigma"]], atol=1e-6)
     weights = np.frombuffer(figure.decoder_weights, "<f4").astype(float).tolist()
-    (picture,) = maths(str(figure._esm), ("decoded", figure.decoder_layers, weights, said["mu"]))
+    (picture,) = maths(
+        str(figure._esm), ("decoded", figure.decoder_layers, weights, said["mu"])
+    )
     with torch.no_grad():
         by_torch = network.decode(mu)[0]
     assert np.allclose(picture, by_torch, atol=1e-5)
@@ -309,7 +363,9 @@ def test_the_browsers_encoder_says_what_torchs_says():
 def test_the_browser_lays_out_the_pictures_as_python_does():
     rng = np.random.default_rng(0)
     trips = rng.random((3, 4, 9))
-    figure = BetaFigure([0.5, 1.0, 2.0], trips[0], trips, trips[::-1], rng.normal(size=(3, 3)), k=2)
+    figure = BetaFigure(
+        [0.5, 1.0, 2.0], trips[0], trips, trips[::-1], rng.normal(size=(3, 3)), k=2
+    )
     (sheet,) = maths(str(figure._esm), ("sheet", list(figure.trips), 2 * 4 * 9, 4, 3))
     assert np.allclose(np.reshape(sheet, (3, 15)), figure.sheet("trips"))
 
@@ -319,7 +375,10 @@ class Unfolded(torch.nn.Module):
 
     def __init__(self, L):
         super().__init__()
-        self.wide, self.fold = torch.nn.Linear(L, 64), torch.nn.Conv2d(4, 1, 3, padding=1)
+        self.wide, self.fold = (
+            torch.nn.Linear(L, 64),
+            torch.nn.Conv2d(4, 1, 3, padding=1),
+        )
 
     def forward(self, z):
         return self.fold(self.wide(z).relu().view(-1, 4, 4, 4)).flatten(1)
@@ -338,7 +397,9 @@ def test_a_decoder_that_knows_one_leading_axis_gets_one():
     )
     model = VAE(2, decoder=normed, epochs=2).fit(X)
     assert np.allclose(
-        model.elbo(X, draws=2000), [model.elbo(x[None], draws=2000)[0] for x in X], atol=0.3
+        model.elbo(X, draws=2000),
+        [model.elbo(x[None], draws=2000)[0] for x in X],
+        atol=0.3,
     )
 
 
@@ -359,7 +420,8 @@ def test_threads_do_not_share_chance():
     with ThreadPoolExecutor(4) as pool:
         found = list(
             pool.map(
-                lambda seed: VAE(2, epochs=3, random_state=seed).fit(X).history_.loss, [0, 1, 0, 1]
+                lambda seed: VAE(2, epochs=3, random_state=seed).fit(X).history_.loss,
+                [0, 1, 0, 1],
             )
         )
     assert torch.equal(before, torch.random.get_rng_state())
@@ -381,4 +443,6 @@ def test_settings_of_numpy_are_saved(tmp_path):
         load(VAE, tmp_path / "model.safetensors").transform(X), model.transform(X)
     )
     with pytest.raises(TypeError, match=r"joblib\.dump"):
-        save(VAE(2, decoder=Unfolded(2), epochs=1).fit(X), tmp_path / "other.safetensors")
+        save(
+            VAE(2, decoder=Unfolded(2), epochs=1).fit(X), tmp_path / "other.safetensors"
+        )

@@ -1,4 +1,6 @@
-"""The chapter on variational EM, by independent routes: enumeration in plain Python, quadrature, torch.distributions, search."""
+"""The chapter on variational EM, by independent routes: enumeration in plain Python,
+quadrature, torch.distributions, search.
+"""
 
 import itertools
 import json
@@ -58,7 +60,9 @@ def by_hand(net: BeliefNetwork, x: torch.Tensor, q: np.ndarray | None = None) ->
     for z in itertools.product((0.0, 1.0), repeat=net.n_components):
         ink = torch.sigmoid(net.decoder(torch.tensor(z).double())).tolist()
         joint = math.prod(b if k else 1 - b for b, k in zip(prior, z, strict=True))
-        joint *= math.prod(m if k else 1 - m for m, k in zip(ink, x.tolist(), strict=True))
+        joint *= math.prod(
+            m if k else 1 - m for m, k in zip(ink, x.tolist(), strict=True)
+        )
         total += joint
         if q is not None:
             guess = math.prod(b if k else 1 - b for b, k in zip(q, z, strict=True))
@@ -72,12 +76,16 @@ def test_the_joint_and_the_guess_are_those_of_torchs_distributions():
     by_torch = td.Bernoulli(logits=net.prior).log_prob(z).sum(-1)
     by_torch += td.Bernoulli(logits=net.decoder(z)).log_prob(x).sum(-1)
     assert torch.allclose(net.log_joint(x, z), by_torch)
-    assert torch.allclose(net.log_q(z, x), td.Bernoulli(logits=net.encoder(x)).log_prob(z).sum(-1))
+    assert torch.allclose(
+        net.log_q(z, x), td.Bernoulli(logits=net.encoder(x)).log_prob(z).sum(-1)
+    )
 
 
 @pytest.mark.equation("eq-variational-couples")
 def test_only_shared_pixels_couple_causes():
-    """The interaction of two bits in log p(z | x), by enumeration, is that of the second sum alone."""
+    """The interaction of two bits in log p(z | x), by enumeration, is that of the
+    second sum alone.
+    """
     net, x = network(), bits(1)
     table = v.log_joint_states(net, x).log_softmax(1).reshape(2, 2, 2).detach()
     layer = net.decoder[0]
@@ -115,7 +123,9 @@ def test_mean_field_ends_where_no_bit_can_do_better():
         assert elbo(here, row) >= elbo(start[row].numpy(), row)
         for bit in range(4):  # a search over that bit alone
 
-            def other(logit: float, bit: int = bit, row: int = row, here: np.ndarray = here):
+            def other(
+                logit: float, bit: int = bit, row: int = row, here: np.ndarray = here
+            ):
                 return -elbo(np.where(np.arange(4) == bit, logit, here), row)
 
             found = optimize.minimize_scalar(other, bounds=(-15, 15), method="bounded")
@@ -150,7 +160,9 @@ def test_the_gaps_are_divergences_and_add_up(seed, c):
     R, q = bound.posterior(table), rng.dirichlet(np.ones(4), size=6)
     parts = v.gaps(table, v.restrict(q, c), v.restrict(R, c))
     assert np.allclose(parts.approximation, bound.kl(v.restrict(R, c), R), atol=1e-9)
-    assert np.allclose(parts.elbo + parts.amortisation + parts.approximation, parts.log_p)
+    assert np.allclose(
+        parts.elbo + parts.amortisation + parts.approximation, parts.log_p
+    )
     assert parts.amortisation.min() > -1e-9
 
 
@@ -184,7 +196,9 @@ def test_the_kl_of_bits_is_torchs_and_the_terms_make_the_bound():
     q = v.product_states(logits).exp()
     log_lik = torch.stack(
         [
-            td.Bernoulli(logits=net.decoder(v.all_states(3).double())).log_prob(row).sum(-1)
+            td.Bernoulli(logits=net.decoder(v.all_states(3).double()))
+            .log_prob(row)
+            .sum(-1)
             for row in x
         ]
     )
@@ -196,7 +210,10 @@ def test_the_kl_of_bits_is_torchs_and_the_terms_make_the_bound():
 
 def slopes(loss, net: BeliefNetwork, parts) -> torch.Tensor:
     found = torch.autograd.grad(loss, parts, allow_unused=True)
-    flat = [torch.zeros_like(p) if g is None else g for g, p in zip(found, parts, strict=True)]
+    flat = [
+        torch.zeros_like(p) if g is None else g
+        for g, p in zip(found, parts, strict=True)
+    ]
     return torch.cat([g.flatten() for g in flat])
 
 
@@ -218,18 +235,26 @@ def test_wake_and_sleep_have_the_slopes_they_should_have():
     down, up = [*net.decoder.parameters(), net.prior], [*net.encoder.parameters()]
     noise = chance().manual_seed(0)
     drawn = torch.stack(
-        [slopes(v.wake_sleep_loss(net, x, noise), net, [*down, *up]) for _ in range(3000)]
+        [
+            slopes(v.wake_sleep_loss(net, x, noise), net, [*down, *up])
+            for _ in range(3000)
+        ]
     )
     wake = slopes(-v.exact_elbo(net, x).mean(), net, down)
     table = v.log_joint_states(net, every_image(net)).exp().detach()  # all dreams
-    sleep = slopes(-(table * v.product_states(net.encoder(every_image(net)))).sum(), net, up)
+    sleep = slopes(
+        -(table * v.product_states(net.encoder(every_image(net)))).sum(), net, up
+    )
     assert near(drawn, torch.cat([wake, sleep]))
 
 
 @pytest.mark.equation("eq-variational-wake-kl", "eq-variational-sleep-kl")
 def test_which_divergence_each_phase_lowers():
     net = network(D=5, L=2)
-    x, table = every_image(net), v.log_joint_states(network(D=5, L=2), every_image(net)).detach()
+    x, table = (
+        every_image(net),
+        v.log_joint_states(network(D=5, L=2), every_image(net)).detach(),
+    )
     log_q = v.product_states(net.encoder(x)).detach()
     data = torch.softmax(torch.randn(32, generator=chance().manual_seed(2)).double(), 0)
     pairs_q = (data.log()[:, None] + log_q).flatten()
@@ -289,7 +314,9 @@ def test_nvil_is_unbiased_in_every_weight(with_baseline):
     net = network(D=5, L=2, baseline=mlp([5, 1]) if with_baseline else None)
     x, noise = bits(4, 5), chance().manual_seed(0)
     learned = [*net.encoder.parameters(), *net.decoder.parameters(), net.prior]
-    drawn = torch.stack([slopes(v.nvil_loss(net, x, noise), net, learned) for _ in range(4000)])
+    drawn = torch.stack(
+        [slopes(v.nvil_loss(net, x, noise), net, learned) for _ in range(4000)]
+    )
     assert near(drawn, slopes(-v.exact_elbo(net, x).mean(), net, learned))
 
 
@@ -305,7 +332,9 @@ def test_the_weights_have_the_mean_p_of_x():
 @pytest.mark.equation("eq-variational-reparam", "eq-variational-two-variances")
 @pytest.mark.parametrize(("L", "mu", "sigma"), [(1, 0.3, 0.4), (3, -0.5, 0.8)])
 def test_both_gradients_by_quadrature(L, mu, sigma):
-    """Means and variances of both estimators by Gauss-Hermite sums, which are exact for polynomials."""
+    """Means and variances of both estimators by Gauss-Hermite sums, which are exact for
+    polynomials.
+    """
     tau2, x = 0.5, 1.0
     kappa = 1 + 1 / tau2
     nodes, weight = np.polynomial.hermite_e.hermegauss(9)
@@ -314,7 +343,8 @@ def test_both_gradients_by_quadrature(L, mu, sigma):
 
     def story(z: torch.Tensor) -> torch.Tensor:
         return (
-            td.Normal(0.0, 1.0).log_prob(z) + td.Normal(z, tau2**0.5).log_prob(torch.tensor(x))
+            td.Normal(0.0, 1.0).log_prob(z)
+            + td.Normal(z, tau2**0.5).log_prob(torch.tensor(x))
         ).sum(1)
 
     def elbo(m: float) -> float:
@@ -324,7 +354,8 @@ def test_both_gradients_by_quadrature(L, mu, sigma):
 
     ones = torch.ones(L).double()
     by_score, by_path = (
-        g[:, 0].numpy() for g in v.two_gradients(story, mu * ones, sigma * ones, eps, elbo(mu))
+        g[:, 0].numpy()
+        for g in v.two_gradients(story, mu * ones, sigma * ones, eps, elbo(mu))
     )
     slope = (elbo(mu + 1e-4) - elbo(mu - 1e-4)) / 2e-4 / L
     assert w @ by_score == pytest.approx(slope, abs=1e-6)
@@ -360,25 +391,40 @@ def test_the_estimators_speak_their_verbs(Model, tmp_path):
 def test_a_log_prob_by_sampling_nears_the_exact_one():
     X = toys()
     wide = HelmholtzMachine(11, epochs=3).fit(X)
-    exact = v.log_joint_states(wide.network_, torch.tensor(X[:20])).logsumexp(1).detach().numpy()
+    exact = (
+        v.log_joint_states(wide.network_, torch.tensor(X[:20]))
+        .logsumexp(1)
+        .detach()
+        .numpy()
+    )
     estimate = wide.log_prob(X[:20], k=4000)
     assert np.abs(estimate - exact).max() < 0.3
-    assert np.array_equal(wide.log_prob(X[:20], k=9, rng=3), wide.log_prob(X[:20], k=9, rng=3))
+    assert np.array_equal(
+        wide.log_prob(X[:20], k=9, rng=3), wide.log_prob(X[:20], k=9, rng=3)
+    )
 
 
 @pytest.mark.parametrize("Model", [HelmholtzMachine, NVIL])
 def test_log_prob_says_what_it_is_and_heeds_the_number_of_draws(Model):
-    assert [Model(L).log_prob_kind for L in (1, 10, 11)] == ["exact", "exact", "estimate"]
+    assert [Model(L).log_prob_kind for L in (1, 10, 11)] == [
+        "exact",
+        "exact",
+        "estimate",
+    ]
     X = toys()
     model = Model(4, epochs=3).fit(X)
     exact = model.log_prob(X[:20])
     assert np.array_equal(exact, model.log_prob(X[:20], rng=7))  # nothing is drawn
-    by_hand = v.log_joint_states(model.network_, torch.tensor(X[:20])).logsumexp(1).detach()
+    by_hand = (
+        v.log_joint_states(model.network_, torch.tensor(X[:20])).logsumexp(1).detach()
+    )
     assert np.allclose(exact, by_hand)
     few, many = (
-        np.mean([model.log_prob(X[:20], k=k, rng=r) - exact for r in range(40)]) for k in (1, 100)
+        np.mean([model.log_prob(X[:20], k=k, rng=r) - exact for r in range(40)])
+        for k in (1, 100)
     )
-    assert few < many < 0.02  # a number of draws asks for the estimate, and is not ignored
+    # a number of draws asks for the estimate, and is not ignored
+    assert few < many < 0.02
     assert few < -0.05
     with pytest.raises(ValueError, match="whole number"):
         model.log_prob(X[:20], k=0)
@@ -462,7 +508,13 @@ def test_the_browser_splits_log_p_as_python_does():
     theta = (
         np.array([0.5, 0.3, 0.2]),
         np.array([[-1.0, 0.0], [1.0, 0.5], [0.0, -1.0]]),
-        np.array([[[0.5, 0.2], [0.2, 0.6]], [[0.9, -0.3], [-0.3, 0.4]], [[1.0, 0.0], [0.0, 0.1]]]),
+        np.array(
+            [
+                [[0.5, 0.2], [0.2, 0.6]],
+                [[0.9, -0.3], [-0.3, 0.4]],
+                [[1.0, 0.0], [0.0, 0.1]],
+            ]
+        ),
     )
     X = np.random.default_rng(0).normal(scale=1.5, size=(12, 2))
     torch.manual_seed(0)
@@ -473,7 +525,9 @@ def test_the_browser_splits_log_p_as_python_does():
     }  # fmt: skip
     for encoder, c in itertools.product((0, 1), (0.34, 0.7, 0.95, 1.0)):
         figure.encoder, figure.sure = encoder, c
-        found = maths(str(figure._esm), *[("whole", ship, x.tolist(), encoder, c) for x in X])
+        found = maths(
+            str(figure._esm), *[("whole", ship, x.tolist(), encoder, c) for x in X]
+        )
         for name, values in figure.split(X).items():
             assert [part[name] for part in found] == pytest.approx(values, abs=1e-6)
     assert figure.split(X)["logp"] == pytest.approx(mixture.mixture_log_prob(X, *theta))
@@ -487,10 +541,13 @@ def test_the_browser_rains_as_python_does():
     ):
         figure = RainFigure(**case)
         now = {
-            k: getattr(figure, k) for k in ("mu", "sigma", "tau2", "causes", "draws", "baseline")
+            k: getattr(figure, k)
+            for k in ("mu", "sigma", "tau2", "causes", "draws", "baseline")
         }
         noise = np.frombuffer(figure.noise, "<f4").astype(float).tolist()
-        truth, both = maths(str(figure._esm), ("truth", now), ("estimates", noise, 32, now))
+        truth, both = maths(
+            str(figure._esm), ("truth", now), ("estimates", noise, 32, now)
+        )
         assert (truth["slope"], truth["bound"]) == pytest.approx(figure.truth())
         by_score, by_path = figure.estimates()
         assert both["score"] == pytest.approx(by_score, abs=1e-9)
@@ -501,4 +558,6 @@ def test_bits_are_of_the_kind_of_the_greys():
     grey = torch.rand(5, 3, generator=torch.Generator().manual_seed(0))
     bits = v.binarise(grey, 0)
     assert isinstance(bits, torch.Tensor)
-    assert np.array_equal(bits.numpy(), v.binarise(grey.numpy(), np.random.default_rng(0)))
+    assert np.array_equal(
+        bits.numpy(), v.binarise(grey.numpy(), np.random.default_rng(0))
+    )

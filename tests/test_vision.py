@@ -1,4 +1,6 @@
-"""The chapter on vision, by independent routes: loops instead of tensors, quadrature and enumeration instead of formulas."""
+"""The chapter on vision, by independent routes: loops instead of tensors, quadrature
+and enumeration instead of formulas.
+"""
 
 import json
 import math
@@ -23,7 +25,8 @@ def scenes(n: int, seed: int = 0) -> torch.Tensor:
     """Scenes a little inside their ranges, so that they can be nudged."""
     middle = torch.tensor([(low + high) / 2 for low, high in v.CAUSES.values()])
     return (
-        middle + 0.99 * (v.sample_causes(n, torch.Generator().manual_seed(seed)) - middle)
+        middle
+        + 0.99 * (v.sample_causes(n, torch.Generator().manual_seed(seed)) - middle)
     ).double()
 
 
@@ -31,11 +34,14 @@ def named(z: torch.Tensor) -> dict[str, float]:
     return dict(zip(v.CAUSES, z.tolist(), strict=True))
 
 
-# --- the forward equation ------------------------------------------------------------------------------------------
+# --- the forward equation
+# ------------------------------------------------------------------------------------------
 
 
 def pixel_centre(row: int, column: int) -> tuple[float, float]:
-    """By the words of the chapter: the picture is the square from -1 to 1, y upwards, the first row on top."""
+    """By the words of the chapter: the picture is the square from -1 to 1, y upwards,
+    the first row on top.
+    """
     return -1 + (column + 0.5) / 14, 1 - (row + 0.5) / 14
 
 
@@ -46,8 +52,12 @@ CORNERS = {
 }
 
 
-def distances_by_corners(z: dict[str, float], shape: str, p: tuple[float, float]) -> list[float]:
-    """Turn, scale and move the corners; then the distance to the line through each two, by a cross product."""
+def distances_by_corners(
+    z: dict[str, float], shape: str, p: tuple[float, float]
+) -> list[float]:
+    """Turn, scale and move the corners; then the distance to the line through each two,
+    by a cross product.
+    """
     a, cos, sin = z["size"] / z["distance"], math.cos(z["angle"]), math.sin(z["angle"])
     if shape == "disc":
         return [a - math.dist(p, (z["x"], z["y"]))]
@@ -58,7 +68,8 @@ def distances_by_corners(z: dict[str, float], shape: str, p: tuple[float, float]
     out = []
     for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
         out.append(
-            ((bx - ax) * (p[1] - ay) - (by - ay) * (p[0] - ax)) / math.dist((ax, ay), (bx, by))
+            ((bx - ax) * (p[1] - ay) - (by - ay) * (p[0] - ax))
+            / math.dist((ax, ay), (bx, by))
         )
     return out
 
@@ -83,7 +94,9 @@ def test_coverage_is_the_area_inside_as_the_edge_gets_sharp(shape):
     covered = v.coverage(z[None], shape, softness=1e-9)[0]
     for row, column in np.ndindex(28, 28):
         nearest = min(distances_by_corners(named(z), shape, pixel_centre(row, column)))
-        assert covered[row, column].item() == pytest.approx(float(nearest > 0), abs=1e-6)
+        assert covered[row, column].item() == pytest.approx(
+            float(nearest > 0), abs=1e-6
+        )
     soft = v.coverage(z[None], shape)[0]
     for row, column in [(10, 10), (14, 17), (20, 12)]:
         ds = distances_by_corners(named(z), shape, pixel_centre(row, column))
@@ -101,12 +114,18 @@ def test_shading_is_the_cosine_between_the_normal_of_the_dome_and_the_light():
     def height(u, w):  # the dome of the text
         return -0.5 * 0.75 * (u * u + w * w)
 
-    light = np.array([math.cos(scene["light"]), math.sin(scene["light"]), 1]) / math.sqrt(2)
+    light = np.array(
+        [math.cos(scene["light"]), math.sin(scene["light"]), 1]
+    ) / math.sqrt(2)
     for row, column in [(0, 0), (9, 21), (14, 14), (27, 27)]:
         px, py = pixel_centre(row, column)
         u, w, step = (px - scene["x"]) / a, (py - scene["y"]) / a, 1e-6
-        along_u = np.array([1, 0, (height(u + step, w) - height(u - step, w)) / (2 * step)])
-        along_w = np.array([0, 1, (height(u, w + step) - height(u, w - step)) / (2 * step)])
+        along_u = np.array(
+            [1, 0, (height(u + step, w) - height(u - step, w)) / (2 * step)]
+        )
+        along_w = np.array(
+            [0, 1, (height(u, w + step) - height(u, w - step)) / (2 * step)]
+        )
         normal = np.cross(along_u, along_w)
         cosine = normal @ light / np.linalg.norm(normal)
         assert got[row, column].item() == pytest.approx(max(0.0, cosine), abs=1e-8)
@@ -117,18 +136,22 @@ def test_shading_is_the_cosine_between_the_normal_of_the_dome_and_the_light():
 def test_a_picture_is_paint_times_coverage_times_light(shape):
     Z = scenes(3, seed=5)
     picture = v.render(Z, shape).reshape(3, 28, 28)
-    assert torch.allclose(picture, Z[:, 5, None, None] * v.coverage(Z, shape) * v.shading(Z))
+    assert torch.allclose(
+        picture, Z[:, 5, None, None] * v.coverage(Z, shape) * v.shading(Z)
+    )
     z, (row, column) = named(Z[0]), (13, 15)
     px, py = pixel_centre(row, column)
     a = z["size"] / z["distance"]
     u = ((px - z["x"]) / a, (py - z["y"]) / a)
-    facing = (1 + 0.75 * (u[0] * math.cos(z["light"]) + u[1] * math.sin(z["light"]))) / math.sqrt(
-        2 + 2 * 0.75**2 * (u[0] ** 2 + u[1] ** 2)
-    )
+    facing = (
+        1 + 0.75 * (u[0] * math.cos(z["light"]) + u[1] * math.sin(z["light"]))
+    ) / math.sqrt(2 + 2 * 0.75**2 * (u[0] ** 2 + u[1] ** 2))
     cover = math.prod(
         1 / (1 + math.exp(-d / 0.025)) for d in distances_by_corners(z, shape, (px, py))
     )
-    assert picture[0, row, column].item() == pytest.approx(z["brightness"] * cover * max(0, facing))
+    assert picture[0, row, column].item() == pytest.approx(
+        z["brightness"] * cover * max(0, facing)
+    )
     assert picture.min() >= 0
     assert picture.max() <= 1
 
@@ -138,10 +161,14 @@ def test_size_over_distance_is_the_angle_of_similar_triangles():
     z = scenes(20)
     by_rays = z[:, 2] * (
         1.0 / z[:, 3]
-    )  # where the ray from the object's top, through the pinhole, meets a screen at distance 1
+        # where the ray from the object's top, through the pinhole, meets a screen at
+        # distance 1
+    )
     assert torch.allclose(v.apparent_size(z), by_rays)
     pictures = v.render(
-        v.causes(size=torch.tensor([0.5, 0.6, 0.75]), distance=torch.tensor([1.0, 1.2, 1.5]))
+        v.causes(
+            size=torch.tensor([0.5, 0.6, 0.75]), distance=torch.tensor([1.0, 1.2, 1.5])
+        )
     )
     assert torch.allclose(pictures[0], pictures[1], atol=1e-6)
     assert torch.allclose(pictures[0], pictures[2], atol=1e-6)
@@ -149,19 +176,22 @@ def test_size_over_distance_is_the_angle_of_similar_triangles():
         v.coverage(v.causes(size=0.8, distance=1.0), "disc").sum()
         / v.coverage(v.causes(size=0.8, distance=2.0), "disc").sum()
     )
-    assert lit.item() == pytest.approx(4, rel=0.02)  # twice as far, a quarter of the area
+    # twice as far, a quarter of the area
+    assert lit.item() == pytest.approx(4, rel=0.02)
 
 
 @pytest.mark.parametrize("shape", v.SHAPES)
 def test_gradients_equal_difference_quotients_in_every_cause(shape):
     for z in scenes(4, seed=6):
-        exact = torch.autograd.functional.jacobian(lambda t: v.render(t[None], shape)[0], z)
+        exact = torch.autograd.functional.jacobian(
+            lambda t: v.render(t[None], shape)[0], z
+        )
         for j in range(7):
             step = torch.zeros(7).double()
             step[j] = 1e-6
-            quotient = (v.render((z + step)[None], shape) - v.render((z - step)[None], shape))[
-                0
-            ] / 2e-6
+            quotient = (
+                v.render((z + step)[None], shape) - v.render((z - step)[None], shape)
+            )[0] / 2e-6
             assert torch.allclose(exact[:, j], quotient, atol=1e-6)
 
 
@@ -179,7 +209,11 @@ def test_the_table_of_causes_in_the_prose_is_the_table_in_the_code():
         if line.startswith("| `"):
             names, limits, _ = (part.strip() for part in line.strip("|").split("|"))
             low, high = (
-                float(s.replace("−", "-").replace("π", str(math.pi)).replace("-3.14", "-3.14"))
+                float(
+                    s.replace("−", "-")
+                    .replace("π", str(math.pi))
+                    .replace("-3.14", "-3.14")
+                )
                 for s in limits.split(" to ")
             )
             read |= {name.strip(" `"): (low, high) for name in names.split(",")}
@@ -204,7 +238,8 @@ def test_sampled_causes_fill_their_ranges_and_know_nothing_of_each_other():
 def test_causes_kept_in_range_can_be_drawn_and_stay(values):
     z = v.keep_in_range(torch.tensor([values], dtype=torch.float64))
     assert v.render(z).isfinite().all()
-    assert torch.allclose(torch.cos(v.keep_in_range(z)), torch.cos(z), atol=1e-9)  # up to a turn
+    # up to a turn
+    assert torch.allclose(torch.cos(v.keep_in_range(z)), torch.cos(z), atol=1e-9)
     for j in (4, 6):
         assert math.cos(z[0, j]) == pytest.approx(math.cos(values[j]), abs=1e-9)
 
@@ -234,7 +269,9 @@ def test_whole_numbers_make_scenes_as_real_numbers_do():
     for whole in ([1, 2], torch.tensor([1, 2])):
         assert torch.equal(v.causes(distance=whole), expected)
     assert v.causes(distance=1).dtype is torch.float32
-    mixed = v.causes(distance=torch.tensor([1, 2]), size=torch.tensor([0.5, 0.8]).double())
+    mixed = v.causes(
+        distance=torch.tensor([1, 2]), size=torch.tensor([0.5, 0.8]).double()
+    )
     assert mixed.dtype is torch.float64
     assert torch.allclose(mixed[:, 4:], v.causes()[:, 4:].double())
 
@@ -251,7 +288,8 @@ def test_an_edge_has_a_finite_width(softness):
         v.render(v.causes(), softness=softness)
 
 
-# --- the learned analysis ------------------------------------------------------------------------------------------
+# --- the learned analysis
+# ------------------------------------------------------------------------------------------
 
 
 def test_targets_are_undone_and_have_variance_one():
@@ -275,7 +313,9 @@ def test_training_repeats_itself_and_leaves_the_global_generator_alone():
     x, state = v.render(z), torch.random.get_rng_state()
     first = v.Analyser(steps=5, random_state=1).fit(x, z).encode(x)
     assert torch.equal(first, v.Analyser(steps=5, random_state=1).fit(x, z).encode(x))
-    assert not torch.equal(first, v.Analyser(steps=5, random_state=2).fit(x, z).encode(x))
+    assert not torch.equal(
+        first, v.Analyser(steps=5, random_state=2).fit(x, z).encode(x)
+    )
     assert torch.equal(state, torch.random.get_rng_state())
 
 
@@ -320,7 +360,9 @@ def test_an_analyser_takes_both_precisions_and_says_what_it_lacks():
     x = v.render(z)
     g = v.Analyser(steps=2).fit(x.double(), z.double())
     assert g.predict(x.double()).dtype is torch.float64
-    assert torch.allclose(g.predict(x), v.Analyser(steps=2).fit(x, z).predict(x), atol=1e-5)
+    assert torch.allclose(
+        g.predict(x), v.Analyser(steps=2).fit(x, z).predict(x), atol=1e-5
+    )
     with pytest.raises(ValueError, match=r"call fit\(X, Z\) first"):
         v.Analyser().predict(x)
     with pytest.raises(ValueError, match="at least one step"):
@@ -338,14 +380,21 @@ def test_one_scene_has_no_variance_to_explain():
 @pytest.mark.equation("eq-vision-split")
 def test_squared_error_splits_at_the_conditional_mean():
     rng = np.random.default_rng(0)
-    p = rng.dirichlet(np.ones(12)).reshape(4, 3)  # p(x, z) for four pictures x and three causes
+    # p(x, z) for four pictures x and three causes
+    p = rng.dirichlet(np.ones(12)).reshape(4, 3)
     z = rng.normal(size=(3, 2))
     m = p @ z / p.sum(axis=1, keepdims=True)  # E[z | x], by enumeration
     for _ in range(5):
         g = rng.normal(size=(4, 2))
-        total = sum(p[x, k] * ((z[k] - g[x]) ** 2).sum() for x in range(4) for k in range(3))
-        spread = sum(p[x, k] * ((z[k] - m[x]) ** 2).sum() for x in range(4) for k in range(3))
-        assert total == pytest.approx(spread + (p.sum(axis=1) * ((m - g) ** 2).sum(axis=1)).sum())
+        total = sum(
+            p[x, k] * ((z[k] - g[x]) ** 2).sum() for x in range(4) for k in range(3)
+        )
+        spread = sum(
+            p[x, k] * ((z[k] - m[x]) ** 2).sum() for x in range(4) for k in range(3)
+        )
+        assert total == pytest.approx(
+            spread + (p.sum(axis=1) * ((m - g) ** 2).sum(axis=1)).sum()
+        )
 
 
 @pytest.mark.equation("eq-vision-mean-size")
@@ -361,14 +410,16 @@ def test_the_mean_size_of_scenes_that_look_alike(a):
     )
 
 
-# --- analysis by synthesis -----------------------------------------------------------------------------------------
+# --- analysis by synthesis
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-vision-energy", "eq-vision-gradient")
 def test_the_gradient_is_the_vote_of_the_pixels():
     x, z = v.render(scenes(1, seed=7)), scenes(1, seed=8)
     by_loop = 0.5 * sum(
-        (a - b) ** 2 for a, b in zip(x[0].tolist(), v.render(z)[0].tolist(), strict=True)
+        (a - b) ** 2
+        for a, b in zip(x[0].tolist(), v.render(z)[0].tolist(), strict=True)
     )
     assert v.energy(x, z).item() == pytest.approx(by_loop)
     votes = torch.zeros(7).double()
@@ -380,7 +431,9 @@ def test_the_gradient_is_the_vote_of_the_pixels():
         quotient = (v.energy(x, z + step) - v.energy(x, z - step)).item() / 2e-6
         assert votes[j].item() == pytest.approx(quotient, abs=1e-5)
     z.requires_grad_()
-    assert torch.allclose(torch.autograd.grad(v.energy(x, z).sum(), z)[0][0], votes, atol=1e-5)
+    assert torch.allclose(
+        torch.autograd.grad(v.energy(x, z).sum(), z)[0][0], votes, atol=1e-5
+    )
 
 
 @pytest.mark.equation("eq-vision-descent")
@@ -390,8 +443,12 @@ def test_descent_rolls_downhill_in_units_of_each_reach(at_the_edge):
     z[0, 5] = 0.402 if at_the_edge else z[0, 5]
     x = x * 0.2 if at_the_edge else x
     walk = v.descend(x, z, steps=3, rate=1e-3)
-    assert (walk[1:, 0, 5] == 0.4).any() == at_the_edge  # it stops at the end of its range
-    reach = [math.pi if n in v.CIRCULAR else high - low for n, (low, high) in v.CAUSES.items()]
+    # it stops at the end of its range
+    assert (walk[1:, 0, 5] == 0.4).any() == at_the_edge
+    reach = [
+        math.pi if n in v.CIRCULAR else high - low
+        for n, (low, high) in v.CAUSES.items()
+    ]
     at, speed = z[0].tolist(), [0.0] * 7
     for t in range(3):
         slope = torch.autograd.functional.jacobian(
@@ -413,7 +470,9 @@ def test_without_overlap_the_target_drops_out_of_the_gradient():
     x = v.render(target, "disc")
     first, second = guess.clone().requires_grad_(), guess.clone().requires_grad_()
     (slope,) = torch.autograd.grad(v.energy(x, first, "disc").sum(), first)
-    (alone,) = torch.autograd.grad(0.5 * v.render(second, "disc").square().sum(), second)
+    (alone,) = torch.autograd.grad(
+        0.5 * v.render(second, "disc").square().sum(), second
+    )
     assert torch.allclose(slope, alone, atol=1e-3)
     assert slope[0, 5] > 1  # it can be painted darker
 
@@ -424,11 +483,18 @@ def test_recovered_asks_for_what_the_picture_shows():
         v.causes(angle=3.1, size=0.56, distance=1.0, light=-1.0), z
     ).all()  # same look
     assert v.recovered(v.causes(angle=-3.14), z).all()  # nearly the same direction
-    for wrong in ({"x": 0.05}, {"y": 0.05}, {"size": 0.6}, {"angle": -2.9}, {"brightness": 0.8}):
+    for wrong in (
+        {"x": 0.05},
+        {"y": 0.05},
+        {"size": 0.6},
+        {"angle": -2.9},
+        {"brightness": 0.8},
+    ):
         assert not v.recovered(v.causes(**{"angle": 3.1, **wrong}), z).any()
 
 
-# --- probability ---------------------------------------------------------------------------------------------------
+# --- probability
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.equation("eq-vision-likelihood")
@@ -442,7 +508,9 @@ def small_world(n: int = 30, sigma: float = 0.5):
     """A picture, a grid and both logarithms, with a prior that is not flat."""
     Z, cell = v.size_distance_grid(n)
     x = v.render(v.causes(size=0.6, distance=1.5).double(), "disc")
-    x = x + sigma * torch.randn(x.shape, generator=torch.Generator().manual_seed(12), dtype=x.dtype)
+    x = x + sigma * torch.randn(
+        x.shape, generator=torch.Generator().manual_seed(12), dtype=x.dtype
+    )
     log_lik = v.log_likelihood(x, Z.flatten(0, 1), sigma, "disc").reshape(n, n)
     return x, Z, cell, log_lik, -0.5 * ((Z[..., 2] - 0.7) / 0.1) ** 2
 
@@ -452,7 +520,8 @@ def test_bayes_on_a_grid_is_bayes_by_enumeration_and_its_evidence_an_integral():
     _, _, cell, log_lik, log_prior = small_world()
     log_prior = log_prior - torch.logsumexp(log_prior.flatten(), 0) - math.log(cell)
     posterior, log_evidence = v.bayes_on_grid(log_lik, log_prior, cell)
-    top = log_lik.max().item()  # in plain numbers, cell by cell, with one common factor taken out
+    # in plain numbers, cell by cell, with one common factor taken out
+    top = log_lik.max().item()
     joint = [
         [math.exp(a - top) * math.exp(b) for a, b in zip(r, s, strict=True)]
         for r, s in zip(log_lik.tolist(), log_prior.tolist(), strict=True)
@@ -471,7 +540,12 @@ def test_bayes_on_a_grid_is_bayes_by_enumeration_and_its_evidence_an_integral():
 def test_the_posterior_is_least_squares_plus_prior_up_to_a_constant():
     x, Z, cell, log_lik, log_prior = small_world()
     posterior, _ = v.bayes_on_grid(log_lik, log_prior, cell)
-    squared = (x - v.render(Z.flatten(0, 1), "disc")).square().sum(dim=1).reshape(log_lik.shape)
+    squared = (
+        (x - v.render(Z.flatten(0, 1), "disc"))
+        .square()
+        .sum(dim=1)
+        .reshape(log_lik.shape)
+    )
     constant = -posterior.log() - (squared / (2 * 0.5**2) - log_prior)
     assert constant.std() < 1e-8
     flat, _ = v.bayes_on_grid(log_lik, torch.zeros_like(log_lik), cell)
@@ -482,11 +556,16 @@ def test_the_posterior_is_least_squares_plus_prior_up_to_a_constant():
 def test_along_the_ridge_the_posterior_odds_are_the_prior_odds():
     x, _, _, _, _ = small_world()
     ridge = v.causes(
-        size=torch.tensor([0.5, 0.6, 0.7, 0.8]), distance=torch.tensor([0.5, 0.6, 0.7, 0.8]) / 0.42
+        size=torch.tensor([0.5, 0.6, 0.7, 0.8]),
+        distance=torch.tensor([0.5, 0.6, 0.7, 0.8]) / 0.42,
     ).double()
     log_prior = torch.tensor([0.1, -1.0, 2.0, 0.3]).double()
-    posterior, _ = v.bayes_on_grid(v.log_likelihood(x, ridge, 0.5, "disc"), log_prior, 1.0)
-    assert torch.allclose(posterior / posterior[0], (log_prior - log_prior[0]).exp(), rtol=1e-3)
+    posterior, _ = v.bayes_on_grid(
+        v.log_likelihood(x, ridge, 0.5, "disc"), log_prior, 1.0
+    )
+    assert torch.allclose(
+        posterior / posterior[0], (log_prior - log_prior[0]).exp(), rtol=1e-3
+    )
 
 
 @pytest.mark.equation("eq-vision-keep", "eq-vision-rejection")
@@ -505,7 +584,9 @@ def test_keeping_by_likelihood_gives_the_posterior_and_counts_the_evidence():
         np.bincount(drawn[kept], minlength=5) / kept.sum(),
         prior * likelihood / evidence,
     )
-    assert (abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / kept.sum())).all()
+    assert (
+        abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / kept.sum())
+    ).all()
     with pytest.raises(ValueError, match="raise log_bound"):
         v.keep_by_likelihood(torch.zeros(2), -0.1, chance)
 
@@ -515,7 +596,8 @@ def test_what_is_no_probability_is_refused():
     for log_lik in (nothing, flat * math.nan, flat + math.inf):
         with pytest.raises(ValueError, match="finite values to at least one cell"):
             v.bayes_on_grid(log_lik, flat, 1.0)
-    half = torch.where(torch.eye(3) > 0, flat, nothing)  # some impossible cells are no harm
+    # some impossible cells are no harm
+    half = torch.where(torch.eye(3) > 0, flat, nothing)
     assert v.bayes_on_grid(half, flat, 1.0)[0].sum().item() == pytest.approx(1)
     chance = torch.Generator().manual_seed(0)
     with pytest.raises(ValueError, match="drop such draws"):
@@ -528,7 +610,8 @@ def test_what_is_no_probability_is_refused():
             v.log_likelihood(v.render(v.causes()), v.causes(), sigma)
 
 
-# --- the live figures ----------------------------------------------------------------------------------------------
+# --- the live figures
+# ----------------------------------------------------------------------------------------------
 
 
 def maths(scripts: str, *calls: tuple) -> list:
@@ -550,10 +633,13 @@ def test_the_browser_draws_what_python_draws():
     Z = scenes(40, seed=14)
     jobs = [(z, v.SHAPES[i % 4]) for i, z in enumerate(Z)]
     drawn = maths(
-        str(SceneFigure._esm), *[("draw", z.tolist(), v.SIDES[shape], LENS) for z, shape in jobs]
+        str(SceneFigure._esm),
+        *[("draw", z.tolist(), v.SIDES[shape], LENS) for z, shape in jobs],
     )
     for (z, shape), picture in zip(jobs, drawn, strict=True):
-        assert np.abs(np.array(picture) - v.render(z[None], shape)[0].numpy()).max() < 1e-5
+        assert (
+            np.abs(np.array(picture) - v.render(z[None], shape)[0].numpy()).max() < 1e-5
+        )
 
 
 def test_the_browser_walks_downhill_as_python_does():
@@ -567,8 +653,12 @@ def test_the_browser_walks_downhill_as_python_does():
         "ranges": list(v.CAUSES.values()),
         "circular": [4, 6],
     }
-    (walked,) = maths(str(SceneFigure._esm), ("steps", x[0].tolist(), start[0].tolist(), scene, 30))
-    assert walked == pytest.approx(v.descend(x, start, steps=30)[-1, 0].tolist(), abs=1e-5)
+    (walked,) = maths(
+        str(SceneFigure._esm), ("steps", x[0].tolist(), start[0].tolist(), scene, 30)
+    )
+    assert walked == pytest.approx(
+        v.descend(x, start, steps=30)[-1, 0].tolist(), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(

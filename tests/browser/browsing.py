@@ -1,4 +1,6 @@
-"""What the browser tests share: the built site, its server, and a page that remembers what went wrong on it."""
+"""What the browser tests share: the built site, its server, and a page that remembers
+what went wrong on it.
+"""
 
 import functools
 import http.server
@@ -23,7 +25,8 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nobody else can be reached
+    # nobody else can be reached
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 LOOKS = {  # width and colour scheme
     "wide-light": (1300, "light"),
@@ -44,7 +47,11 @@ LIVE = re.compile(r'class="[^"]*\blb-live\b')
 
 def live_pages() -> list[str]:
     """The pages that have a live figure."""
-    return [name for name in pages() if LIVE.search((SITE / name).read_text(encoding="utf-8"))]
+    return [
+        name
+        for name in pages()
+        if LIVE.search((SITE / name).read_text(encoding="utf-8"))
+    ]
 
 
 each_live_page = pytest.mark.parametrize("page_name", live_pages())
@@ -101,7 +108,8 @@ class Visit:
         page.on("request", self._request)
 
     def _failed(self, request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # what was still loading when the page was left
+        # what was still loading when the page was left
+        if request.failure != "net::ERR_ABORTED":
             self.heard.append(f"failed request: {request.url} ({request.failure})")
 
     def _console(self, message) -> None:
@@ -109,7 +117,9 @@ class Visit:
             self.heard.append(f"console {message.type}: {message.text}")
 
     def _request(self, request) -> None:
-        if not request.url.startswith((self.address, "data:", f"blob:{self.address}", "blob:null")):
+        if not request.url.startswith(
+            (self.address, "data:", f"blob:{self.address}", "blob:null")
+        ):
             self.heard.append(f"foreign request: {request.url}")
 
     @property
@@ -124,7 +134,9 @@ class Visit:
 
 
 @contextmanager
-def visit(browser: Browser, address: str, refused: list[str], **options: object) -> Iterator[Visit]:
+def visit(
+    browser: Browser, address: str, refused: list[str], **options: object
+) -> Iterator[Visit]:
     """A fresh context (nothing cached, nothing stored) with one page in it."""
     context = browser.new_context(**options)
     context.set_default_timeout(20_000)
@@ -135,7 +147,9 @@ def visit(browser: Browser, address: str, refused: list[str], **options: object)
 
 
 def until(page: Page, script: str, *, seconds: float = 20) -> None:
-    """Wait for a script to give true. (Playwright's own way evaluates strings, which the page's policy forbids.)"""
+    """Wait for a script to give true. (Playwright's own way evaluates strings, which
+    the page's policy forbids.)
+    """
     end = time.monotonic() + seconds
     while not page.evaluate(script):
         assert time.monotonic() < end, f"this never came true: {script}"
@@ -150,7 +164,9 @@ DRAWN = """() => [...document.querySelectorAll('.lb-live')].every((place) => 'mo
 
 
 def mount(page: Page) -> int:
-    """Scroll to each live figure and wait until all have drawn; returns how many there are."""
+    """Scroll to each live figure and wait until all have drawn; returns how many there
+    are.
+    """
     places = page.locator(".lb-live").all()
     for place in places:
         place.scroll_into_view_if_needed()
@@ -170,7 +186,9 @@ def live(visiting: Callable, name: str, **options: object) -> Iterator[Page]:
 
 
 def unfold(page: Page) -> None:
-    """Open all that is folded, lay out what is out of sight as if the reader had scrolled there, and wait until all has faded in."""
+    """Open all that is folded, lay out what is out of sight as if the reader had
+    scrolled there, and wait until all has faded in.
+    """
     page.evaluate(
         """async () => {
           for (const part of document.querySelectorAll("main section > *")) part.style.contentVisibility = "visible";
@@ -182,8 +200,8 @@ def unfold(page: Page) -> None:
     )
 
 
-# Words of a figure that lie on each other. Boxes of letters are taller than the letters: hence the margins. What is clipped to
-# the axes is data, and data may overlap.
+# Words of a figure that lie on each other. Boxes of letters are taller than the
+# letters: hence the margins. What is clipped to the axes is data, and data may overlap.
 OVERLAPS = """(figure) => {
   const faults = [];
   for (const svg of figure.querySelectorAll("svg")) {
@@ -208,5 +226,7 @@ WORK = """() => { let best = Infinity;
 
 
 def slowness(page: Page) -> float:
-    """How many times as long this machine now takes for a fixed piece of work as an idle one does; at least 1."""
+    """How many times as long this machine now takes for a fixed piece of work as an
+    idle one does; at least 1.
+    """
     return max(1.0, page.evaluate(WORK) / 1.6)  # milliseconds

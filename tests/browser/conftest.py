@@ -37,8 +37,12 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def served(browser: Browser, server: Server) -> Callable[..., AbstractContextManager[Visit]]:
-    """`with served(viewport=...) as v: v.go("index.html")`: a visit by way of the server."""
+def served(
+    browser: Browser, server: Server
+) -> Callable[..., AbstractContextManager[Visit]]:
+    """`with served(viewport=...) as v: v.go("index.html")`: a visit by way of the
+    server.
+    """
     return partial(visit, browser, server.address, server.refused)
 
 
@@ -49,6 +53,8 @@ def from_disk(browser: Browser) -> Callable[..., AbstractContextManager[Visit]]:
 
 
 @pytest.fixture(params=["served", "from_disk"])
-def either(request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[Visit]]:
+def either(
+    request: pytest.FixtureRequest,
+) -> Callable[..., AbstractContextManager[Visit]]:
     """Both ways to visit, one after the other."""
     return request.getfixturevalue(request.param)

@@ -1,8 +1,11 @@
-"""Every live figure survives what a reader should not do: extreme values, wild dragging, a window that changes under the hand,
-two tabs, files that are lost or damaged, an error in a later drawing. Where a figure cannot go on, its poster is there.
+"""Every live figure survives what a reader should not do: extreme values, wild
+dragging, a window that changes under the hand, two tabs, files that are lost or
+damaged, an error in a later drawing. Where a figure cannot go on, its poster is there.
 
-Extreme values are tried on every page; the rest on pages that together hold every figure's script, and on the longest page.
-`BOOK_DRAG_SECONDS=30 pytest -s tests/browser/test_endurance.py -k wildly` drags every figure of the book for half a minute.
+Extreme values are tried on every page; the rest on pages that together hold every
+figure's script, and on the longest page. `BOOK_DRAG_SECONDS=30 pytest -s
+tests/browser/test_endurance.py -k wildly` drags every figure of the book for half a
+minute.
 """
 
 import json
@@ -22,33 +25,45 @@ from playwright.sync_api import Browser, Locator, Page, Route
 SECONDS = float(os.environ.get("BOOK_DRAG_SECONDS", "1"))
 TASK = 50
 LONG = SECONDS >= 10
-HEAP = 500_000  # bytes that may stay after a drag: code that the browser compiled on the way
+# bytes that may stay after a drag: code that the browser compiled on the way
+HEAP = 500_000
 HELD = ":is(input[type=range]:enabled, [role=slider], canvas[style*='touch-action'], svg[style*='cursor: grab'])"
 
 
 def stored(name: str) -> dict[str, Any]:
     """The figures of a page, as they stand in it."""
     text = (SITE / name).read_text(encoding="utf-8")
-    found = re.search(r'<script[^>]*id="lb-figures-state"[^>]*>(.*?)</script>', text, re.S)
+    found = re.search(
+        r'<script[^>]*id="lb-figures-state"[^>]*>(.*?)</script>', text, re.S
+    )
     assert found, f"{name} has figures, but no state"
     return json.loads(found[1])
 
 
 def telling_pages() -> list[str]:
     """Few pages that together hold every figure's script, and the longest page."""
-    known = {name: {f["script"] for f in stored(name).values()} for name in live_pages()}
-    chosen = [max(known, key=lambda name: (SITE / name).stat().st_size)] if known else []
+    known = {
+        name: {f["script"] for f in stored(name).values()} for name in live_pages()
+    }
+    chosen = (
+        [max(known, key=lambda name: (SITE / name).stat().st_size)] if known else []
+    )
     left = set().union(*known.values())
     while left:
-        chosen.append(max(known, key=lambda name: (len(left & known[name]), -len(known[name]))))
+        chosen.append(
+            max(known, key=lambda name: (len(left & known[name]), -len(known[name])))
+        )
         left -= known[chosen[-1]]
     return list(dict.fromkeys(chosen))
 
 
 each_telling_page = pytest.mark.parametrize("page_name", telling_pages())
-each_dragged_page = pytest.mark.parametrize("page_name", live_pages() if LONG else telling_pages())
+each_dragged_page = pytest.mark.parametrize(
+    "page_name", live_pages() if LONG else telling_pages()
+)
 
-# What is wrong with a figure as it is drawn now: numbers that are none, in words and in shapes, and canvases left blank.
+# What is wrong with a figure as it is drawn now: numbers that are none, in words and in
+# shapes, and canvases left blank.
 WRONG = """(figure) => {
   const faults = [], bad = /NaN|Infinity|undefined|null|\\[object/;
   for (const node of figure.querySelectorAll("*")) {
@@ -58,7 +73,8 @@ WRONG = """(figure) => {
   if (!figure.isConnected) faults.push("the figure has gone");
   return faults.slice(0, 3);
 }"""
-# Every control at its lowest, at its highest, and in mixed corners; in each corner every button is pressed, too.
+# Every control at its lowest, at its highest, and in mixed corners; in each corner
+# every button is pressed, too.
 EXTREMES = """async (figure) => {
   const faults = [], wrong = WRONG, settle = async () => { for (let k = 0; k < 5; k++) await null; };
   const all = (selector) => [...figure.querySelectorAll(selector)];
@@ -102,21 +118,30 @@ def title(figure: Locator) -> str:
 
 def wrong(page: Page) -> list[str]:
     """What is wrong with the figures of a page as they are drawn now."""
-    return [f"{title(f)}: {fault}" for f in figures(page) for fault in f.evaluate(WRONG)]
+    return [
+        f"{title(f)}: {fault}" for f in figures(page) for fault in f.evaluate(WRONG)
+    ]
 
 
-# --- values, and the window ----------------------------------------------------------------------------------------
+# --- values, and the window
+# ----------------------------------------------------------------------------------------
 
 
 @each_live_page
 def test_extreme_values_are_drawn(page_name, served):
     with live(served, page_name) as page:
-        faults = [f"{title(f)}: {fault}" for f in figures(page) for fault in f.evaluate(EXTREMES)]
+        faults = [
+            f"{title(f)}: {fault}"
+            for f in figures(page)
+            for fault in f.evaluate(EXTREMES)
+        ]
         assert not faults
 
 
 def take_hold(page: Page, held: Locator) -> tuple[float, float, float, float]:
-    """Press the button on a control; returns the place of its figure's part on the screen."""
+    """Press the button on a control; returns the place of its figure's part on the
+    screen.
+    """
     held.evaluate("(c) => c.scrollIntoView({ block: 'center', behavior: 'instant' })")
     x, y, *frame = held.evaluate(
         """(c) => { const r = c.getBoundingClientRect(), f = (c.ownerSVGElement ?? c).getBoundingClientRect();
@@ -128,13 +153,18 @@ def take_hold(page: Page, held: Locator) -> tuple[float, float, float, float]:
     return tuple(frame)
 
 
-def drag_wildly(page: Page, held: Locator, seconds: float, chance: random.Random) -> int:
-    """Move a control about, across its figure and beyond; returns how many moves that were."""
+def drag_wildly(
+    page: Page, held: Locator, seconds: float, chance: random.Random
+) -> int:
+    """Move a control about, across its figure and beyond; returns how many moves that
+    were.
+    """
     x, y, width, height = take_hold(page, held)
     moves, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
         page.mouse.move(
-            x + chance.uniform(-0.2, 1.2) * width, y + chance.uniform(-0.2, 1.2) * height
+            x + chance.uniform(-0.2, 1.2) * width,
+            y + chance.uniform(-0.2, 1.2) * height,
         )
         moves += 1
     page.mouse.up()
@@ -147,7 +177,9 @@ FITS = "(f) => { const r = f.getBoundingClientRect(); return r.left >= 0 && r.ri
 
 @each_telling_page
 def test_a_window_may_change_under_the_hand(page_name, served):
-    """It grows narrow in the middle of a drag; the tab is put to sleep in the middle of another, and wakes up."""
+    """It grows narrow in the middle of a drag; the tab is put to sleep in the middle of
+    another, and wakes up.
+    """
     with live(served, page_name) as page:
         tab = page.context.new_cdp_session(page)
         for figure in figures(page):
@@ -160,7 +192,9 @@ def test_a_window_may_change_under_the_hand(page_name, served):
             page.set_viewport_size({"width": 420, "height": 700})
             page.mouse.move(x + 0.6 * width, y + 0.7 * height)
             page.mouse.move(40, 300)
-            assert figure.evaluate(FITS), f"{title(figure)} does not fit into a narrow window"
+            assert figure.evaluate(FITS), (
+                f"{title(figure)} does not fit into a narrow window"
+            )
             page.mouse.up()
             page.set_viewport_size({"width": 1100, "height": 900})
             take_hold(page, held)
@@ -169,7 +203,9 @@ def test_a_window_may_change_under_the_hand(page_name, served):
             page.mouse.move(x + 0.2 * width, y + 0.3 * height)
             page.mouse.move(x + 0.8 * width, y + 0.6 * height)
             page.mouse.up()
-            assert figure.evaluate(DRAWS) > before, f"{title(figure)} has stopped drawing"
+            assert figure.evaluate(DRAWS) > before, (
+                f"{title(figure)} has stopped drawing"
+            )
         assert not wrong(page)
 
 
@@ -193,18 +229,23 @@ def test_two_tabs_know_nothing_of_each_other(served):
         first.mouse.up()
         until(first, f"({picture})() !== {json.dumps(start)}")
         assert second.evaluate(picture) == before
-        second.evaluate("document.querySelector('.lb-figure input[type=range]').focus()")
+        second.evaluate(
+            "document.querySelector('.lb-figure input[type=range]').focus()"
+        )
         second.keyboard.press("End")
         second.close()
         assert not heard
         assert not wrong(first)
 
 
-# --- dragging ------------------------------------------------------------------------------------------------------
+# --- dragging
+# ------------------------------------------------------------------------------------------------------
 
 
 class Gauge:
-    """What a page holds in memory once its garbage is collected, and how long its tasks take."""
+    """What a page holds in memory once its garbage is collected, and how long its tasks
+    take.
+    """
 
     def __init__(self, browser: Browser, page: Page, trace: Path) -> None:
         self.browser, self.page, self.trace = browser, page, trace
@@ -221,17 +262,22 @@ class Gauge:
         for _ in range(2):
             self.tools.send("HeapProfiler.collectGarbage")
         known = {
-            m["name"]: m["value"] for m in self.tools.send("Performance.getMetrics")["metrics"]
+            m["name"]: m["value"]
+            for m in self.tools.send("Performance.getMetrics")["metrics"]
         }
         return {k: known[k] for k in ("JSHeapUsedSize", "JSEventListeners", "Nodes")}
 
     def during(self, act: Callable[[], None]) -> tuple[list[float], list[float]]:
-        """What an act costs the page's own thread: milliseconds of its tasks, and of those that the reader waited for more than
-        50 ms, with what else the machine did meanwhile."""
+        """What an act costs the page's own thread: milliseconds of its tasks, and of
+        those that the reader waited for more than 50 ms, with what else the machine did
+        meanwhile.
+        """
         self.page.evaluate(
             "new Promise((done) => setTimeout(done, 60)).then(() => { longTasks.length = 0; })"
         )
-        self.browser.start_tracing(page=self.page, path=self.trace, categories=["toplevel"])
+        self.browser.start_tracing(
+            page=self.page, path=self.trace, categories=["toplevel"]
+        )
         act()
         self.browser.stop_tracing()
         waited = self.page.evaluate(
@@ -258,8 +304,10 @@ class Gauge:
 def test_wildly_dragged_it_leaks_nothing_and_never_holds_up_the_page(
     page_name, served, browser, tmp_path, capsys
 ):
-    """A task is held to 50 ms of its own thread's time (of an idle machine's), which other programs can't take from it; in the best of three drags, for
-    a browser compiles and collects at times of its own."""
+    """A task is held to 50 ms of its own thread's time (of an idle machine's), which
+    other programs can't take from it; in the best of three drags, for a browser
+    compiles and collects at times of its own.
+    """
     chance, faults, report = random.Random(0), [], []
     with live(served, page_name) as page:
         gauge = Gauge(browser, page, tmp_path / "trace.json")
@@ -274,7 +322,10 @@ def test_wildly_dragged_it_leaks_nothing_and_never_holds_up_the_page(
 
             def drag(some: list[Locator] = some) -> None:
                 nonlocal moves
-                moves = sum(drag_wildly(page, held, SECONDS / len(some), chance) for held in some)
+                moves = sum(
+                    drag_wildly(page, held, SECONDS / len(some), chance)
+                    for held in some
+                )
 
             for _ in range(1 if LONG else 3):
                 start, slow = figure.evaluate(DRAWS), slowness(page)
@@ -310,7 +361,8 @@ def test_wildly_dragged_it_leaks_nothing_and_never_holds_up_the_page(
     assert not faults
 
 
-# --- what is lost --------------------------------------------------------------------------------------------------
+# --- what is lost
+# --------------------------------------------------------------------------------------------------
 
 
 POSTERS = """async () => {
@@ -331,7 +383,9 @@ def bring_all_near(page: Page) -> int:
     """Scroll to every place of a figure; returns how many there are."""
     places = page.locator(".lb-live").all()
     for place in places:
-        place.evaluate("(p) => p.scrollIntoView({ block: 'center', behavior: 'instant' })")
+        place.evaluate(
+            "(p) => p.scrollIntoView({ block: 'center', behavior: 'instant' })"
+        )
         page.evaluate("new Promise(requestAnimationFrame)")
     return len(places)
 
@@ -341,12 +395,14 @@ def uncaught(heard: list[str]) -> list[str]:
     return [said for said in heard if said.startswith("error:")]
 
 
-DAMAGES = ["cut short", "another", "runtime lost"]  # the runtime meets them, whichever figure it is
+# the runtime meets them, whichever figure it is
+DAMAGES = ["cut short", "another", "runtime lost"]
 
 
 @pytest.mark.parametrize(
     ("damage", "page_name"),
-    [("lost", name) for name in telling_pages()] + [(d, telling_pages()[-1]) for d in DAMAGES],
+    [("lost", name) for name in telling_pages()]
+    + [(d, telling_pages()[-1]) for d in DAMAGES],
 )
 def test_a_lost_or_damaged_file_leaves_the_poster(damage, page_name, served):
     def answer(route: Route) -> None:
@@ -360,7 +416,8 @@ def test_a_lost_or_damaged_file_leaves_the_poster(damage, page_name, served):
             route.fulfill(body=text[: len(text) // 2], content_type="text/javascript")
         else:
             route.fulfill(
-                body="throw new Error('not what was meant');", content_type="text/javascript"
+                body="throw new Error('not what was meant');",
+                content_type="text/javascript",
             )
 
     with served() as visit:
@@ -377,12 +434,19 @@ def test_a_lost_or_damaged_file_leaves_the_poster(damage, page_name, served):
 @each_telling_page
 def test_a_lost_array_costs_one_figure_and_no_other(page_name, served):
     known = stored(page_name)
-    in_page = re.findall(r"lb-model-(\w+)", (SITE / page_name).read_text(encoding="utf-8"))
+    in_page = re.findall(
+        r"lb-model-(\w+)", (SITE / page_name).read_text(encoding="utf-8")
+    )
     used = [{name for _, name in known[m]["arrays"]} for m in in_page]
-    alone = [(k, arrays - set().union(*used[:k], *used[k + 1 :])) for k, arrays in enumerate(used)]
+    alone = [
+        (k, arrays - set().union(*used[:k], *used[k + 1 :]))
+        for k, arrays in enumerate(used)
+    ]
     number, own = next((k, own) for k, own in alone if own)
     with served() as visit:
-        visit.page.route(f"**/_static/live/{sorted(own)[0]}.js", lambda route: route.abort())
+        visit.page.route(
+            f"**/_static/live/{sorted(own)[0]}.js", lambda route: route.abort()
+        )
         page = visit.go(page_name)
         expected = bring_all_near(page)
         until(
@@ -391,7 +455,9 @@ def test_a_lost_array_costs_one_figure_and_no_other(page_name, served):
             seconds=60,
         )
         until(page, "LatentBook.failures.length === 1")
-        assert page.locator(".lb-live").nth(number).locator("img.lb-poster").count() == 1
+        assert (
+            page.locator(".lb-live").nth(number).locator("img.lb-poster").count() == 1
+        )
         assert not page.evaluate(POSTERS)
         assert not uncaught(visit.heard)
 
@@ -423,6 +489,10 @@ def test_an_error_in_a_later_drawing_brings_the_poster_back(page_name, served):
         until(page, "!document.querySelector('.lb-figure')")
         assert page.locator(".lb-live img.lb-poster").count() == expected
         assert not page.evaluate(POSTERS)
-        assert page.evaluate("LatentBook.failures.every((said) => said === 'Error: a late fault')")
-        assert page.evaluate("LatentBook.failures.length") == expected, "each failed once"
+        assert page.evaluate(
+            "LatentBook.failures.every((said) => said === 'Error: a late fault')"
+        )
+        assert page.evaluate("LatentBook.failures.length") == expected, (
+            "each failed once"
+        )
         assert not uncaught(visit.heard)

@@ -1,4 +1,6 @@
-"""What a stranger can put into an address or a field of the site does nothing but be looked for."""
+"""What a stranger can put into an address or a field of the site does nothing but be
+looked for.
+"""
 
 import time
 from urllib.parse import quote
@@ -33,7 +35,8 @@ QUERIES = {
     "long": "variance latent " * 2_000,
     "many words": " ".join(f"w{k}ord" for k in range(3_000)),
 }
-# Was anything run, and does anything stand on the page that could run: in an attribute, an address, a frame?
+# Was anything run, and does anything stand on the page that could run: in an attribute,
+# an address, a frame?
 INERT = """() => {
   const faults = [];
   if (window.stranger !== undefined) faults.push("it ran");
@@ -47,7 +50,9 @@ INERT = """() => {
   }
   return faults;
 }"""
-SEARCHED = "document.querySelector('#search-results h2')?.textContent === 'Search Results'"
+SEARCHED = (
+    "document.querySelector('#search-results h2')?.textContent === 'Search Results'"
+)
 
 
 def answered(visit: Visit, query: str, *, seconds: float) -> None:
@@ -63,7 +68,9 @@ def answered(visit: Visit, query: str, *, seconds: float) -> None:
 def test_what_is_looked_for_in_an_address_is_inert(served):
     with served() as visit:
         dialogs: list[str] = []
-        visit.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        visit.page.on(
+            "dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss())
+        )
         for query in QUERIES.values():
             visit.go(f"search.html?q={quote(query)}&highlight={quote(query[:500])}")
             answered(visit, query, seconds=10)
@@ -87,7 +94,9 @@ def test_what_is_looked_for_from_a_field_is_inert(kind, either):
 
 
 def test_a_search_for_a_word_of_every_object_finds_its_page(served):
-    """Sphinx would stop with an error: it finds `constructor` in the table of titles, too, where it is a function."""
+    """Sphinx would stop with an error: it finds `constructor` in the table of titles,
+    too, where it is a function.
+    """
     with served() as visit:
         visit.go("search.html?q=constructor")
         visit.page.locator("#search-results li a").first.wait_for()
@@ -97,9 +106,18 @@ def test_a_search_for_a_word_of_every_object_finds_its_page(served):
 def test_words_to_be_marked_in_a_page_are_inert(served):
     """By the address, and by what the last search left in the browser's store."""
     with served() as visit:
-        for kind in ("handler", "svg", "address", "regex", "other scripts", "many words"):
+        for kind in (
+            "handler",
+            "svg",
+            "address",
+            "regex",
+            "other scripts",
+            "many words",
+        ):
             query = QUERIES[kind][:2_000]
-            page = visit.go(f"prf-prf.html?highlight={quote(query)}&theme={quote(query)}")
+            page = visit.go(
+                f"prf-prf.html?highlight={quote(query)}&theme={quote(query)}"
+            )
             page.wait_for_timeout(50)
             assert not page.evaluate(INERT), kind
             page.evaluate(

@@ -41,7 +41,9 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a notebook in a JupyterLab of its own, with its own settings and nobody else's."""
+    """The address of a notebook in a JupyterLab of its own, with its own settings and
+    nobody else's.
+    """
     home: Path = tmp_path_factory.mktemp("lab")
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(SHOW), nbformat.v4.new_code_cell(ASK)],
@@ -50,18 +52,37 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (home / "notes").mkdir()
     (home / "CONFIG" / "labconfig").mkdir(parents=True)
     (home / "CONFIG" / "labconfig" / "page_config.json").write_text(
-        json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}),
+        json.dumps(
+            {
+                "disabledExtensions": {
+                    "@jupyterlab/apputils-extension:announcements": True
+                }
+            }
+        ),
         encoding="utf-8",
     )
     nbformat.write(notebook, home / "notes" / "figure.ipynb")
     port, token = _free_port(), secrets.token_hex(16)
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
-        f"--IdentityProvider.token={token}", f"--notebook-dir={home / 'notes'}",
-        "--LabApp.extension_manager=readonly", "--allow-root",
-    ]  # fmt: skip
-    folders = {f"JUPYTER_{kind}_DIR": str(home / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
-    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={token}",
+        f"--notebook-dir={home / 'notes'}",
+        "--LabApp.extension_manager=readonly",
+        "--allow-root",
+    ]
+    folders = {
+        f"JUPYTER_{kind}_DIR": str(home / kind)
+        for kind in ("CONFIG", "DATA", "RUNTIME")
+    }
+    python_path = os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    )
     environment = {
         **os.environ,
         **folders,
@@ -76,13 +97,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         for _ in range(240):
             try:
-                urllib.request.urlopen(f"{address}/api/status?token={token}", timeout=5).close()
+                urllib.request.urlopen(
+                    f"{address}/api/status?token={token}", timeout=5
+                ).close()
                 break
             except OSError:
-                assert process.poll() is None, (home / "log").read_text(encoding="utf-8")
+                assert process.poll() is None, (home / "log").read_text(
+                    encoding="utf-8"
+                )
                 time.sleep(0.5)
         else:
-            pytest.fail("JupyterLab did not start:\n" + (home / "log").read_text(encoding="utf-8"))
+            pytest.fail(
+                "JupyterLab did not start:\n"
+                + (home / "log").read_text(encoding="utf-8")
+            )
         yield f"{address}/lab/tree/figure.ipynb?token={token}"
     finally:
         process.terminate()
@@ -95,11 +123,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def run_cell(page: Page, number: int) -> None:
-    """Choose a cell, press the toolbar's button, and wait for the prompt of a cell that has run: `[3]:`.
+    """Choose a cell, press the toolbar's button, and wait for the prompt of a cell that
+    has run: `[3]:`.
 
-    While JupyterLab still connects to the kernel, it forgets what it was told to run: then tell it again.
+    While JupyterLab still connects to the kernel, it forgets what it was told to run:
+    then tell it again.
     """
-    prompt = page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-InputPrompt")
+    prompt = (
+        page.locator(".jp-Notebook .jp-CodeCell").nth(number).locator(".jp-InputPrompt")
+    )
     before, end = prompt.inner_text(), time.monotonic() + 120
     while time.monotonic() < end:
         prompt.click()
@@ -129,7 +161,9 @@ def test_a_slider_moves_the_kernel_and_the_kernel_draws(lab: str, browser: Brows
     own = lab.split("/lab/")[0]
     context.on(
         "request",
-        lambda r: None if r.url.startswith((own, "data:", "blob:")) else foreign.append(r.url),
+        lambda r: (
+            None if r.url.startswith((own, "data:", "blob:")) else foreign.append(r.url)
+        ),
     )
     page = context.new_page()
     question = page.locator(
@@ -163,7 +197,8 @@ def test_a_slider_moves_the_kernel_and_the_kernel_draws(lab: str, browser: Brows
     page.mouse.move(box["x"] + 0.64 * box["width"], y, steps=4)
     page.mouse.up()
     shown = slider.evaluate("(s) => +s.value")
-    assert 1.1 < shown < 1.45  # the nearest stored frame is the one that was there already ...
+    # the nearest stored frame is the one that was there already ...
+    assert 1.1 < shown < 1.45
     until(  # ... so that what comes now is the kernel's own
         page,
         f"document.querySelector('.lb-figure canvas').toDataURL() !== {json.dumps(picture)}",

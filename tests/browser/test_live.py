@@ -1,15 +1,24 @@
-"""Every live figure: it mounts, and each of its controls moves it by mouse, by keyboard and by touch, within a frame.
+"""Every live figure: it mounts, and each of its controls moves it by mouse, by keyboard
+and by touch, within a frame.
 
 Which figures there are, and which controls they have, is read from the built site.
 """
 
 from collections.abc import Callable
 
-from browsing import OVERLAPS, chapters, each_live_page, live, live_pages, slowness, until
+from browsing import (
+    OVERLAPS,
+    chapters,
+    each_live_page,
+    live,
+    live_pages,
+    slowness,
+    until,
+)
 from playwright.sync_api import CDPSession, Locator, Page
 
-# The control that a tester has hold of, and what can be seen of its figure. A handle itself does not count: that it follows
-# the pointer says nothing about the figure.
+# The control that a tester has hold of, and what can be seen of its figure. A handle
+# itself does not count: that it follows the pointer says nothing about the figure.
 SEE = """(control) => {
   const root = control.closest(".lb-figure");
   const shapes = [...root.querySelectorAll("svg")].map((svg) => {
@@ -23,7 +32,9 @@ SEE = """(control) => {
   for (let i = 0; i < picture.length; i++) hash = (hash * 31 + picture.charCodeAt(i)) | 0;
   return { picture: `${picture.length}:${hash}`, draws: +root.dataset.draws, said: control.getAttribute("aria-valuetext") };
 }"""
-CONTROLS = "input[type=range], input[type=radio], input[type=checkbox], button, [role=slider]"
+CONTROLS = (
+    "input[type=range], input[type=radio], input[type=checkbox], button, [role=slider]"
+)
 # Twenty-one moves, each timed from the event to the picture laid out anew.
 TIMES = """async (control) => {
   const root = control.closest(".lb-figure"), times = [], range = control.matches("input[type=range]");
@@ -92,7 +103,8 @@ class Finger(Hand):
         for k in range(1, 7):
             part = k / 6
             self._touch(
-                "touchMove", tuple(a + part * (b - a) for a, b in zip(start, end, strict=True))
+                "touchMove",
+                tuple(a + part * (b - a) for a, b in zip(start, end, strict=True)),
             )
         self._touch("touchEnd")
 
@@ -109,7 +121,8 @@ def name_of(control: Locator) -> str:
     )
 
 
-# What kind of control it is, how far along its range it stands, and where it and the middle of its plot are on the screen.
+# What kind of control it is, how far along its range it stands, and where it and the
+# middle of its plot are on the screen.
 PLACE = """(c) => {
   const middle = (node) => { const r = node.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; };
   return { kind: c.getAttribute("role") ?? (c.type || c.tagName.toLowerCase()), share: (c.value - c.min) / (c.max - c.min),
@@ -123,11 +136,14 @@ def by_hand(control: Locator, hand: Hand) -> None:
     assert place["width"] > 0, "a control that cannot be seen"
     x, y = place["at"]
     if place["kind"] == "range":
-        left, inner = x - place["width"] / 2 + 8, place["width"] - 16  # the knob stays in the track
+        # the knob stays in the track
+        left, inner = x - place["width"] / 2 + 8, place["width"] - 16
         aim = 0.2 if place["share"] > 0.5 else 0.8
         hand.drag((left + place["share"] * inner, y), (left + aim * inner, y))
     elif place["kind"] == "slider":  # towards the middle of the plot
-        toward = [1 if p > q else -1 for p, q in zip(place["plot"], (x, y), strict=True)]
+        toward = [
+            1 if p > q else -1 for p, q in zip(place["plot"], (x, y), strict=True)
+        ]
         hand.drag((x, y), (x + 45 * toward[0], y + 35 * toward[1]))
     else:
         hand.tap((x, y))
@@ -135,7 +151,9 @@ def by_hand(control: Locator, hand: Hand) -> None:
 
 def by_keys(control: Locator, page: Page) -> None:
     """Move a control with the keys that its kind answers to."""
-    assert control.evaluate("(c) => c.tabIndex") == 0, f"{name_of(control)}: out of Tab's reach"
+    assert control.evaluate("(c) => c.tabIndex") == 0, (
+        f"{name_of(control)}: out of Tab's reach"
+    )
     control.focus()
     place = control.evaluate(PLACE)
     if place["kind"] == "range":
@@ -157,7 +175,9 @@ def try_controls(page: Page, move: Callable[[Locator], None]) -> list[str]:
     faults, tried = [], 0
     for figure in page.locator(".lb-figure").all():
         title = (figure.get_attribute("aria-label") or "")[:50]
-        figure.evaluate("(f) => f.scrollIntoView({ block: 'center', behavior: 'instant' })")
+        figure.evaluate(
+            "(f) => f.scrollIntoView({ block: 'center', behavior: 'instant' })"
+        )
         controls = [
             (c, c.evaluate(PLACE)["kind"])
             for c in figure.locator(f":is({CONTROLS}):enabled, [role=slider]").all()
@@ -171,7 +191,8 @@ def try_controls(page: Page, move: Callable[[Locator], None]) -> list[str]:
                 faults.append(f"{what} has no name")
             if kind == "radio" and control.evaluate(PLACE)["chosen"]:
                 continue
-            for _ in range(3):  # on a busy machine the page may still shift under the first touch
+            # on a busy machine the page may still shift under the first touch
+            for _ in range(3):
                 control.evaluate(
                     "(c) => c.scrollIntoView({ block: 'nearest', behavior: 'instant' })"
                 )
@@ -231,7 +252,9 @@ def test_each_control_moves_its_figure_by_touch(page_name, served):
 def test_each_figure_answers_within_a_frame(page_name, served):
     with live(served, page_name) as page:
         slow, measured = [], 0
-        for control in page.locator(".lb-figure :is(input[type=range], [role=slider])").all():
+        for control in page.locator(
+            ".lb-figure :is(input[type=range], [role=slider])"
+        ).all():
             if not control.is_enabled():
                 continue
             control.scroll_into_view_if_needed()
@@ -260,7 +283,8 @@ def test_each_figure_follows_light_and_dark(page_name, served):
         figures = page.locator(".lb-figure").all()
         light = [figure.evaluate(look) for figure in figures]
         pictures = [
-            c.evaluate(SEE)["picture"] for c in page.locator(".lb-figure canvas.lb-frame").all()
+            c.evaluate(SEE)["picture"]
+            for c in page.locator(".lb-figure canvas.lb-frame").all()
         ]
         switch = page.locator(".theme-switch-button:visible").first
         for _ in range(3):
@@ -272,6 +296,7 @@ def test_each_figure_follows_light_and_dark(page_name, served):
             after = figure.evaluate(look)
             assert after[0] != before[0]
             assert after[1] != before[1]
-        frames = page.locator(".lb-figure canvas.lb-frame").all()  # drawn twice by Python
+        # drawn twice by Python
+        frames = page.locator(".lb-figure canvas.lb-frame").all()
         for frame, before in zip(frames, pictures, strict=True):
             assert frame.evaluate(SEE)["picture"] != before

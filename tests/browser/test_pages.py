@@ -1,4 +1,6 @@
-"""Every page that was built: nothing goes wrong on it, nobody else is asked, and everybody can read it."""
+"""Every page that was built: nothing goes wrong on it, nobody else is asked, and
+everybody can read it.
+"""
 
 import gzip
 import os
@@ -12,7 +14,9 @@ from browsing import LOOKS, OVERLAPS, SITE, chapters, mount, pages, unfold
 
 from sphinxext import harden
 
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(
+    encoding="utf-8"
+)
 
 
 def test_the_site_holds_every_chapter():
@@ -35,22 +39,34 @@ def test_nothing_goes_wrong_and_nobody_else_is_asked(name, from_disk):
 
 
 def test_a_page_is_light_before_its_live_figures_are_reached(name, served):
-    """What a server that packs its files sends for the top of a page, without the data of a live figure that stands there."""
+    """What a server that packs its files sends for the top of a page, without the data
+    of a live figure that stands there.
+    """
     with served() as visit:
         sent: set[str] = set()
-        visit.page.on("response", lambda answer: sent.add(urlsplit(answer.url).path.lstrip("/")))
+        visit.page.on(
+            "response", lambda answer: sent.add(urlsplit(answer.url).path.lstrip("/"))
+        )
         visit.go(name).wait_for_load_state("networkidle")
     files = [SITE / path for path in sent if not path.startswith("_static/live/")]
-    weights = {str(f): min(f.stat().st_size, len(gzip.compress(f.read_bytes()))) for f in files}
+    weights = {
+        str(f): min(f.stat().st_size, len(gzip.compress(f.read_bytes()))) for f in files
+    }
     assert len(weights) > 5
-    assert sum(weights.values()) < 1_000_000, sorted(weights.items(), key=lambda w: -w[1])[:5]
+    assert sum(weights.values()) < 1_000_000, sorted(
+        weights.items(), key=lambda w: -w[1]
+    )[:5]
 
 
 def test_only_the_pages_own_scripts_may_run(name):
     text = (SITE / name).read_text(encoding="utf-8")
-    policies = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)
+    policies = re.findall(
+        r'http-equiv="Content-Security-Policy" content="([^"]+)"', text
+    )
     assert len(policies) == 1, "a page has one policy"
-    assert text.index(policies[0]) < text.index("<script"), "it comes before the first script"
+    assert text.index(policies[0]) < text.index("<script"), (
+        "it comes before the first script"
+    )
     rules = dict(rule.split(" ", 1) for rule in policies[0].split("; "))
     assert rules["default-src"] == "'self'"
     assert rules["object-src"] == "'none'"
@@ -117,8 +133,9 @@ LAYOUT = """() => {
   }
   return faults;
 }""".replace("OVERLAPS", OVERLAPS)
-# Axe takes a second for a thousand elements, and a page has tens of thousands. What repeats itself is thinned out first: of each
-# kind of word in code one is kept, the first formulas whole and the others as their letters, and no strokes of drawings.
+# Axe takes a second for a thousand elements, and a page has tens of thousands. What
+# repeats itself is thinned out first: of each kind of word in code one is kept, the
+# first formulas whole and the others as their letters, and no strokes of drawings.
 THIN = """() => {
   for (const svg of document.querySelectorAll(".lb-svg svg")) svg.replaceChildren();
   const kept = new Set();
@@ -149,7 +166,9 @@ def test_everybody_can_read_it(name, look, served):
     """Layout, and axe-core without a rule switched off; folds open, figures mounted."""
     width, scheme = LOOKS[look]
     with served(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        reduced_motion="reduce",
     ) as visit:
         page = visit.go(name)
         mount(page)
@@ -163,11 +182,15 @@ def test_everybody_can_read_it(name, look, served):
 
 
 @pytest.mark.parametrize("look", ["narrow-light", "narrow-dark"])
-@pytest.mark.parametrize("button", [".primary-toggle", ".secondary-toggle", ".search-button"])
+@pytest.mark.parametrize(
+    "button", [".primary-toggle", ".secondary-toggle", ".search-button"]
+)
 def test_everybody_can_read_what_opens_over_the_page(button, look, served):
     width, scheme = LOOKS[look]
     with served(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        reduced_motion="reduce",
     ) as visit:
         page = visit.go("workshop/widgets.html")
         page.locator(f"button{button}:visible").first.click()
@@ -198,4 +221,5 @@ def test_it_can_be_read_without_javascript(name, from_disk):
         assert not page.evaluate(WITHOUT_JAVASCRIPT)
         words = page.locator("main").inner_text()
     assert len(words) > 100
-    assert not [fault for fault in visit.faults if not fault.endswith("(csp)")]  # scripts, refused
+    # scripts, refused
+    assert not [fault for fault in visit.faults if not fault.endswith("(csp)")]

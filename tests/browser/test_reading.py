@@ -1,4 +1,6 @@
-"""What a reader does on the site besides reading: follow links, search, change the light, open the contents."""
+"""What a reader does on the site besides reading: follow links, search, change the
+light, open the contents.
+"""
 
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
@@ -17,10 +19,14 @@ class Links(HTMLParser):
         self.images: list[dict[str, str | None]] = []
         self.feed(text)
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(
+        self, tag: str, attributes: list[tuple[str, str | None]]
+    ) -> None:
         values = dict(attributes)
         self.to += [values[k] or "" for k in ("href", "src") if k in values]
-        self.ids += [values[k] or "" for k in ("id", "name") if k in values and tag != "meta"]
+        self.ids += [
+            values[k] or "" for k in ("id", "name") if k in values and tag != "meta"
+        ]
         if tag == "img":
             self.images.append(values)
 
@@ -35,13 +41,17 @@ def test_every_link_of_the_site_leads_somewhere(name, links):
     assert links[name].to
     for address in links[name].to:
         parts = urlsplit(urljoin(f"https://site/{name}", address))
-        assert parts.scheme in ("https", "mailto", "data"), f"{address}: http is not safe"
+        assert parts.scheme in ("https", "mailto", "data"), (
+            f"{address}: http is not safe"
+        )
         if parts.scheme != "https" or parts.netloc != "site":
             continue
         target = unquote(parts.path).lstrip("/")
         assert (SITE / target).is_file(), f"{address} is not there"
         if parts.fragment and target.endswith(".html"):
-            assert unquote(parts.fragment) in links[target].ids, f"{address}: no such place there"
+            assert unquote(parts.fragment) in links[target].ids, (
+                f"{address}: no such place there"
+            )
 
 
 def test_every_image_says_what_it_shows(name, links):
