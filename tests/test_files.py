@@ -7,10 +7,12 @@ and 120 hostile ones; 20 kills in training, 20 in saving.
 """
 
 import ast
+import errno
 import inspect
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -121,6 +123,59 @@ def spoil(tensors: dict, rng: np.random.Generator) -> None:
         tensors[name + "/more"] = tensors.pop(name)
 
 
+class Small(nn.Sequential):
+    """Keeps its arguments."""
+
+    def __init__(
+        self, width: int = 3, sizes: tuple[int, ...] = (4, 2), tied: bool = False
+    ) -> None:
+        super().__init__(nn.Linear(sizes[0], width), nn.Linear(width, sizes[1]))
+        self.width, self.sizes, self.tied = width, sizes, tied
+        if tied:
+            self[1].bias = self[0].bias
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    """Are all weights equal, bit by bit?"""
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+
+
+def test_a_model_comes_back_as_it_was(tmp_path):
+    model = Small(2, (5, 2), tied=True)
+    t.save(model, tmp_path / "m.safetensors")
+    again = t.load(Small, tmp_path / "m.safetensors")
+    assert (again.width, again.sizes, again.tied) == (2, (5, 2), True)
+    assert same(model, again)
+    assert again[1].bias is again[0].bias
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
+    class Forgetful(nn.Linear):
+        def __init__(self, width: int) -> None:
+            super().__init__(width, 1)
+
+    with pytest.raises(TypeError, match=r"add self\.width = width"):
+        t.save(Forgetful(2), tmp_path / "m")
+    with pytest.raises(TypeError, match=r"takes \*args"):
+        t.save(nn.Sequential(), tmp_path / "m")
+    odd = Small()
+    odd.width = object()
+    with pytest.raises(TypeError, match="object is no number, word or list"):
+        t.save(odd, tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pickle_is_not_run(tmp_path):
+    place = tmp_path / "evil"
+    torch.save({"x": print}, place)
+    with pytest.raises(ValueError, match="damaged or no safetensors"):
+        t.load(Small, place)
+
+
 def test_every_model_that_can_be_saved_is_attacked():
     owns = set()
     for path in reference.modules():
@@ -135,20 +190,20 @@ def test_every_model_that_can_be_saved_is_attacked():
     assert len(owns) > 4
 
 
-def verdict(kind, path) -> bool:
-    """Is the file refused? If not, it is a model, with numbers for weights; and either
-    way quickly.
+def verdict(kind, path) -> str:
+    """With which words the file is refused. If it is not, it is a model, with numbers
+    for weights; and either way quickly.
     """
     begin = time.process_time()
     try:
         model = t.load(kind, path)
-    except ValueError:
-        return True
+    except ValueError as error:
+        return str(error)
     finally:
         assert time.process_time() - begin < 3
     assert isinstance(model, kind)
     assert not t._not_numbers(model.state_dict())
-    return False
+    return ""
 
 
 def test_cut_changed_and_hostile_files_are_refused_or_are_models(fitted, tmp_path):
@@ -160,10 +215,10 @@ def test_cut_changed_and_hostile_files_are_refused_or_are_models(fitted, tmp_pat
     rng = np.random.default_rng(0)
     for cut in rng.choice(len(good), 24, replace=False):
         bad.write_bytes(good[:cut])
-        assert verdict(kind, bad)
-    for _ in range(48):  # no change goes unnoticed
+        assert re.search(r"damaged|holds no model|do not fit", verdict(kind, bad))
+    for k in range(48):  # no change goes unnoticed
         changed, where = bytearray(good), rng.integers(len(good))
-        changed[where] ^= 1 << rng.integers(8)
+        changed[where] ^= 1 << rng.integers(8) if k % 2 else rng.integers(1, 256)
         bad.write_bytes(changed)
         assert verdict(kind, bad) or content(bad)[1] == content(place)[1]
     refused = 0
@@ -175,7 +230,7 @@ def test_cut_changed_and_hostile_files_are_refused_or_are_models(fitted, tmp_pat
         else:
             spoil(tensors, rng)
         forge(bad, tensors, notes)
-        refused += verdict(kind, bad)
+        refused += bool(verdict(kind, bad))
     assert refused > 25
     for notes in (
         {},
@@ -252,7 +307,9 @@ ROWS = torch.from_numpy(BITS).float()
 def net(seed: int = 0) -> nn.Module:
     """A small network."""
     with t.seeded(seed):
-        return nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 4))
+        return nn.Sequential(
+            nn.Linear(4, 3), nn.Tanh(), nn.Dropout(0.1), nn.Linear(3, 4)
+        )
 
 
 def loss(model, x, generator):
@@ -353,7 +410,7 @@ def test_a_hostile_checkpoint_is_refused_before_any_of_it_is_used(tmp_path):
 # -------------------------------------------------------------------------------------------------------------
 
 
-def killed(work, rng: np.random.Generator) -> None:
+def killed(work, rng: np.random.Generator, steps: int | None = None) -> None:
     """Do the work in another process, which tells of its steps, and kill it at a random
     moment after some of them.
     """
@@ -364,7 +421,7 @@ def killed(work, rng: np.random.Generator) -> None:
             work(lambda: os.write(told, b"."))
         finally:
             os._exit(0)
-    for _ in range(rng.integers(1, 12)):
+    for _ in range(steps or rng.integers(1, 12)):
         os.read(heard, 1)
     time.sleep(rng.uniform(0, 0.01))
     os.kill(child, signal.SIGKILL)
@@ -375,25 +432,42 @@ def killed(work, rng: np.random.Generator) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_twenty_kills_in_training(tmp_path):
+    """The first before anything is kept; then a run to the end, and one more."""
     place, rng, at = tmp_path / "run", np.random.default_rng(0), []
 
     def run(tell):
         def heard(model, x, generator):
             tell()
+            if not at:
+                signal.pause()
             return loss(model, x, generator)
 
         go(net(), place, 200, loss=heard)
 
-    for _ in range(20):
+    killed(run, rng, steps=1)
+    assert not place.exists()
+    at.append(0)
+    for _ in range(19):
         killed(run, rng)
         if place.exists():
             at.append(content(place)[1]["epoch"])
     assert at == sorted(at)
     assert len(at) > 10
-    assert at[0] < at[-1] < 200
+    assert at[1] < at[-1] < 200
+    steps = 0
+
+    def counted(model, x, generator):
+        nonlocal steps
+        steps += model.training
+        return loss(model, x, generator)
+
     resumed, straight = net(), net()
-    assert go(resumed, place, 200) == go(straight, None, 200)
+    history = go(resumed, place, 200, loss=counted)
+    assert steps == 2 * (200 - at[-1])  # it went on, and not from the start
+    assert history == go(straight, None, 200)
     assert torch.equal(weights(resumed), weights(straight))
+    assert go(net(), place, 200, loss=counted) == history
+    assert steps == 2 * (200 - at[-1])  # there was nothing left to do
     # what the killed left is cleared away
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
@@ -465,6 +539,21 @@ def small_disk(tmp_path):
         pytest.skip(f"no file system can be mounted here: {refused.strip()}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    place = tmp_path / "m.safetensors"
+    t.save(model := Small(), place)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as m:
+        m.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device.*is as it was"):
+            t.save(Small(7), place)
+    assert same(t.load(Small, place), model)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
 def test_a_full_disk_is_an_error_and_leaves_what_was_there(small_disk):

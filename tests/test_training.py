@@ -1,9 +1,8 @@
-"""The training module: the loop against one written by hand, files under every kind of
-accident, and two processes at work.
+"""The training module: the loop against one written by hand, runs that end early, and
+two processes at work.
 """
 
 import contextlib
-import errno
 import math
 import os
 import pty
@@ -11,9 +10,6 @@ import signal
 import subprocess
 import sys
 import termios
-import textwrap
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -279,8 +275,15 @@ def test_the_device_is_chosen_and_used(X):
 # --- what stands on the screen
 # -----------------------------------------------------------------------------------------
 
-BAR = "import torch; from torch import nn; from latent_book.training import train\n"
-BAR += "train(nn.Linear(2, 2), lambda m, x, g: m(x).square().mean(), torch.rand(64, 2), epochs=2)"
+BAR = """
+import os, sys, torch
+from latent_book.training import train
+for screen in (None, int(sys.argv[1])):
+    if screen is not None:
+        os.dup2(screen, 2)
+    net = torch.nn.Linear(2, 2)
+    train(net, lambda m, x, g: m(x).square().mean(), torch.rand(64, 2), epochs=2)
+"""
 
 
 def _environment() -> dict[str, str]:
@@ -289,22 +292,20 @@ def _environment() -> dict[str, str]:
 
 
 def test_a_log_gets_lines_and_a_terminal_a_bar():
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 80))
     log = subprocess.run(
-        [sys.executable, "-c", BAR],
+        [sys.executable, "-c", BAR, str(slave)],
         capture_output=True,
         text=True,
         env=_environment(),
+        pass_fds=[slave],
         check=True,
     ).stderr
+    os.close(slave)
     assert "\r" not in log
     assert "training: 100%" in log
     assert "loss" in log
-    master, slave = pty.openpty()
-    termios.tcsetwinsize(slave, (24, 80))
-    subprocess.run(
-        [sys.executable, "-c", BAR], stderr=slave, env=_environment(), check=True
-    )
-    os.close(slave)
     shown = ""
     with contextlib.suppress(OSError):  # that is how a terminal ends
         while chunk := os.read(master, 4096):
@@ -313,239 +314,81 @@ def test_a_log_gets_lines_and_a_terminal_a_bar():
     assert "\rtraining:" in shown
 
 
-# --- files
-# -------------------------------------------------------------------------------------------------------------
-
-
-class Small(nn.Sequential):
-    """Keeps its arguments."""
-
-    def __init__(
-        self, width: int = 3, sizes: tuple[int, ...] = (4, 2), tied: bool = False
-    ) -> None:
-        super().__init__(nn.Linear(sizes[0], width), nn.Linear(width, sizes[1]))
-        self.width, self.sizes, self.tied = width, sizes, tied
-        if tied:
-            self[1].bias = self[0].bias
-
-
-def test_a_model_comes_back_as_it_was(tmp_path):
-    model = Small(2, (5, 2), tied=True)
-    t.save(model, tmp_path / "m.safetensors")
-    again = t.load(Small, tmp_path / "m.safetensors")
-    assert (again.width, again.sizes, again.tied) == (2, (5, 2), True)
-    assert same(model, again)
-    assert again[1].bias is again[0].bias
-    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
-
-
-def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
-    class Forgetful(nn.Linear):
-        def __init__(self, width: int) -> None:
-            super().__init__(width, 1)
-
-    with pytest.raises(TypeError, match=r"add self\.width = width"):
-        t.save(Forgetful(2), tmp_path / "m")
-    with pytest.raises(TypeError, match=r"takes \*args"):
-        t.save(nn.Sequential(), tmp_path / "m")
-    odd = Small()
-    odd.width = object()
-    with pytest.raises(TypeError, match="object is no number, word or list"):
-        t.save(odd, tmp_path / "m")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
-    place = tmp_path / "m.safetensors"
-    t.save(model := Small(), place)
-
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as m:
-        m.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match=r"No space left on device.*is as it was"):
-            t.save(Small(7), place)
-    assert same(t.load(Small, place), model)
-    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
-
-
-def test_a_damaged_file_is_an_error_or_still_a_model_and_never_anything_else(tmp_path):
-    """Cut at every length, and with single bytes changed."""
-    place = tmp_path / "m.safetensors"
-    t.save(Small(), place)
-    good = place.read_bytes()
-    rng = np.random.default_rng(0)
-    refused = 0
-    for cut in range(0, len(good), 7):
-        place.write_bytes(good[:cut])
-        with pytest.raises(ValueError, match=r"damaged|holds no model|do not fit"):
-            t.load(Small, place)
-    for _ in range(400):
-        bad = bytearray(good)
-        bad[rng.integers(len(bad))] = rng.integers(256)
-        place.write_bytes(bad)
-        try:
-            assert isinstance(t.load(Small, place), Small)
-        except ValueError:
-            refused += 1
-    assert refused > 100
-
-
-def test_a_pickle_is_not_run(tmp_path):
-    place = tmp_path / "evil"
-    torch.save({"x": print}, place)
-    with pytest.raises(ValueError, match="damaged or no safetensors"):
-        t.load(Small, place)
-
-
-# --- accidents
-# ---------------------------------------------------------------------------------------------------------
+# --- accidents, and more than one process
+# -------------------------------------------------------------------------------------
 
 RUN = """
 import sys, time, torch
 sys.path.insert(0, {tests!r})
 import test_training as tt
-from latent_book.training import save, train
 X = torch.from_numpy(tt.digits8("float32").X[:500])
-model = tt.net(dropout=0.1)
 def slowly(model, x, generator):
-    time.sleep({pause})
+    time.sleep(0.02)
     print("step", flush=True)
     return tt.noisy_error(model, x, generator)
-history = train(model, slowly, X, X_val=X[:100], epochs=6, batch_size=100, progress=False, checkpoint={checkpoint!r})
+history = tt.t.train(tt.net(dropout=0.1), slowly, X, X_val=X[:100], **tt.LONG, checkpoint={place!r})
 print("stopped", history.stopped, len(history.steps), flush=True)
 """
+LONG = {"epochs": 6, "batch_size": 100, "progress": False}
 
 
-def _script(checkpoint: Path | None, pause: float) -> list[str]:
-    text = RUN.format(
-        tests=str(ROOT / "tests"),
-        checkpoint=checkpoint and str(checkpoint),
-        pause=pause,
-    )
-    return [sys.executable, "-W", "ignore", "-c", textwrap.dedent(text)]
-
-
-def test_a_run_that_was_killed_goes_on_to_the_same_result(X, tmp_path):
-    """SIGKILL at three moments of one run, each time in another process; the last one
-    runs to the end.
-    """
+def test_ctrl_c_ends_a_run_in_good_order_and_another_process_goes_on(X, tmp_path):
+    """Kills stand in test_files.py."""
     place = tmp_path / "run.safetensors"
-    for steps in (1, 9, 8):  # before the first checkpoint, and in later epochs
-        process = subprocess.Popen(
-            _script(place, 0.02), stdout=subprocess.PIPE, text=True, env=_environment()
-        )
-        assert process.stdout is not None
-        for _ in range(steps):
-            assert process.stdout.readline() == "step\n"
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-    killed, whole = net(dropout=0.1), net(dropout=0.1)
-    arguments = {"X_val": X[:100], "epochs": 6, "batch_size": 100, "progress": False}
-    resumed_steps = []
-
-    def counted(model, x, generator):
-        resumed_steps.append(model.training)
-        return noisy_error(model, x, generator)
-
-    after = t.train(killed, counted, X, **arguments, checkpoint=place)
-    straight = t.train(whole, noisy_error, X, **arguments)
-    assert 0 < sum(resumed_steps) < 30  # it did go on, and not from the start
-    assert same(killed, whole)
-    assert after == straight
-    again = t.train(
-        net(), noisy_error, X, **arguments, checkpoint=place
-    )  # there is nothing left to do
-    assert again == straight
-
-
-def test_ctrl_c_ends_a_run_in_good_order():
+    script = RUN.format(tests=str(ROOT / "tests"), place=str(place))
     process = subprocess.Popen(
-        _script(None, 0.02), stdout=subprocess.PIPE, text=True, env=_environment()
+        [sys.executable, "-W", "ignore", "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=_environment(),
     )
     assert process.stdout is not None
     for _ in range(8):
-        process.stdout.readline()
+        assert process.stdout.readline() == "step\n"
     process.send_signal(signal.SIGINT)
     last = process.communicate(timeout=60)[0].splitlines()[-1].split()
     assert process.returncode == 0
     assert last[:2] == ["stopped", "interrupted"]
     assert 5 <= int(last[2]) < 30
+    resumed, whole = net(dropout=0.1), net(dropout=0.1)
+    steps = []
+
+    def counted(model, x, generator):
+        steps.append(model.training)
+        return noisy_error(model, x, generator)
+
+    after = t.train(resumed, counted, X, X_val=X[:100], **LONG, checkpoint=place)
+    assert 0 < sum(steps) < 30
+    assert after == t.train(whole, noisy_error, X, X_val=X[:100], **LONG)
+    assert same(resumed, whole)
 
 
-def test_a_file_that_is_being_written_is_whole_at_any_moment(tmp_path):
-    place = tmp_path / "m.safetensors"
-    code = "from test_training import Small, t\nwhile True: t.save(Small(200, (300, 300)), %r); print('saved', flush=True)"
-    rng = np.random.default_rng(1)
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code % str(place)],
-            cwd=ROOT / "tests",
-            stdout=subprocess.PIPE,
-            env=_environment(),
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(rng.uniform(0, 0.05))
-        process.kill()
-        process.communicate()
-        assert t.load(Small, place).sizes == (300, 300)
+def _together(X: torch.Tensor, place: str) -> None:
+    """One of two processes; the first leaves what came of it."""
+    from accelerate import Accelerator
 
-
-# --- more than one process
-# ---------------------------------------------------------------------------------------------
-
-TOGETHER = """
-import sys, torch
-sys.path.insert(0, {tests!r})
-from accelerate import Accelerator
-import test_training as tt
-X = torch.from_numpy(tt.digits8("float32").X[:500])
-accelerator = Accelerator(cpu=True)
-model = tt.net()
-history = tt.t.train(model, tt.squared_error, X, X_val=X[:100], epochs=3, batch_size=100, accelerator=accelerator)
-assert accelerator.num_processes == 2
-if accelerator.is_main_process:
-    torch.save({{"weights": model.state_dict(), "loss": history.steps, "val": history.val_loss}}, {out!r})
-"""
-
-
-def test_two_processes_train_the_same_model(X, tmp_path):
-    script, out = tmp_path / "together.py", tmp_path / "out.pt"
-    script.write_text(
-        TOGETHER.format(tests=str(ROOT / "tests"), out=str(out)), encoding="utf-8"
-    )
-    launch = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-    ]  # on CPUs, by gloo
-    launch += [
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-    ]
-    done = subprocess.run(
-        [*launch, "--main_process_port", "0", str(script)],
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = torch.load(out, weights_only=True)
+    helper = Accelerator(cpu=True)
+    assert helper.num_processes == 2
     model = net()
-    alone = t.train(
-        model, squared_error, X, X_val=X[:100], epochs=3, batch_size=100, progress=False
+    history = t.train(
+        model, squared_error, X, X_val=X[:100], **SHORT, accelerator=helper
     )
+    if helper.is_main_process:
+        found = {"loss": history.steps, "val": history.val_loss}
+        torch.save({"weights": model.state_dict(), **found}, place)
+
+
+SHORT = {"epochs": 3, "batch_size": 100, "progress": False}
+
+
+def test_two_processes_train_the_same_model(X, tmp_path, monkeypatch):
+    from accelerate import debug_launcher
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    debug_launcher(_together, (X, str(tmp_path / "out.pt")), num_processes=2)
+    found = torch.load(tmp_path / "out.pt", weights_only=True)
+    model = net()
+    alone = t.train(model, squared_error, X, X_val=X[:100], **SHORT)
     assert found["loss"] == pytest.approx(alone.steps, rel=1e-4)
     assert found["val"] == pytest.approx(alone.val_loss, rel=1e-4)
     for name, value in model.state_dict().items():
