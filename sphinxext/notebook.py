@@ -2,23 +2,19 @@
 
 Two things happen between the notebook and the page. nbdev's directives (`#| hide`, `#|
 fig-cap: ...`) become what myst-nb understands. And the first code cell gets a comment
-with a fingerprint of the library's files that the chapter imports: the execution cache
-compares code cells only, so this is how it learns that the library has changed.
+with a fingerprint of what the chapter needs beside its cells (needs.py): the execution
+cache compares code cells only, so this is how it learns that the library has changed.
 """
 
-import ast
-import hashlib
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
 from docutils import nodes
 from sphinx.application import Sphinx
 
-ROOT = Path(__file__).resolve().parent.parent
-LIBRARY = ROOT / "latent_book"
-MEASURED = ROOT / "benchmarks" / "results.json"
+from sphinxext import needs
+
 DIRECTIVE = re.compile(r"^\s*#\s*\|\s*([\w-]+)\s*:?\s*(.*?)\s*$")
 # a directive, or a directive with this value
 TAGS: dict[str | tuple[str, str], str] = {
@@ -45,9 +41,9 @@ def split_directives(source: str) -> tuple[dict[str, str], str]:
 def read(text: str) -> nbformat.NotebookNode:
     """A notebook as myst-nb should see it."""
     nb = nbformat.reads(text, as_version=4)
-    code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    mark = fingerprint(imported_files(cell.source for cell in code))
-    for cell in code:
+    mark = needed(nb)
+    found = [cell for cell in nb.cells if cell.cell_type == "code"]
+    for cell in found:
         directives, cell.source = split_directives(cell.source)
         tags = {TAGS[d] for d in directives.items() if d in TAGS} | {
             TAGS[k] for k in directives if k in TAGS
@@ -62,76 +58,56 @@ def read(text: str) -> nbformat.NotebookNode:
             options["image"]["alt"] = alt
         if any(options.values()):
             cell.metadata["mystnb"] = {k: v for k, v in options.items() if v}
-    if code:
-        code[0].source += f"\n# library {mark}"
+    if found:
+        found[0].source += f"\n# library {mark}"
     return nb
 
 
-def imported_files(sources: Iterable[str]) -> list[Path]:
-    """The library's files that some code imports, also at second hand; with the data,
-    for whoever imports `data`, and with the figures' scripts and styles, for whoever
-    reads their folder, and with what the benchmarks found, for whoever shows it.
+def needed(nb: nbformat.NotebookNode) -> str:
+    """A short hash of all that a notebook's code needs beside itself: modules of the
+    library, also at second hand; the data, for whoever imports `data`; the project's
+    files that it names; and the pinned versions.
+
+    Raises
+    ------
+    LookupError
+        If a cell imports from the library what is not there. Nothing would tell then
+        that its outputs are out of date.
     """
-    todo, files = [], set()
-    for source in sources:
-        todo += _imports(source)
-        if "latent_book/static" in source:
-            files.update(_static())
-        if MEASURED.name in source:
-            files.add(MEASURED)
-    while todo:
-        name = todo.pop()
-        path = LIBRARY / f"{name}.py"
-        if path in files or not path.exists():
-            continue
-        files.add(path)
-        todo += _imports(path.read_text(encoding="utf-8"))
-        if name == "data":
-            files.update(p for p in (LIBRARY / "assets").glob("*") if p.is_file())
-    return sorted(files)
+    cells = code(nb)
+    return needs.digest(
+        [needs.ROOT / "constraints.txt", *imported_files(cells)],
+        whole=needs.reads_docstrings(cells),
+    )
 
 
-def shown_files(sources: Iterable[str]) -> list[Path]:
-    """The imported files; with the figures' scripts and styles, for whoever imports
-    `widgets`. A change of those needs the page rendered again, but not executed.
+def code(nb: nbformat.NotebookNode) -> needs.Cells:
+    """A notebook's code cells, read."""
+    found = [cell for cell in nb.cells if cell.cell_type == "code"]
+    return needs.parse((cell.get("id", ""), cell.source) for cell in found)
+
+
+def imported_files(cells: needs.Cells) -> set[Path]:
+    """The library's modules that some code imports, with the data that one of them
+    ships, and the files that the code names.
     """
-    files = imported_files(sources)
-    return sorted({*files, *_static()}) if LIBRARY / "widgets.py" in files else files
+    files = needs.modules(cells)
+    if _library() / "data.py" in files:
+        files.add(_library() / "assets")
+    return files | needs.named(cells)
 
 
-def _static() -> list[Path]:
-    return [path for path in (LIBRARY / "static").glob("*") if path.is_file()]
-
-
-def _imports(source: str) -> list[str]:
-    """Names of the modules of the library that a piece of code imports; code with
-    magics is read line by line.
+def shown_files(cells: needs.Cells) -> set[Path]:
+    """The same, and the scripts and styles of live figures, for whoever imports their
+    kit. A change of those needs the page rendered again, but not executed.
     """
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return re.findall(r"^\s*(?:from|import)\s+latent_book\.(\w+)", source, re.M)
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(
-            node, ast.ImportFrom
-        ):  # nbdev writes `from .training import` into the library
-            package = "latent_book" if node.level else ""
-            module = ".".join(filter(None, [package, node.module]))
-            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
-    return [name.split(".")[1] for name in names if name.startswith("latent_book.")]
+    files = imported_files(cells)
+    kits = {path for path in files if path.stem in ("kit", "widgets")}
+    return files | {path.parent / "static" for path in kits}
 
 
-def fingerprint(files: Iterable[Path]) -> str:
-    """A short hash of the contents of some files, in their order, and of the pinned
-    versions.
-    """
-    digest = hashlib.sha256((ROOT / "constraints.txt").read_bytes())
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+def _library() -> Path:
+    return needs.ROOT / needs.LIBRARY
 
 
 def _note_dependencies(app: Sphinx, doctree: nodes.document) -> None:
@@ -140,11 +116,9 @@ def _note_dependencies(app: Sphinx, doctree: nodes.document) -> None:
     """
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".ipynb":
-        cells = nbformat.read(path, as_version=4).cells
-        for file in shown_files(
-            cell.source for cell in cells if cell.cell_type == "code"
-        ):
-            app.env.note_dependency(str(file))
+        for file in shown_files(code(nbformat.read(path, as_version=4))):
+            for one in needs.below(file):
+                app.env.note_dependency(str(one))
 
 
 INSIDE = r"[^()]*"
