@@ -37,17 +37,17 @@ def export() -> list[str]:
     stamp = BUILD / "exported"
     if stamp.exists() and stamp.read_text() == _state_of_code():
         return []
-    before = {p: (p.read_bytes(), p.stat()) for p in LIBRARY.glob("*.py")}
+    before = {p: (p.read_bytes(), p.stat()) for p in LIBRARY.rglob("*.py")}
     from nbdev.doclinks import nbdev_export
 
     nbdev_export()
     changed = []
-    for path in sorted(LIBRARY.glob("*.py")):
+    for path in sorted(LIBRARY.rglob("*.py")):
         content, stat = before.get(path, (None, None))
         if stat is not None and content == path.read_bytes():
             os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         else:
-            changed.append(path.name)
+            changed.append(str(path.relative_to(LIBRARY)))
     BUILD.mkdir(exist_ok=True)
     stamp.write_text(_state_of_code())
     return changed
@@ -74,7 +74,7 @@ def _state_of_code() -> str:
                 [str(path), [[cell["id"], cell["source"]] for cell in told]]
             ).encode()
         )
-    for path in sorted(LIBRARY.glob("*.py")):
+    for path in sorted(LIBRARY.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

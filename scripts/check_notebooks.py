@@ -40,7 +40,7 @@ def main() -> int:
     """Run both checks."""
     faults = {
         "these modules were not what their notebooks export": changed_by(
-            "nbdev_export", "latent_book/*.py"
+            "nbdev_export", "latent_book/**/*.py"
         ),
         "these notebooks were not clean": changed_by("nbdev_clean", "nbs/**/*.ipynb"),
     }

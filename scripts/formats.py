@@ -53,8 +53,11 @@ def order(toc: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Part and name of each page that a table of contents lists, in its order."""
     yield "", toc["root"]
     for part in toc["parts"]:
-        for chapter in part["chapters"]:
+        todo = part["chapters"][::-1]
+        while todo:
+            chapter = todo.pop()
             yield part["caption"], chapter["file"]
+            todo += chapter.get("sections", [])[::-1]
 
 
 def read_article(page: str) -> Element:

@@ -14,7 +14,6 @@ serves both a server and `file://`.
 import base64
 import hashlib
 import importlib
-import importlib.util
 import json
 import re
 import shutil
@@ -26,6 +25,8 @@ from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
+
+from sphinxext.reference import module_of, modules
 
 HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -59,10 +60,8 @@ def current_sources(state: dict[str, Any], page: str = "") -> tuple[str, str]:
     the module that the page exports.
     """
     module, _, name = str(state.get("_anywidget_id", "")).rpartition(".")
-    if module == "__main__" and importlib.util.find_spec(
-        f"latent_book.{Path(page).name}"
-    ):
-        module = f"latent_book.{Path(page).name}"
+    if module == "__main__" and module_of(page) in modules():
+        module = f"latent_book.{module_of(page)}"
     figure = (
         getattr(importlib.import_module(module), name, None)
         if module.startswith("latent_book")

@@ -102,8 +102,8 @@ def shown_files(cells: needs.Cells) -> set[Path]:
     kit. A change of those needs the page rendered again, but not executed.
     """
     files = imported_files(cells)
-    kits = {path for path in files if path.stem in ("kit", "widgets")}
-    return files | {path.parent / "static" for path in kits}
+    figures = _library() / "figures"
+    return files | ({figures / "static"} if figures / "kit.py" in files else set())
 
 
 def _library() -> Path:

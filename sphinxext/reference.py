@@ -29,13 +29,24 @@ HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.M)
 ENTRY = re.compile(r"^(\w[\w, ()]*?) : (.*)$")
 
 
-def modules() -> list[Path]:
-    """The library's modules, in alphabetical order."""
-    return [
-        p
-        for p in sorted((ROOT / "latent_book").glob("*.py"))
-        if not p.name.startswith("_")
-    ]
+def modules() -> dict[str, Path]:
+    """The library's modules by their names (`vae`, `figures.vae`), in alphabetical
+    order.
+    """
+    home = ROOT / "latent_book"
+    found = {
+        ".".join(path.relative_to(home).with_suffix("").parts): path
+        for path in home.rglob("*.py")
+        if not path.name.startswith("_")
+    }
+    return dict(sorted(found.items()))
+
+
+def module_of(page: str) -> str:
+    """The module that a page would export: `vae`, and `figures.vae` for
+    `workshop/figures/vae`.
+    """
+    return page.removeprefix("workshop/").replace("/", ".")
 
 
 def public(body: list[ast.stmt]) -> Iterator[ast.ClassDef | ast.FunctionDef]:
@@ -189,13 +200,14 @@ class LibraryReference(SphinxDirective):
         sections: list[nodes.Node] = []
         self.env.note_dependency(str(EXAMPLES))
         self.examples = examples()
-        for path in modules():
+        for module, path in modules().items():
             self.env.note_dependency(str(path))
-            section = nodes.section(ids=[_anchor(path.stem)])
-            name = f"latent_book.{path.stem}"
-            section += nodes.title("", "", nodes.literal("", path.stem))
-            home = ROOT / "nbs" / f"{path.stem}.ipynb"
-            page = f"/{path.stem}" if home.exists() else f"/workshop/{path.stem}"
+            section = nodes.section(ids=[_anchor(module)])
+            name = f"latent_book.{module}"
+            section += nodes.title("", "", nodes.literal("", module))
+            page = f"/{module.replace('.', '/')}"
+            if not (ROOT / "nbs" / f"{page[1:]}.ipynb").exists():
+                page = f"/workshop{page}"
             section += self._parsed(f"`{name}`, made by the chapter {{doc}}`{page}`.")
             for node in public(ast.parse(path.read_text(encoding="utf-8")).body):
                 section += self._entry(node, name)
@@ -226,7 +238,9 @@ class LibraryReference(SphinxDirective):
 
     def _example(self, module: str, name: str) -> list[nodes.Node]:
         """The example of a name; for a further name of the same example, the way to it."""
-        names, lines = self.examples.get(f"{module.split('.')[1]}.{name}", ([], ""))
+        names, lines = self.examples.get(
+            f"{module.removeprefix('latent_book.')}.{name}", ([], "")
+        )
         if not names:
             return []
         if name == names[0]:
@@ -249,12 +263,12 @@ def point_here(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """At the end of a chapter that makes a module, above its references: where the
     module's names are listed.
     """
-    stem = docname.rpartition("/")[2]
-    if stem not in {path.stem for path in modules()}:
+    module = module_of(docname)
+    if module not in modules():
         return
-    address = f"{app.builder.get_relative_uri(docname, PAGE)}#{_anchor(stem)}"
+    address = f"{app.builder.get_relative_uri(docname, PAGE)}#{_anchor(module)}"
     link = nodes.reference(
-        "", "", nodes.literal("", f"latent_book.{stem}"), refuri=address
+        "", "", nodes.literal("", f"latent_book.{module}"), refuri=address
     )
     told = nodes.paragraph(
         "", "", nodes.Text("All names of this chapter, for looking up: "), link
@@ -267,8 +281,8 @@ def point_here(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         (last[0] if last else chapter).append(told)
 
 
-def _anchor(stem: str) -> str:
-    return f"module-{stem.replace('_', '-')}"
+def _anchor(module: str) -> str:
+    return f"module-{re.sub('[._]', '-', module)}"
 
 
 def setup(app: Sphinx) -> None:

@@ -23,10 +23,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latent_book import autoencoder as a
 from latent_book.autoencoder import Autoencoder, AutoencoderNetwork
-from latent_book.manifold_figures import BottleneckFigure
+from latent_book.figures.autoencoder import BottleneckFigure
+from latent_book.figures.pca import PlaneFigure
 from latent_book.pca import pca, reconstruction_error
 from latent_book.training import load, save
-from latent_book.widgets import PlaneFigure
 
 
 def cloud(N: int, D: int, seed: int = 0, mean: float = 0.0) -> np.ndarray:

@@ -15,8 +15,10 @@ import torch
 import yaml
 from citation import citation
 from conftest import ROOT, cells, notebooks
+from formats import order
 
 from latent_book.vae import VAENetwork
+from sphinxext.reference import module_of, modules
 
 CHAPTERS = [p for p in notebooks() if p.parent.name == "nbs" and p.stem != "index"]
 CLAIMS = {  # what each chapter settles, by the number of the slide
@@ -48,10 +50,7 @@ def directives(source: str) -> dict[str, str]:
 
 def test_the_table_of_contents_names_every_notebook_once():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    listed = [
-        toc["root"],
-        *(c["file"] for part in toc["parts"] for c in part["chapters"]),
-    ]
+    listed = [name for _, name in order(toc)]
     assert len(listed) == len(set(listed))
     nbs = ROOT / "nbs"
     assert {str(p.relative_to(nbs).with_suffix("")) for p in notebooks()} <= set(listed)
@@ -70,8 +69,9 @@ def test_one_notebook_exports_one_module_of_its_name(path):
     ):
         assert exports == []
     else:
-        assert exports == [path.stem]
-        assert (ROOT / "latent_book" / f"{path.stem}.py").exists()
+        page = path.relative_to(ROOT / "nbs").with_suffix("").as_posix()
+        assert exports == [module_of(page)]
+        assert module_of(page) in modules()
 
 
 @each_notebook
@@ -147,20 +147,16 @@ def test_every_exercise_has_a_solution_that_asserts(path):
 
 def imports(module: str) -> set[str]:
     """The modules of the library that a module imports."""
-    tree = ast.parse(
-        (ROOT / "latent_book" / f"{module}.py").read_text(encoding="utf-8")
-    )
-    names = set()
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    home, names = ["latent_book", *module.split(".")], set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= (
-                {node.module}
-                if node.module != "latent_book"
-                else {f"latent_book.{a.name}" for a in node.names}
-            )
+        if isinstance(node, ast.ImportFrom):  # nbdev writes `from ..em import x`
+            within = home[: -node.level] if node.level else []
+            source = ".".join([*within, *filter(None, [node.module])])
+            names |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return {name.split(".")[1] for name in names if name.startswith("latent_book.")}
+    return {name.removeprefix("latent_book.") for name in names} & modules().keys()
 
 
 MODELS = {
@@ -182,18 +178,31 @@ MODELS = {
 }
 LAYERS = [
     {"data", "plots"},
-    {"training"},
+    {"training", "figures.kit"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
     {"manifold", "denoising", "expfam", "vae", "variational", "gan"},
     {"em", "collapse", "critique", "onwards"},
-    {"widgets"},
-    {"manifold_figures", "mixture_figures", "generative_figures", "verdict_figures"},
+    {
+        "figures.vision",
+        "figures.manifold",
+        "figures.pca",
+        "figures.autoencoder",
+        "figures.denoising",
+        "figures.mixture",
+        "figures.bound",
+        "figures.em",
+        "figures.variational",
+        "figures.vae",
+        "figures.collapse",
+        "figures.gan",
+        "figures.critique",
+        "figures.onwards",
+    },
 ]  # a module imports from layers below its own
 
 
 def test_modules_depend_in_one_direction():
-    modules = {p.stem for p in (ROOT / "latent_book").glob("[!_]*.py")}
-    assert set().union(*LAYERS) == modules, "put the new module into its layer"
+    assert set().union(*LAYERS) == set(modules()), "put the new module into its layer"
     for height, layer in enumerate(LAYERS):
         below = set().union(*LAYERS[:height])
         for module in layer:

@@ -24,7 +24,7 @@ from torch.distributions import (
 )
 
 from latent_book import bound as b
-from latent_book.mixture_figures import DirectionFigure, JensenFigure, SplitFigure
+from latent_book.figures.bound import DirectionFigure, JensenFigure, SplitFigure
 
 seeds = st.integers(0, 2**31)
 quick = settings(max_examples=60, deadline=None)

@@ -17,7 +17,7 @@ from scipy import stats
 from torch import distributions as td
 
 from latent_book import collapse as c
-from latent_book.generative_figures import CollapseFigure
+from latent_book.figures.collapse import CollapseFigure
 from latent_book.training import seeded, train
 from latent_book.vae import VAENetwork, elbo, neg_elbo
 

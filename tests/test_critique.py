@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
 
 from latent_book import critique as cr
+from latent_book.figures.critique import ClutterFigure
 from latent_book.training import seeded
-from latent_book.verdict_figures import ClutterFigure
 
 
 @pytest.mark.equation("eq-critique-cover")

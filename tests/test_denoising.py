@@ -22,10 +22,10 @@ from torch import nn
 
 from latent_book import denoising as d
 from latent_book.denoising import DenoisingAutoencoder
-from latent_book.manifold_figures import DenoiseFigure, FieldFigure, mulberry_normals
+from latent_book.figures.denoising import DenoiseFigure, FieldFigure, mulberry_normals
+from latent_book.figures.kit import run_network
 from latent_book.mixture import mixture_log_prob, sample_mixture
 from latent_book.training import seeded
-from latent_book.widgets import run_network
 
 PI = np.array([0.5, 0.3, 0.2])
 MU = np.array([[-1.5, -0.6], [1.4, -0.9], [0.3, 1.5]])

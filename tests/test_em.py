@@ -19,8 +19,8 @@ from scipy import integrate, stats
 
 from latent_book import em as e
 from latent_book.bound import elbo, kl, posterior
+from latent_book.figures.em import EMFigure
 from latent_book.mixture import log_joint, mixture_log_prob
-from latent_book.mixture_figures import EMFigure
 
 seeds = st.integers(0, 2**31)
 quick = settings(max_examples=25, deadline=None)

@@ -23,8 +23,8 @@ from torch import nn
 
 from latent_book import gan as g
 from latent_book.autoencoder import mlp
+from latent_book.figures.gan import DuelFigure, GenerateFigure
 from latent_book.gan import GAN
-from latent_book.generative_figures import DuelFigure, GenerateFigure
 from latent_book.training import DivergedError, load, save, seeded
 
 positive = st.floats(0.01, 5)

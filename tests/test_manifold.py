@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from latent_book import manifold as m
-from latent_book.manifold_figures import SurfaceFigure, WalkFigure
+from latent_book.figures.manifold import SurfaceFigure, WalkFigure
 from latent_book.vision import causes, render
 
 # torch's forward-mode differentiation loads a part of torch that uses what torch itself

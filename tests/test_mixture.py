@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from latent_book import mixture as m
-from latent_book.mixture_figures import MixtureFigure
+from latent_book.figures.mixture import MixtureFigure
 
 
 def parameters(

@@ -18,8 +18,8 @@ from scipy import integrate, stats
 from sklearn.base import clone
 
 from latent_book import onwards as o
+from latent_book.figures.onwards import ReverseFigure
 from latent_book.training import load, save, seeded
-from latent_book.verdict_figures import ReverseFigure
 
 PI, MU, SIGMA = (
     np.array([0.3, 0.7]),

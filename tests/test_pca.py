@@ -26,8 +26,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latent_book import pca as p
+from latent_book.figures.pca import ComponentsFigure, PlaneFigure, RotateFigure
 from latent_book.pca import PCA, ProbabilisticPCA
-from latent_book.widgets import ComponentsFigure, PlaneFigure, RotateFigure
 
 FITTED = [
     "mean_",

@@ -10,8 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from latent_book.figures.kit import Frames
 from latent_book.plots import COLOR
-from latent_book.widgets import Frames
 from sphinxext import along, equations, figures, harden, live, needs, notebook
 
 
@@ -77,13 +77,13 @@ def needed(*sources: str) -> set[str]:
 
 
 def test_what_a_module_of_the_library_imports_counts_too():
-    for name in ("widgets", "manifold_figures"):
-        files = needed(f"from latent_book.{name} import x")
-        assert {f"latent_book/{name}.py", "latent_book/plots.py"} <= files
-        assert "latent_book/static" in files
+    for name in ("kit", "autoencoder"):
+        files = needed(f"from latent_book.figures.{name} import x")
+        assert {f"latent_book/figures/{name}.py", "latent_book/plots.py"} <= files
+        assert "latent_book/figures/static" in files
     deep = needed("import latent_book.denoising")
     assert {"latent_book/denoising.py", "latent_book/training.py"} <= deep
-    assert "latent_book/static" not in deep
+    assert "latent_book/figures/static" not in deep
 
 
 def test_a_page_depends_on_the_files_that_it_reads():
@@ -94,7 +94,7 @@ def test_a_page_depends_on_the_files_that_it_reads():
         ("appendix/bibliography", "nbs"),
         ("workshop/your_chapter", "scripts/chapter/chapter.ipynb"),
         ("workshop/data", "latent_book/assets/mnist_subset.npz"),
-        ("workshop/widgets", "latent_book/static"),
+        ("workshop/figures/kit", "latent_book/figures/static"),
     ]:
         path = needs.ROOT / "nbs" / f"{name}.ipynb"
         cells = notebook.code(nbformat.read(path, as_version=4))
@@ -343,13 +343,13 @@ def test_a_script_that_could_not_stand_alone_is_refused(module):
 
 def test_todays_script_goes_into_the_page_not_the_stored_one():
     state = {
-        "_anywidget_id": "latent_book.widgets.Frames",
+        "_anywidget_id": "latent_book.figures.kit.Frames",
         "_esm": "old",
         "_css": "old",
     }
     assert live.current_sources(state) == (str(Frames._esm), str(Frames._css))
     state["_anywidget_id"] = "__main__.Frames"  # on the page that defines it
-    assert live.current_sources(state, "workshop/widgets") == (
+    assert live.current_sources(state, "workshop/figures/kit") == (
         str(Frames._esm),
         str(Frames._css),
     )

@@ -17,7 +17,7 @@ from sklearn.base import clone
 from torch import distributions as td
 
 from latent_book import vae as v
-from latent_book.generative_figures import BetaFigure, DrawFigure
+from latent_book.figures.vae import BetaFigure, DrawFigure
 from latent_book.training import load, save, seeded
 from latent_book.vae import VAE, VAENetwork
 from latent_book.variational import binarise

@@ -22,7 +22,7 @@ from torch import nn
 from latent_book import bound, mixture
 from latent_book import variational as v
 from latent_book.autoencoder import mlp
-from latent_book.generative_figures import GapsFigure, RainFigure
+from latent_book.figures.variational import GapsFigure, RainFigure
 from latent_book.training import load, save
 from latent_book.variational import NVIL, BeliefNetwork, HelmholtzMachine
 

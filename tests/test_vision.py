@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latent_book import vision as v
-from latent_book.widgets import AmbiguityFigure, SceneFigure
+from latent_book.figures.vision import AmbiguityFigure, SceneFigure
 
 LENS = {"softness": v.SOFTNESS, "relief": v.RELIEF}
 

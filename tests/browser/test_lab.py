@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page
 
 SHOW = """\
 from latent_book.plots import COLOR
-from latent_book.widgets import Frames
+from latent_book.figures.kit import Frames
 
 def line(fig, slope):
     fig.add_subplot().plot([0, 1], [0, slope], color=COLOR["data"])

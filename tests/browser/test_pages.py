@@ -192,7 +192,7 @@ def test_everybody_can_read_what_opens_over_the_page(button, look, served):
         color_scheme=scheme,
         reduced_motion="reduce",
     ) as visit:
-        page = visit.go("workshop/widgets.html")
+        page = visit.go("workshop/figures/kit.html")
         page.locator(f"button{button}:visible").first.click()
         page.locator("dialog[open]").wait_for()
         page.evaluate(AXE)

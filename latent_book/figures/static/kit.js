@@ -1,6 +1,6 @@
 /* kit.js - what every live figure shares.
 
-   A figure's script is this file followed by its own (see `script` in latent_book.widgets), so there is nothing to
+   A figure's script is this file followed by its own (see `script` in latent_book.figures.kit), so there is nothing to
    import and the same text runs in JupyterLab, on the static site and from file://. A figure's own file defines
    `render` and ends with `export default { render };`. Pure maths that repeats a Python function hangs on
    `render.maths = { name: fn }`, where a test run under node finds it.

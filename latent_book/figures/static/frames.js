@@ -1,5 +1,5 @@
 /* frames.js - pictures that Python drew beforehand, one for each place of the sliders.
-   With a kernel the function itself is called (see `Frames` in latent_book.widgets): the nearest stored frame shows at
+   With a kernel the function itself is called (see `Frames` in latent_book.figures.kit): the nearest stored frame shows at
    once, and the exact one replaces it when it arrives. */
 function nearest(values, value) {
   let best = 0;

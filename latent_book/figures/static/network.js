@@ -1,4 +1,4 @@
-/* network.js - a chain of linear layers and activations, as `pack_network` of latent_book.widgets ships it. */
+/* network.js - a chain of linear layers and activations, as `pack_network` of latent_book.figures.kit ships it. */
 const ACTIVATIONS = {
   identity: (v) => v,
   relu: (v) => (v > 0 ? v : 0),

@@ -2,6 +2,7 @@
 chapter.
 """
 
+import importlib
 import io
 import json
 import re
@@ -17,14 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from latent_book import (
-    generative_figures,
-    manifold_figures,
-    mixture_figures,
-    verdict_figures,
-)
-from latent_book import widgets as w
+from latent_book.figures import kit as w
 from latent_book.plots import COLOR
+from sphinxext import reference
 
 KIT = (w.STATIC / "kit.js").read_text(encoding="utf-8")
 
@@ -53,15 +49,14 @@ def frames() -> w.Frames:
     return w.Frames(line, axes, alt="A line.", size=(1.5, 1.0))
 
 
+MODULES = [
+    importlib.import_module(f"latent_book.{name}")
+    for name in reference.modules()
+    if name.startswith("figures.")
+]
 FIGURES = [
     f
-    for module in (
-        w,
-        manifold_figures,
-        mixture_figures,
-        generative_figures,
-        verdict_figures,
-    )
+    for module in MODULES
     for f in vars(module).values()
     if isinstance(f, type)
     and issubclass(f, w.LiveFigure)
@@ -72,6 +67,7 @@ FIGURES = [
 
 def test_there_are_figures():
     assert {"Frames", "SceneFigure"} <= {f.__name__ for f in FIGURES}
+    assert len(FIGURES) >= len(MODULES) > 10
 
 
 @pytest.mark.parametrize("figure", FIGURES)
