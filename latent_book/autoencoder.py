@@ -26,7 +26,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from .data import as_numpy, check_answer, in_kind
+from .rows import as_numpy, check_answer, in_kind
 from latent_book.training import (
     check_images,
     estimator_rows,

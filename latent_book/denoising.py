@@ -25,8 +25,8 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from .data import as_numpy, check_answer, in_kind
 from .mixture import responsibilities
+from .rows import as_numpy, check_answer, in_kind
 from .training import check_images, estimator_rows, seeded, single, train
 
 # %% ../nbs/denoising.ipynb #halve

@@ -37,8 +37,8 @@ from sklearn.utils.validation import (
 )
 from tqdm import tqdm
 
-from .data import as_numpy, in_kind
 from .pca import one_thread_blas
+from .rows import as_numpy, in_kind
 
 # %% ../nbs/workshop/expfam.ipynb #statistic
 KINDS = ("full", "tied", "diag", "spherical", "bernoulli")

@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import mlp
-from .data import as_numpy, check_answer, in_kind
+from .rows import as_numpy, check_answer, in_kind
 from latent_book.training import (
     DivergedError,
     check_images,

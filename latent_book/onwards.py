@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import mlp
-from .data import as_numpy, check_answer, in_kind
+from .rows import as_numpy, check_answer, in_kind
 from .training import check_rows, estimator_rows, seeded, standardise, train
 from .vae import kl_to_prior, reparameterise
 

@@ -34,7 +34,7 @@ from sklearn.utils import assert_all_finite, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import ThreadpoolController
 
-from .data import as_numpy, check_answer, in_kind
+from .rows import as_numpy, check_answer, in_kind
 
 # %% ../nbs/pca.ipynb #encode-decode
 def encode(

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from tqdm.auto import tqdm as auto_tqdm
 
-from .data import as_numpy
+from .rows import as_numpy
 
 # %% ../nbs/workshop/training.ipynb #seeded
 _generator_in_use = threading.RLock()

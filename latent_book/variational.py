@@ -25,7 +25,7 @@ from torch.nn.functional import softplus
 
 from . import bound
 from .autoencoder import Autoencoder, mlp
-from .data import as_numpy, in_kind
+from .rows import as_numpy, in_kind
 from latent_book.training import (
     by_rows,
     check_images,

@@ -177,6 +177,7 @@ MODELS = {
     "onwards",
 }
 LAYERS = [
+    {"rows"},
     {"data", "plots"},
     {"training", "figures.kit"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
@@ -233,7 +234,7 @@ def test_importing_the_package_loads_nothing_but_itself():
     )
 
 
-@pytest.mark.parametrize("module", ["data", "pca", "bound", "em", "plots"])
+@pytest.mark.parametrize("module", ["rows", "data", "pca", "bound", "em", "plots"])
 def test_these_modules_need_no_torch(module):
     assert (
         run(f"import sys, latent_book.{module}; print('torch' in sys.modules)")
