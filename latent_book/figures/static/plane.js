@@ -43,5 +43,8 @@ function render({ model, el }) {
   });
   return fig.close;
 }
-render.maths = { nearest: (z, points) => nearest(z, points.flat()) };
+render.maths = {
+  nearest: (z, points) => nearest(z, points.flat()),
+  decode: (layers, weights, z) => Array.from(network(layers, Float32Array.from(weights))(z)),
+};
 export default { render };
