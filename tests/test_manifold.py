@@ -152,13 +152,15 @@ def test_the_nearest_ball_is_that_of_another_optimiser():
     )
     X = 0.5 * (m.ball(places(5)) + m.ball(places(5, 1))) + 0.1 * noise
     _, off = m.nearest_on_manifold(X, m.ball, grid())
+    starts = 0.99 * grid(5)
     for x, found in zip(X, off, strict=True):
+        near = (m.ball(starts) - x).norm(dim=1).argsort()[:5]
         tries = [
             scipy.optimize.least_squares(
                 lambda z, x=x: (m.ball(torch.from_numpy(z)[None])[0] - x).numpy(),
                 start, bounds=([-0.3, -0.3], [0.3, 0.3]),
             )
-            for start in grid(5).numpy() * 0.99
+            for start in starts[near].numpy()
         ]  # fmt: skip
         assert math.isclose(
             (2 * min(t.cost for t in tries)) ** 0.5, found, rel_tol=1e-4

@@ -38,24 +38,18 @@ def test_it_exports_runs_and_keeps_the_rules(copy):
     assert len(begin("mine", "gan", copy)) == 5
     surroundings = os.environ | {"PYTHONPATH": str(copy)}
     rules = "mine or contents or one_direction or tested or labelled"
+    rules += " or unsaid or says_what or has_an_example"
     for command in (
         ["nbdev_export"],
         ["nbdev_test", "--path", "nbs/mine.ipynb"],
         ["ruff", "check", "nbs/mine.ipynb", "tests/test_mine.py"],
         ["ruff", "format", "--check", "nbs/mine.ipynb", "tests/test_mine.py"],
-        ["pytest", "-p", "no:cacheprovider", "tests/test_mine.py"],
         [
             "pytest",
             "-p",
             "no:cacheprovider",
+            "tests/test_mine.py",
             "tests/test_library.py",
-            "-k",
-            "unsaid or says_what or has_an_example or mine",
-        ],
-        [
-            "pytest",
-            "-p",
-            "no:cacheprovider",
             "tests/test_book.py",
             "tests/test_equations.py",
             "-k",

@@ -24,6 +24,7 @@ from latent_book.pca import PCA, ProbabilisticPCA
 from latent_book.vae import VAE
 
 SMALL = {"epochs": 1, "device": "cpu"}
+SHARED = {**SMALL, "batch_size": 3000}  # rows that torch gives to several threads
 TALL, WIDE, SQUARE = (30_000, 40), (60, 20_000), (1200, 1100)
 LONG = (250_000, 20)  # a mixture takes copies of 20,000 rows, to find a start
 
@@ -115,9 +116,9 @@ def test_two_hundred_fits_do_not_grow(model):
         (ProbabilisticPCA(3), "score_samples", 1e-9),
         (GaussianMixture(3, random_state=0), "score_samples", 1e-9),
         (BernoulliMixture(3, random_state=0), "score_samples", 1e-9),
-        (Autoencoder(2, hidden=(8,), **SMALL), "transform", 1e-4),
-        (VAE(2, hidden=(8,), likelihood="gaussian", **SMALL), "elbo", 1e-4),
-        (Flow(layers=2, hidden=(8,), **SMALL), "log_prob", 1e-4),
+        (Autoencoder(2, hidden=(8,), **SHARED), "transform", 1e-4),
+        (VAE(2, hidden=(8,), likelihood="gaussian", **SHARED), "elbo", 1e-4),
+        (Flow(layers=2, hidden=(8,), **SHARED), "log_prob", 1e-4),
     ],
     ids=lambda part: type(part).__name__ if hasattr(part, "fit") else None,
 )

@@ -177,7 +177,7 @@ def test_size_over_distance_is_the_angle_of_similar_triangles():
 def test_gradients_equal_difference_quotients_in_every_cause(shape):
     for z in scenes(4, seed=6):
         exact = torch.autograd.functional.jacobian(
-            lambda t: v.render(t[None], shape)[0], z
+            lambda t: v.render(t[None], shape)[0], z, vectorize=True
         )
         for j in range(7):
             step = torch.zeros(7).double()

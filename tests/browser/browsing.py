@@ -8,13 +8,13 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(os.environ.get("BOOK_SITE", ROOT / "_build" / "html")).resolve()
@@ -28,6 +28,7 @@ CHROMIUM_FLAGS = [
     # nobody else can be reached
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+WINDOW = {"width": 1100, "height": 900}
 LOOKS = {  # width and colour scheme
     "wide-light": (1300, "light"),
     "wide-dark": (1300, "dark"),
@@ -36,6 +37,7 @@ LOOKS = {  # width and colour scheme
 }
 
 
+@functools.cache
 def pages() -> list[str]:
     """Every page of the built site; the theme's own templates under `_static` are none."""
     found = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html"))
@@ -45,6 +47,7 @@ def pages() -> list[str]:
 LIVE = re.compile(r'class="[^"]*\blb-live\b')
 
 
+@functools.cache
 def live_pages() -> list[str]:
     """The pages that have a live figure."""
     return [
@@ -101,13 +104,20 @@ class Visit:
     def __init__(self, page: Page, address: str, refused: list[str]) -> None:
         self.page, self.address, self.refused = page, address, refused
         self.heard: list[str] = []
+        self.under_way: set[Request] = set()
+        self.sent: set[str] = set()
+        self.figures: int | None = None
+        self.spent = False  # by what no later test can bear
         refused.clear()
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.heard.append(f"error: {error}"))
         page.on("requestfailed", self._failed)
         page.on("request", self._request)
+        page.on("requestfinished", lambda request: self.under_way.discard(request))
+        page.on("response", lambda answer: self.sent.add(answer.url))
 
     def _failed(self, request) -> None:
+        self.under_way.discard(request)
         # what was still loading when the page was left
         if request.failure != "net::ERR_ABORTED":
             self.heard.append(f"failed request: {request.url} ({request.failure})")
@@ -117,6 +127,7 @@ class Visit:
             self.heard.append(f"console {message.type}: {message.text}")
 
     def _request(self, request) -> None:
+        self.under_way.add(request)
         if not request.url.startswith(
             (self.address, "data:", f"blob:{self.address}", "blob:null")
         ):
@@ -132,18 +143,80 @@ class Visit:
         self.page.goto(self.address + name, wait_until="load")
         return self.page
 
+    def mount(self) -> int:
+        """Mount the page's figures, once; how many there are."""
+        if self.figures is None:
+            self.figures = mount(self.page)
+        return self.figures
 
-@contextmanager
-def visit(
-    browser: Browser, address: str, refused: list[str], **options: object
-) -> Iterator[Visit]:
-    """A fresh context (nothing cached, nothing stored) with one page in it."""
-    context = browser.new_context(**options)
-    context.set_default_timeout(20_000)
-    try:
-        yield Visit(context.new_page(), address, refused)
-    finally:
-        context.close()
+    def settle(self) -> None:
+        """Wait until nothing is under way and the page has nothing to do."""
+        end = time.monotonic() + 20
+        while True:
+            self.page.evaluate(IDLE)
+            if not self.under_way:
+                return
+            assert time.monotonic() < end, f"still under way: {self.under_way}"
+
+
+IDLE = """() => new Promise((done) =>
+  requestIdleCallback(() => requestAnimationFrame(() => setTimeout(done)), { timeout: 2000 }))"""
+
+
+class Way:
+    """A way to the site, by its server or from the disk.
+
+    `with way(viewport=...) as visit` is a visit with nothing cached and nothing stored.
+    `with way.kept(name) as visit` is a visit that the tests of a page share: the first
+    of them opens it. One that went wrong is closed, and the next test has a new one.
+    """
+
+    # one for all ways, so that nothing else is at work where times are measured
+    _open: ExitStack | None = None
+    _visit: Visit
+    _key: tuple[object, ...] = ()
+
+    def __init__(self, browser: Browser, address: str, refused: list[str]) -> None:
+        self.browser, self.address, self.refused = browser, address, refused
+
+    @contextmanager
+    def __call__(self, **options: object) -> Iterator[Visit]:
+        context = self.browser.new_context(**options)
+        context.set_default_timeout(20_000)
+        try:
+            yield Visit(context.new_page(), self.address, self.refused)
+        finally:
+            context.close()
+
+    @contextmanager
+    def kept(
+        self, name: str, *, fresh: bool = False, **options: object
+    ) -> Iterator[Visit]:
+        """The shared visit of a page; nothing may go wrong while a test has it."""
+        key = (self.address, name, repr(options))
+        if fresh or Way._key != key:
+            Way.leave()
+            Way._open = ExitStack()
+            Way._visit = Way._open.enter_context(self(**options))
+            Way._visit.go(name)
+            Way._key = key
+        visit = Way._visit
+        try:
+            yield visit
+            assert not visit.faults
+        except BaseException:
+            visit.spent = True
+            raise
+        finally:
+            if visit.spent:
+                Way.leave()
+
+    @staticmethod
+    def leave() -> None:
+        """Close the visit that is kept."""
+        if Way._open is not None:
+            Way._open.close()
+        Way._open, Way._key = None, ()
 
 
 def until(page: Page, script: str, *, seconds: float = 20) -> None:
@@ -175,14 +248,15 @@ def mount(page: Page) -> int:
 
 
 @contextmanager
-def live(visiting: Callable, name: str, **options: object) -> Iterator[Page]:
-    """A page with its figures mounted; nothing may go wrong while it is open."""
-    with visiting(viewport={"width": 1100, "height": 900}, **options) as visit:
-        page = visit.go(name)
-        assert mount(page) > 0
-        yield page
-        assert page.evaluate("LatentBook.failures.length") == 0
-    assert not visit.faults
+def live(way: Way, name: str, *, fresh: bool = False) -> Iterator[Page]:
+    """A page with its figures mounted, as the last test left them if not a fresh one;
+    nothing may go wrong while a test has it.
+    """
+    with way.kept(name, fresh=fresh, viewport=WINDOW) as visit:
+        visit.page.set_viewport_size(WINDOW)
+        assert visit.mount() > 0
+        yield visit.page
+        assert visit.page.evaluate("LatentBook.failures") == []
 
 
 def unfold(page: Page) -> None:

@@ -19,7 +19,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from browsing import SITE, each_live_page, live, live_pages, mount, slowness, until
+from browsing import (
+    SITE,
+    WINDOW,
+    each_live_page,
+    live,
+    live_pages,
+    mount,
+    slowness,
+    until,
+)
 from playwright.sync_api import Browser, Locator, Page, Route
 
 SECONDS = float(os.environ.get("BOOK_DRAG_SECONDS", "1"))
@@ -481,9 +490,10 @@ NUDGE = """() => { for (const figure of document.querySelectorAll(".lb-figure"))
 
 @each_telling_page
 def test_an_error_in_a_later_drawing_brings_the_poster_back(page_name, served):
-    with served() as visit:
-        page = visit.go(page_name)
-        expected = mount(page)
+    with served.kept(page_name, viewport=WINDOW) as visit:
+        page, visit.spent = visit.page, True
+        expected = visit.mount()
+        said = len(visit.heard)
         page.evaluate(BREAK)
         page.evaluate(NUDGE)
         until(page, "!document.querySelector('.lb-figure')")
@@ -496,3 +506,4 @@ def test_an_error_in_a_later_drawing_brings_the_poster_back(page_name, served):
             "each failed once"
         )
         assert not uncaught(visit.heard)
+        del visit.heard[said:]  # each fault is told, as it should be

@@ -118,14 +118,14 @@ def test_words_to_be_marked_in_a_page_are_inert(served):
             page = visit.go(
                 f"prf-prf.html?highlight={quote(query)}&theme={quote(query)}"
             )
-            page.wait_for_timeout(50)
+            visit.settle()
             assert not page.evaluate(INERT), kind
             page.evaluate(
                 "(q) => ['sphinx_highlight_terms', 'mode', 'theme'].forEach((key) => localStorage.setItem(key, q))",
                 query,
             )
             page.reload()
-            page.wait_for_timeout(50)
+            visit.settle()
             assert not page.evaluate(INERT), kind
             assert page.locator("main").inner_text().strip()
             page.evaluate("localStorage.clear()")
@@ -146,6 +146,6 @@ def test_a_place_in_a_page_that_is_none_is_inert(served):
         ):
             page.evaluate("(h) => { location.hash = h; }", QUERIES[kind])
             page.reload()
-            page.wait_for_timeout(50)
+            visit.settle()
             assert not page.evaluate(INERT), kind
     assert not visit.faults

@@ -95,7 +95,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(240):
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
             try:
                 urllib.request.urlopen(
                     f"{address}/api/status?token={token}", timeout=5
@@ -105,7 +106,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 assert process.poll() is None, (home / "log").read_text(
                     encoding="utf-8"
                 )
-                time.sleep(0.5)
+                time.sleep(0.1)
         else:
             pytest.fail(
                 "JupyterLab did not start:\n"

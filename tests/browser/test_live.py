@@ -5,6 +5,7 @@ Which figures there are, and which controls they have, is read from the built si
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from browsing import (
     OVERLAPS,
@@ -15,7 +16,7 @@ from browsing import (
     slowness,
     until,
 )
-from playwright.sync_api import CDPSession, Locator, Page
+from playwright.sync_api import CDPSession, ElementHandle, Page
 
 # The control that a tester has hold of, and what can be seen of its figure. A handle
 # itself does not count: that it follows the pointer says nothing about the figure.
@@ -48,7 +49,7 @@ TIMES = """async (control) => {
     for (let k = 0; k < 3; k++) await null; // the drawing is a microtask
     root.getBoundingClientRect();
     if (root.dataset.draws !== before) times.push(performance.now() - start);
-    await new Promise(requestAnimationFrame);
+    await new Promise(i % 7 ? setTimeout : requestAnimationFrame);
   }
   return times;
 }"""
@@ -91,6 +92,7 @@ class Finger(Hand):
     def __init__(self, page: Page) -> None:
         super().__init__(page)
         self.screen: CDPSession = page.context.new_cdp_session(page)
+        self.screen.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
 
     def _touch(self, kind: str, *points: tuple[float, float]) -> None:
         self.screen.send(
@@ -112,99 +114,106 @@ class Finger(Hand):
         self._touch("touchStart", at)
         self._touch("touchEnd")
 
-
-def name_of(control: Locator) -> str:
-    """What a screen reader calls the control."""
-    return control.evaluate(
-        "(c) => (c.getAttribute('aria-label') ?? [...(c.labels ?? [])].map((l) => l.textContent).join(' ')).trim()"
-        " || c.textContent.trim()"
-    )
+    def leave(self) -> None:
+        """The screen feels no fingers any more."""
+        self.screen.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        self.screen.detach()
 
 
-# What kind of control it is, how far along its range it stands, and where it and the
-# middle of its plot are on the screen.
-PLACE = """(c) => {
+# What kind of control it is and what a screen reader calls it; then also how far along
+# its range it stands, where it and the middle of its plot are on the screen, and what is
+# seen.
+KNOWN = """(c) => ({ kind: c.getAttribute("role") ?? (c.type || c.tagName.toLowerCase()),
+  name: (c.getAttribute("aria-label") ?? [...(c.labels ?? [])].map((l) => l.textContent).join(" ")).trim() || c.textContent.trim() })"""
+READY = """(c) => {
+  c.scrollIntoView({ block: "nearest", behavior: "instant" });
   const middle = (node) => { const r = node.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; };
-  return { kind: c.getAttribute("role") ?? (c.type || c.tagName.toLowerCase()), share: (c.value - c.min) / (c.max - c.min),
-    at: middle(c), width: c.getBoundingClientRect().width, plot: middle(c.ownerSVGElement ?? c), chosen: c.checked ?? false };
-}"""
+  return { ...(KNOWN)(c), share: (c.value - c.min) / (c.max - c.min), at: middle(c), width: c.getBoundingClientRect().width,
+    plot: middle(c.ownerSVGElement ?? c), chosen: c.checked ?? false, tab: c.tabIndex, seen: (SEE)(c) };
+}""".replace("KNOWN", KNOWN).replace("SEE", SEE)
+# What is seen once the picture is another, or after a second.
+CHANGED = """async (control, before) => {
+  const see = SEE, end = performance.now() + 1000;
+  for (;;) {
+    const seen = see(control);
+    if (seen.picture !== before || performance.now() > end) return seen;
+    await new Promise((done) => setTimeout(done, 25));
+  }
+}""".replace("SEE", SEE)
 
 
-def by_hand(control: Locator, hand: Hand) -> None:
+def by_hand(control: ElementHandle, ready: dict[str, Any], hand: Hand) -> None:
     """Move a control to another place, or press it."""
-    place = control.evaluate(PLACE)
-    assert place["width"] > 0, "a control that cannot be seen"
-    x, y = place["at"]
-    if place["kind"] == "range":
+    assert ready["width"] > 0, "cannot be seen"
+    x, y = ready["at"]
+    if ready["kind"] == "range":
         # the knob stays in the track
-        left, inner = x - place["width"] / 2 + 8, place["width"] - 16
-        aim = 0.2 if place["share"] > 0.5 else 0.8
-        hand.drag((left + place["share"] * inner, y), (left + aim * inner, y))
-    elif place["kind"] == "slider":  # towards the middle of the plot
+        left, inner = x - ready["width"] / 2 + 8, ready["width"] - 16
+        aim = 0.2 if ready["share"] > 0.5 else 0.8
+        hand.drag((left + ready["share"] * inner, y), (left + aim * inner, y))
+    elif ready["kind"] == "slider":  # towards the middle of the plot
         toward = [
-            1 if p > q else -1 for p, q in zip(place["plot"], (x, y), strict=True)
+            1 if p > q else -1 for p, q in zip(ready["plot"], (x, y), strict=True)
         ]
         hand.drag((x, y), (x + 45 * toward[0], y + 35 * toward[1]))
     else:
         hand.tap((x, y))
 
 
-def by_keys(control: Locator, page: Page) -> None:
+def by_keys(control: ElementHandle, ready: dict[str, Any], page: Page) -> None:
     """Move a control with the keys that its kind answers to."""
-    assert control.evaluate("(c) => c.tabIndex") == 0, (
-        f"{name_of(control)}: out of Tab's reach"
-    )
+    assert ready["tab"] == 0, "is out of Tab's reach"
     control.focus()
-    place = control.evaluate(PLACE)
-    if place["kind"] == "range":
+    if ready["kind"] == "range":
         for _ in range(5):
-            page.keyboard.press("ArrowLeft" if place["share"] > 0.5 else "ArrowRight")
-    elif place["kind"] == "slider":
-        before = control.evaluate(SEE)["picture"]
+            page.keyboard.press("ArrowLeft" if ready["share"] > 0.5 else "ArrowRight")
+    elif ready["kind"] == "slider":
         for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"):
             for _ in range(3):
                 page.keyboard.press(key)
-            if control.evaluate(SEE)["picture"] != before:
+            if control.evaluate(SEE)["picture"] != ready["seen"]["picture"]:
                 break
     else:
         page.keyboard.press("Space")
 
 
-def try_controls(page: Page, move: Callable[[Locator], None]) -> list[str]:
+def try_controls(page: Page, move: Callable[..., None], hand: Hand | Page) -> list[str]:
     """Move every control of every figure, and say which had no effect."""
     faults, tried = [], 0
-    for figure in page.locator(".lb-figure").all():
-        title = (figure.get_attribute("aria-label") or "")[:50]
-        figure.evaluate(
-            "(f) => f.scrollIntoView({ block: 'center', behavior: 'instant' })"
+    for figure in page.query_selector_all(".lb-figure"):
+        title = figure.evaluate(
+            """(f) => { f.scrollIntoView({ block: "center", behavior: "instant" });
+              return (f.getAttribute("aria-label") ?? "").slice(0, 50); }"""
         )
         controls = [
-            (c, c.evaluate(PLACE)["kind"])
-            for c in figure.locator(f":is({CONTROLS}):enabled, [role=slider]").all()
+            (c, c.evaluate(KNOWN))
+            for c in figure.query_selector_all(
+                f":is({CONTROLS}):enabled, [role=slider]"
+            )
         ]
         if not controls:
             faults.append(f"{title}: no controls")
         # buttons come last: then there is something to reset
-        for control, kind in sorted(controls, key=lambda known: known[1] == "button"):
-            what = f"{title}: {kind} '{name_of(control)}'"
-            if not name_of(control):
+        controls.sort(key=lambda known: known[1]["kind"] == "button")
+        for control, known in controls:
+            kind, what = known["kind"], f"{title}: {known['kind']} '{known['name']}'"
+            if not known["name"]:
                 faults.append(f"{what} has no name")
-            if kind == "radio" and control.evaluate(PLACE)["chosen"]:
-                continue
             # on a busy machine the page may still shift under the first touch
             for _ in range(3):
-                control.evaluate(
-                    "(c) => c.scrollIntoView({ block: 'nearest', behavior: 'instant' })"
-                )
-                before = after = control.evaluate(SEE)
-                move(control)
-                for _ in range(40):
-                    after = control.evaluate(SEE)
-                    if after["picture"] != before["picture"]:
-                        break
-                    page.wait_for_timeout(25)
+                ready = control.evaluate(READY)
+                before = after = ready["seen"]
+                if kind == "radio" and ready["chosen"]:
+                    break
+                try:
+                    move(control, ready, hand)
+                except AssertionError as error:
+                    faults.append(f"{what} {error}")
+                after = control.evaluate(CHANGED, before["picture"])
                 if after["picture"] != before["picture"]:
                     break
+            if kind == "radio" and ready["chosen"]:
+                continue
             tried += 1
             if after["picture"] == before["picture"]:
                 faults.append(f"{what} does not change the picture")
@@ -230,73 +239,73 @@ def test_there_are_live_figures():
 
 @each_live_page
 def test_each_control_moves_its_figure_by_mouse(page_name, served):
-    with live(served, page_name) as page:
-        hand = Mouse(page)
-        assert not try_controls(page, lambda control: by_hand(control, hand))
+    with live(served, page_name, fresh=True) as page:
+        assert not try_controls(page, by_hand, Mouse(page))
 
 
 @each_live_page
 def test_each_control_moves_its_figure_by_keyboard_from_disk(page_name, from_disk):
-    with live(from_disk, page_name) as page:
-        assert not try_controls(page, lambda control: by_keys(control, page))
+    with live(from_disk, page_name, fresh=True) as page:
+        assert not try_controls(page, by_keys, page)
 
 
 @each_live_page
 def test_each_control_moves_its_figure_by_touch(page_name, served):
-    with live(served, page_name, has_touch=True) as page:
+    with live(served, page_name, fresh=True) as page:
         finger = Finger(page)
-        assert not try_controls(page, lambda control: by_hand(control, finger))
+        faults = try_controls(page, by_hand, finger)
+        finger.leave()
+        assert not faults
 
 
 @each_live_page
 def test_each_figure_answers_within_a_frame(page_name, served):
     with live(served, page_name) as page:
         slow, measured = [], 0
-        for control in page.locator(
+        for control in page.query_selector_all(
             ".lb-figure :is(input[type=range], [role=slider])"
-        ).all():
+        ):
             if not control.is_enabled():
                 continue
-            control.scroll_into_view_if_needed()
-            best = float("inf")
-            for _ in range(
-                4
-            ):  # the machine may be busy with other tests: the quietest round counts
+            name, best = control.evaluate(READY)["name"], float("inf")
+            # the machine may be busy with other tests: the quietest round counts
+            for _ in range(8):
                 frame = 16 * slowness(page)
                 times = control.evaluate(TIMES)
-                assert len(times) >= 8, f"{name_of(control)} hardly ever draws"
+                assert len(times) >= 8, f"{name} hardly ever draws"
                 best = min(best, median(times))
                 if best < frame:
                     break
-                page.wait_for_timeout(700)
             measured += 1
             if best >= frame:
-                slow.append(f"{name_of(control)}: {best:.1f} ms")
+                slow.append(f"{name}: {best:.1f} ms")
         assert measured
         assert not slow
 
 
 @each_live_page
 def test_each_figure_follows_light_and_dark(page_name, served):
-    look = "(f) => [getComputedStyle(f).backgroundColor, getComputedStyle(f).color]"
-    with live(served, page_name, color_scheme="light") as page:
-        figures = page.locator(".lb-figure").all()
-        light = [figure.evaluate(look) for figure in figures]
-        pictures = [
-            c.evaluate(SEE)["picture"]
-            for c in page.locator(".lb-figure canvas.lb-frame").all()
-        ]
-        switch = page.locator(".theme-switch-button:visible").first
-        for _ in range(3):
-            if page.evaluate("document.documentElement.dataset.theme") != "dark":
-                switch.click()
-        until(page, "document.documentElement.dataset.theme === 'dark'")
-        page.wait_for_timeout(100)
-        for figure, before in zip(figures, light, strict=True):
-            after = figure.evaluate(look)
-            assert after[0] != before[0]
-            assert after[1] != before[1]
-        # drawn twice by Python
+    looks = """() => [...document.querySelectorAll(".lb-figure")].map((f) => {
+      const style = getComputedStyle(f); return [style.backgroundColor, style.color]; })"""
+    with live(served, page_name) as page:
         frames = page.locator(".lb-figure canvas.lb-frame").all()
+        pictures = [frame.evaluate(SEE)["picture"] for frame in frames]
+        light = page.evaluate(looks)
+        choose_light(page, "dark")
+        until(
+            page,
+            f"""!({looks})().flat().some((look, k) => look === {light}.flat()[k])""",
+        )
+        # drawn twice by Python
         for frame, before in zip(frames, pictures, strict=True):
             assert frame.evaluate(SEE)["picture"] != before
+        choose_light(page, "light")
+        until(page, f"JSON.stringify(({looks})()) === JSON.stringify({light})")
+
+
+def choose_light(page: Page, theme: str) -> None:
+    """Press the page's switch until it has a theme."""
+    for _ in range(3):
+        if page.evaluate("document.documentElement.dataset.theme") != theme:
+            page.locator(".theme-switch-button:visible").first.click()
+    until(page, f"document.documentElement.dataset.theme === '{theme}'")

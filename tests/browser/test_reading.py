@@ -2,11 +2,12 @@
 light, open the contents.
 """
 
+import functools
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
-from browsing import SITE, pages, until
+from browsing import SITE, until
 
 
 class Links(HTMLParser):
@@ -31,15 +32,15 @@ class Links(HTMLParser):
             self.images.append(values)
 
 
-@pytest.fixture(scope="module")
-def links() -> dict[str, Links]:
-    """The links of every page."""
-    return {name: Links((SITE / name).read_text(encoding="utf-8")) for name in pages()}
+@functools.cache
+def links(name: str) -> Links:
+    """The links of a page."""
+    return Links((SITE / name).read_text(encoding="utf-8"))
 
 
-def test_every_link_of_the_site_leads_somewhere(name, links):
-    assert links[name].to
-    for address in links[name].to:
+def test_every_link_of_the_site_leads_somewhere(name):
+    assert links(name).to
+    for address in links(name).to:
         parts = urlsplit(urljoin(f"https://site/{name}", address))
         assert parts.scheme in ("https", "mailto", "data"), (
             f"{address}: http is not safe"
@@ -49,20 +50,20 @@ def test_every_link_of_the_site_leads_somewhere(name, links):
         target = unquote(parts.path).lstrip("/")
         assert (SITE / target).is_file(), f"{address} is not there"
         if parts.fragment and target.endswith(".html"):
-            assert unquote(parts.fragment) in links[target].ids, (
+            assert unquote(parts.fragment) in links(target).ids, (
                 f"{address}: no such place there"
             )
 
 
-def test_every_image_says_what_it_shows(name, links):
-    for image in links[name].images:
+def test_every_image_says_what_it_shows(name):
+    for image in links(name).images:
         assert "alt" in image, image["src"]
         if "lb-poster" in (image.get("class") or "").split():
             assert (image["alt"] or "").strip(), image["src"]
 
 
-def test_no_two_things_have_one_name(name, links):
-    seen = [i for i in links[name].ids if i and i != "q" and i != "viewport"]
+def test_no_two_things_have_one_name(name):
+    seen = [i for i in links(name).ids if i and i != "q" and i != "viewport"]
     assert sorted(set(seen)) == sorted(seen)
 
 
