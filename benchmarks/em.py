@@ -11,8 +11,7 @@ ratio of the times, and the difference of the bounds that they reach. With --dis
 alone: ten million rows of 16 features in single precision in a file, and the most
 memory that the process comes to hold while it fits them. With --pomegranate, that
 library (which must be installed) beside ours, step against step: full and diagonal
-covariances, and Bernoulli pixels. Where numba is installed, ours is timed without it
-and with it. A ratio above 1 means that ours is quicker.
+covariances, and Bernoulli pixels. A ratio above 1 means that ours is quicker.
 
 The share of the limit: the least time for the two products, at the speed of large ones,
 and for the exponentials, at the speed of NumPy's, over the time of a step.
@@ -23,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +37,6 @@ from timing import (
     seconds,
 )
 
-from latent_book import expfam
 from latent_book.expfam import BernoulliMixture, GaussianMixture, statistic_size
 
 SIZES = [(100_000, 16, 16), (1_000_000, 8, 10), (50_000, 32, 8), (20_000, 64, 20)]
@@ -80,17 +77,6 @@ def start(kind: str, X: np.ndarray, K: int, rng: np.random.Generator) -> dict:
     }
 
 
-def compiled(on: bool) -> Callable:
-    """Whether numba may be used from now on; returns the loop."""
-    loop = COMPILED() if on else expfam._normalise
-    expfam._compiled_normalise = lambda: loop
-    return loop
-
-
-COMPILED = expfam._compiled_normalise
-NUMBA = COMPILED() is not expfam._normalise
-
-
 def steps(
     N: int,
     D: int,
@@ -104,18 +90,12 @@ def steps(
     X = clouds(N, D, K, rng)
     arguments = start(kind, X, K, rng)
 
-    def fit(model: type, max_iter: int, with_numba: bool = False):
-        compiled(with_numba)
+    def fit(model: type, max_iter: int):
         return model(**arguments, max_iter=max_iter).fit(X)
 
-    models = {
-        "ours": (GaussianMixture, False),
-        "theirs": (sklearn.mixture.GaussianMixture, False),
-    }
-    if NUMBA:
-        models["compiled"] = (GaussianMixture, True)
+    models = {"ours": GaussianMixture, "theirs": sklearn.mixture.GaussianMixture}
     runs = {
-        f"{name} {n}": lambda m=m, n=n: fit(m[0], n, m[1])
+        f"{name} {n}": lambda m=m, n=n: fit(m, n)
         for name, m in models.items()
         for n in (6, 1)
     }
@@ -123,55 +103,42 @@ def steps(
         runs, rounds, 3 if N <= 100_000 else 1
     )  # a short step drowns in a single time
     step = {name: (times[f"{name} 6"] - times[f"{name} 1"]) / 5 for name in models}
-    bound = {name: fit(m[0], 6, m[1]).lower_bound_ for name, m in models.items()}
-    held = {
-        name: peak_memory(lambda m=m: fit(m[0], 2, m[1])) for name, m in models.items()
-    }
+    bound = {name: fit(m, 6).lower_bound_ for name, m in models.items()}
+    held = {name: peak_memory(lambda m=m: fit(m, 2)) for name, m in models.items()}
     least = 4 * N * statistic_size(kind, D) * K / peaks[0] + N * K / peaks[1]
-    for name, what in (
-        ("ours", f"mixture, {kind}"),
-        ("compiled", f"mixture, {kind}, with numba"),
-    ):
-        if name in step:
-            report(
-                what,
-                f"a step, {N:,} x {D}, K = {K}",
-                "scikit-learn",
-                1e3 * step[name],
-                1e3 * step["theirs"],
-                quality=f"bounds {abs(bound[name] - bound['theirs']):.0e} apart",
-                memory=(held[name], held["theirs"]),
-                limit=least / np.median(step[name]) if name == "ours" else None,
-            )
+    report(
+        f"mixture, {kind}",
+        f"a step, {N:,} x {D}, K = {K}",
+        "scikit-learn",
+        1e3 * step["ours"],
+        1e3 * step["theirs"],
+        quality=f"bounds {abs(bound['ours'] - bound['theirs']):.0e} apart",
+        memory=(held["ours"], held["theirs"]),
+        limit=least / np.median(step["ours"]),
+    )
 
 
 def whole_fits(kind: str, rng: np.random.Generator) -> None:
-    """Fits as they come, over ten seeds; without numba and, where it is installed, with
-    it.
-    """
+    """Fits as they come, over ten seeds."""
     X = clouds(*SIZES[0], rng)
-    ours = [("ours", False)] + [("compiled", True)] * NUMBA
-    times, bounds = [], []
+    models = {"ours": GaussianMixture, "theirs": sklearn.mixture.GaussianMixture}
+    times, better = {name: [] for name in models}, []
     for seed in range(10):
-        times.append({})
-        bounds.append({})
-        for name, with_numba in [*ours, ("theirs", False)]:
-            compiled(with_numba)
-            model = (
-                sklearn.mixture.GaussianMixture if name == "theirs" else GaussianMixture
-            )(SIZES[0][2], covariance_type=kind, random_state=seed)
-            times[-1][name] = 1e3 * seconds(lambda m=model: m.fit(X))
-            bounds[-1][name] = model.lower_bound_
-    for name, _ in ours:
-        better = [b[name] - b["theirs"] for b in bounds]
-        report(
-            f"mixture, {kind}" + (", with numba" if name == "compiled" else ""),
-            "whole fits of ten seeds, {:,} x {}, K = {}".format(*SIZES[0]),
-            "scikit-learn",
-            [t[name] for t in times],
-            [t["theirs"] for t in times],
-            quality=f"bound {np.mean(better):+.3f} nats a point ({min(better):+.3f} to {max(better):+.3f})",
-        )
+        bound = {}
+        for name, model in models.items():
+            fitted = model(SIZES[0][2], covariance_type=kind, random_state=seed)
+            times[name].append(1e3 * seconds(lambda m=fitted: m.fit(X)))
+            bound[name] = fitted.lower_bound_
+        better.append(bound["ours"] - bound["theirs"])
+    apart = f"{np.mean(better):+.3f} nats a point"
+    report(
+        f"mixture, {kind}",
+        "whole fits of ten seeds, {:,} x {}, K = {}".format(*SIZES[0]),
+        "scikit-learn",
+        times["ours"],
+        times["theirs"],
+        quality=f"bound {apart} ({min(better):+.3f} to {max(better):+.3f})",
+    )
 
 
 ON_DISK = """
@@ -228,7 +195,6 @@ def pomegranate_steps(rounds: int, only: str, rng: np.random.Generator) -> None:
     from pomegranate.distributions import Bernoulli, Normal
     from pomegranate.gmm import GeneralMixtureModel
 
-    compiled(False)
     cases = [
         (kind, size) for kind in ("full", "diag") for size in SIZES[:1] + SIZES[2:]
     ]

@@ -42,7 +42,7 @@ KINDS = {
     "budget": "budget",
     "published": "k",
 }
-NAMES = ["numpy", "scipy", "torch", "scikit-learn", "numba", "pomegranate", "pythae"]
+NAMES = ["numpy", "scipy", "torch", "scikit-learn", "pomegranate", "pythae"]
 
 
 def processor() -> str:

@@ -2,12 +2,12 @@
 
     python benchmarks/growth.py [--rounds 3] [--only VAE]
 
-One EM step of each kind of mixture (a fit of many steps less a fit of one, with NumPy
-alone), one fit of PCA, and one epoch of a VAE and of a GAN (a fit of three epochs less
-a fit of one, over two), along one size at a time while the others stand still. Printed:
-the times in milliseconds, and the exponent b of a power law, time = a size^b, fitted by
-least squares on both logarithms to the larger half of the sizes, where the constant
-costs are small.
+One EM step of each kind of mixture (a fit of many steps less a fit of one), one fit of
+PCA, and one epoch of a VAE and of a GAN (a fit of three epochs less a fit of one, over
+two), along one size at a time while the others stand still. Printed: the times in
+milliseconds, and the exponent b of a power law, time = a size^b, fitted by least
+squares on both logarithms to the larger half of the sizes, where the constant costs are
+small.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from em import KINDS, compiled, start
+from em import KINDS, start
 from sklearn.exceptions import ConvergenceWarning
 from timing import interleaved, note
 
@@ -109,7 +109,6 @@ def main() -> None:
     parser.add_argument("--only", default="", help="what is named so")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    compiled(False)
     runs = {
         f"mixture, {kind}": (partial(em_step, kind), STANDING, SIZES)
         for kind in (*KINDS, "Bernoulli")

@@ -6,6 +6,11 @@
 __all__ = ['squared_error', 'mlp', 'AutoencoderNetwork', 'linear_autoencoder_error', 'best_encoder', 'axes_from_decoder',
            'Autoencoder', 'whiten_codes']
 
+# %% ../nbs/autoencoder.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/autoencoder.ipynb #imports
 import copy
 import itertools

@@ -6,6 +6,11 @@
 __all__ = ['kl_per_dimension', 'linear_bound', 'best_linear_encoder', 'predicted_dead', 'predicted_kl', 'active_units',
            'ContextNetwork', 'KLMonitor']
 
+# %% ../nbs/collapse.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/collapse.ipynb #imports
 import math
 from collections.abc import Callable

@@ -7,6 +7,11 @@ __all__ = ['lay_over', 'variance_parts', 'ManyLinear', 'many_mlp', 'Coders', 'co
            'cause_loss', 'fit_many', 'split_effects', 'effect_sizes', 'unexplained', 'code_shares', 'linear_probe',
            'swirl', 'contrastive_loss', 'shifted']
 
+# %% ../nbs/critique.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/critique.ipynb #imports
 import itertools
 import math

@@ -22,6 +22,8 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 from numpy.typing import DTypeLike
 
+from . import _needs
+
 # %% ../nbs/workshop/data.ipynb #image-set
 @dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -356,6 +358,7 @@ def data_folder(folder: str | os.PathLike[str] | None = None) -> Path:
     if folder is None:
         folder = os.environ.get("LATENT_BOOK_DATA")
     if not folder:
+        _needs("pooch")
         import pooch
 
         folder = pooch.os_cache("latent_book")
@@ -399,6 +402,7 @@ def _download(
     """Try every mirror in turn, `rounds` times: what is inside the file or None, and
     each mirror's fault.
     """
+    _needs("pooch")
     import pooch
     import requests
 

@@ -6,6 +6,11 @@
 __all__ = ['halve', 'overcomplete', 'denoising_loss', 'copy_network', 'relative_error', 'TopK', 'score_from_denoiser', 'blur',
            'mixture_score', 'posterior_mean', 'walk', 'wiener', 'copied_share', 'DenoisingAutoencoder', 'memory']
 
+# %% ../nbs/denoising.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/denoising.ipynb #imports
 import math
 from collections.abc import Callable, Mapping

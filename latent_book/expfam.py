@@ -15,7 +15,7 @@ import mmap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 from numbers import Integral, Real
 from operator import add
 from typing import Any, ClassVar, NamedTuple
@@ -253,7 +253,6 @@ def _plain_pass(
     kind: str,
     eta: np.ndarray,
     origin: np.ndarray,
-    normalise: Callable[[np.ndarray, np.ndarray], None] = _normalise,
 ) -> tuple[np.ndarray, float]:
     """S and the sum of log p(x), by two products for each block of rows, in the
     precision of eta.
@@ -273,7 +272,7 @@ def _plain_pass(
         np.subtract(rows.T, shift, out=T[1 : 1 + D])
         fill_statistic(kind, T, D)
         np.matmul(eta, T, out=G)
-        normalise(G, log_p)
+        _normalise(G, log_p)
         if weights is not None:
             w = weights[first : first + n]
             G *= w
@@ -282,80 +281,6 @@ def _plain_pass(
             log_prob += float(log_p.sum(dtype=np.float64))
         S += G @ T.T
     return S, log_prob
-
-# %% ../nbs/workshop/expfam.ipynb #numba-normalise
-@lru_cache
-def _compiled_normalise() -> Callable[[np.ndarray, np.ndarray], None]:
-    """`_normalise` as one compiled loop, where numba is installed; in double precision
-    only.
-    """
-    try:
-        from numba import njit
-    except ImportError:
-        return _normalise
-    log2e, ln2_high, ln2_low = (
-        1.4426950408889634,
-        0.693147180369123816490,
-        1.90821492927058770002e-10,
-    )
-    half, shift = (
-        6755399441055744.0,
-        np.int64(1023),
-    )  # 1.5 * 2^52: adding it rounds, and leaves the integer in the lowest bits
-    c = [1 / math.factorial(i) for i in range(13)]
-    c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12 = c[2:]
-
-    def loops(G, log_p):
-        K, n = G.shape
-        t = np.empty(n)
-        bits, total = t.view(np.int64), np.zeros(n)
-        for j in range(n):
-            log_p[j] = G[0, j]
-        for k in range(1, K):
-            for j in range(n):
-                log_p[j] = max(log_p[j], G[k, j])
-        for k in range(K):
-            g = G[k]
-            for j in range(n):
-                x = g[j] - log_p[j]
-                x = x if x > -700.0 else -700.0
-                y = x * log2e + half
-                t[j] = y
-                e = y - half
-                r = x - e * ln2_high - e * ln2_low
-                p = c9 + r * (c10 + r * (c11 + r * c12))
-                p = c5 + r * (c6 + r * (c7 + r * (c8 + r * p)))
-                g[j] = 1.0 + r * (1.0 + r * (c2 + r * (c3 + r * (c4 + r * p))))
-            for j in range(n):
-                bits[j] = (bits[j] + shift) << 52
-            for j in range(n):
-                g[j] *= t[j]
-                total[j] += g[j]
-        for j in range(n):
-            log_p[j] += math.log(total[j])
-            total[j] = 1.0 / total[j]
-        for k in range(K):
-            g = G[k]
-            for j in range(n):
-                g[j] *= total[j]
-
-    loops = inspect.unwrap(loops)  # shape checks wrap each function where they are on
-    how: dict[str, Any] = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": {"contract", "nsz"},
-    }
-    try:
-        return njit(cache=True, **how)(loops)
-    except RuntimeError:  # nowhere to keep what was compiled
-        return njit(**how)(loops)
-
-
-def _normaliser(size: int, dtype: Any) -> Callable[[np.ndarray, np.ndarray], None]:
-    """How to normalise `size` numbers a pass."""
-    return (
-        _compiled_normalise() if size > 300_000 and dtype == np.float64 else _normalise
-    )
 
 # %% ../nbs/workshop/expfam.ipynb #whitened-pass
 class Whitening(NamedTuple):
@@ -827,14 +752,7 @@ class Engine:
 
     def _plain(self, p: Parameters, dtype: Any) -> Totals:
         eta = self._natural(p).eta.astype(dtype)
-        normalise = _normaliser(self.N * len(eta), dtype)
-        work = partial(
-            _plain_pass,
-            kind=self.kind,
-            eta=eta,
-            origin=self.origin,
-            normalise=normalise,
-        )
+        work = partial(_plain_pass, kind=self.kind, eta=eta, origin=self.origin)
         S, log_prob = self.rows.fold(work, add, add)
         self._same_rows(S, 1e-4 if dtype == np.float32 else 1e-9)
         return Totals(S, log_prob + self._shared(p), dtype)

@@ -6,6 +6,11 @@
 __all__ = ['game_value', 'optimal_logits', 'jensen_shannon', 'generator_loss', 'pack', 'gradient_penalty', 'play_round',
            'ManyMLPs', 'count_modes', 'heaps', 'play_many', 'GANHistory', 'GANNetwork', 'GAN']
 
+# %% ../nbs/gan.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/gan.ipynb #imports
 import copy
 import math

@@ -6,6 +6,11 @@
 __all__ = ['SOFT', 'DOME', 'Forward', 'ball', 'jacobian', 'local_spectrum', 'local_dimension', 'nearest_on_manifold', 'metric',
            'path_length', 'geodesic_distances', 'classical_scaling', 'neighbor_distances', 'mle_dimension']
 
+# %% ../nbs/manifold.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/manifold.ipynb #imports
 import math
 from collections.abc import Callable, Sequence

@@ -6,6 +6,11 @@
 __all__ = ['Denoiser', 'noise_levels', 'step_back', 'Terms', 'chain_bound', 'NoiseNetwork', 'noise_loss', 'Diffusion', 'Coupling',
            'FlowNetwork', 'flow_loss', 'Flow', 'Prices', 'LadderNetwork', 'ladder_loss', 'Ladder']
 
+# %% ../nbs/onwards.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/onwards.ipynb #imports
 import copy
 import itertools

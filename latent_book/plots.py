@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['PALETTE', 'COLOR', 'contrast_ratio', 'palette_css', 'use_style', 'dark_theme', 'shades', 'image_grid']
 
+# %% ../nbs/workshop/plots.ipynb #needs
+from . import _needs
+
+_needs("matplotlib")
+
 # %% ../nbs/workshop/plots.ipynb #imports
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

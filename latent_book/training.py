@@ -7,6 +7,11 @@ __all__ = ['Model', 'seeded', 'torch_generator', 'shuffled_batches', 'check_imag
            'standardise', 'check_module', 'by_rows', 'choose_device', 'History', 'DivergedError', 'held_out_loss',
            'train', 'save', 'load']
 
+# %% ../nbs/workshop/training.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/workshop/training.ipynb #imports
 import contextlib
 import copy

@@ -6,6 +6,11 @@
 __all__ = ['kl_to_prior', 'reparameterise', 'VAENetwork', 'elbo_terms', 'elbo', 'neg_elbo', 'VAE', 'log_prob_on_grid',
            'log_weights', 'iwae_bound', 'neg_iwae']
 
+# %% ../nbs/vae.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/vae.ipynb #imports
 import copy
 import math

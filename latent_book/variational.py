@@ -7,6 +7,11 @@ __all__ = ['log_bernoulli', 'all_states', 'product_states', 'mean_field', 'amort
            'gaps', 'restrict', 'BeliefNetwork', 'binarise', 'log_joint_states', 'exact_elbo', 'kl_bits', 'sampled_elbo',
            'wake_sleep_loss', 'score_gradient', 'nvil_loss', 'log_weights', 'HelmholtzMachine', 'NVIL', 'two_gradients']
 
+# %% ../nbs/variational.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/variational.ipynb #imports
 import copy
 import itertools

@@ -8,6 +8,11 @@ __all__ = ['PIXELS', 'CAUSES', 'CIRCULAR', 'SIDES', 'SHAPES', 'SOFTNESS', 'RELIE
            'from_targets', 'Analyser', 'unexplained', 'energy', 'descend', 'recovered', 'log_likelihood',
            'size_distance_grid', 'bayes_on_grid', 'keep_by_likelihood']
 
+# %% ../nbs/vision.ipynb #needs
+from . import _needs
+
+_needs("torch")
+
 # %% ../nbs/vision.ipynb #imports
 import functools
 import math

@@ -3,10 +3,14 @@ book's checks share what is here.
 """
 
 import json
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 install_import_hook("latent_book", "beartype.beartype")
@@ -33,3 +37,40 @@ def cells(path: Path, kind: str) -> list[tuple[str, str]]:
 def root() -> Path:
     """The project's folder."""
     return ROOT
+
+
+def declared() -> dict[str, list[str]]:
+    """The requirements that pyproject.toml declares: of each extra, and under the empty
+    name those of the library itself.
+    """
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    return {"": project["dependencies"], **project["optional-dependencies"]}
+
+
+def brought_by(*extras: str) -> set[str]:
+    """The names of all distributions that pip would bring for the library with these
+    extras.
+    """
+    project = declared()
+    todo = [Requirement(line) for line in project[""]]
+    todo += [Requirement(f"latent_book[{','.join(extras)}]")]
+    found, seen = set(), set()
+    while todo:
+        wanted = todo.pop()
+        name = canonicalize_name(wanted.name)
+        if (name, *sorted(wanted.extras)) in seen:
+            continue
+        seen.add((name, *sorted(wanted.extras)))
+        found.add(name)
+        if name == "latent-book":
+            lines = [line for extra in wanted.extras for line in project[extra]]
+        else:
+            lines = metadata.requires(wanted.name) or []
+        kinds = [{"extra": extra} for extra in ("", *wanted.extras)]
+        todo += [
+            further
+            for further in map(Requirement, lines)
+            if not further.marker or any(map(further.marker.evaluate, kinds))
+        ]
+    return found

@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 from configparser import ConfigParser
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +18,9 @@ import yaml
 from citation import citation
 from conftest import ROOT, cells, notebooks
 from formats import order
+from sklearn.base import BaseEstimator
 
+import latent_book
 from latent_book.vae import VAENetwork
 from sphinxext.reference import module_of, modules
 
@@ -234,12 +238,54 @@ def test_importing_the_package_loads_nothing_but_itself():
     )
 
 
-@pytest.mark.parametrize("module", ["rows", "data", "pca", "bound", "em", "plots"])
-def test_these_modules_need_no_torch(module):
-    assert (
-        run(f"import sys, latent_book.{module}; print('torch' in sys.modules)")
-        == "False\n"
+def test_importing_the_package_is_quick():
+    timed = "import time; t = time.process_time(); import latent_book; "
+    assert float(run(timed + "print(time.process_time() - t)")) < 0.2
+
+
+def test_every_estimator_is_a_name_of_the_package():
+    """Beside `save` and `load`; each from the module that makes it."""
+    for name in latent_book.__all__:
+        made = getattr(latent_book, name)
+        assert made.__module__ == f"latent_book.{latent_book._NAMES[name]}", name
+        assert made.__name__ == name
+    estimators = {
+        name
+        for module in MODELS
+        for name, value in vars(import_module(f"latent_book.{module}")).items()
+        if isinstance(value, type)
+        and issubclass(value, BaseEstimator)
+        and value.__module__ == f"latent_book.{module}"
+        and not name.startswith("_")
+    }
+    assert len(estimators) > 12
+    assert {*estimators, "load", "save"} == set(latent_book.__all__)
+    assert set(latent_book.__all__) <= set(dir(latent_book))
+
+
+def test_a_type_checker_is_shown_the_same_names():
+    """Those that are looked up when they are asked for stand there as imports too;
+    tests/typed.py uses them.
+    """
+    tree = ast.parse(Path(latent_book.__file__).read_text(encoding="utf-8"))
+    (shown,) = (
+        node.body
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     )
+    assert {
+        alias.asname: node.module
+        for node in shown
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    } == latent_book._NAMES
+
+
+def test_a_name_that_the_package_has_not_is_the_usual_error():
+    with pytest.raises(AttributeError, match=r"^module 'latent_book' has no attribute"):
+        latent_book.VEA  # noqa: B018
+    with pytest.raises(ImportError, match=r"^cannot import name 'VEA' from"):
+        from latent_book import VEA  # noqa: F401
 
 
 def test_the_address_and_the_version_stand_in_one_place():

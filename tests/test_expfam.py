@@ -754,26 +754,6 @@ def test_scoring_by_products_and_by_whitening_agree(kind):
     np.testing.assert_allclose(plain, log_joint(kind, p, X), rtol=1e-10, atol=1e-10)
 
 
-def test_the_compiled_loop_gives_what_numpy_gives():
-    pytest.importorskip("numba")
-    fast = e._compiled_normalise()
-    assert fast is not e._normalise
-    rng = np.random.default_rng(0)
-    for K, n, spread in [
-        (1, 7, 1.0),
-        (3, 2048, 30.0),
-        (16, 1000, 800.0),
-        (4, 33, 1e-9),
-    ]:
-        G = rng.normal(size=(K, n)) * spread - 1e3
-        G[0, 0] = -np.inf if K > 1 else G[0, 0]
-        H, a, b = G.copy(), np.empty(n), np.empty(n)
-        e._normalise(G, a)
-        fast(H, b)
-        np.testing.assert_allclose(H, G, rtol=1e-14, atol=1e-300)
-        np.testing.assert_allclose(a, b, rtol=1e-15)
-
-
 def test_progress_is_shown_where_it_is_wanted(capsys):
     X = clouds()
     GaussianMixture(3, random_state=0, n_init=2, verbose=1, verbose_interval=1).fit(X)

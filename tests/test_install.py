@@ -1,66 +1,45 @@
 """The library as somebody gets it who never sees this repository: built from a clean
 copy, installed, imported with what it asks for.
 
-Nothing is downloaded. The wheel goes into an environment of its own, which sees the
-packages of this one; an import of any that the library does not declare, or that comes
-by none that it declares, fails there as it would on an empty machine.
+Nothing is downloaded. The wheel goes into environments of its own, which see of the
+packages of this one those alone that the wheel and some of its extras bring: the rest
+is missing there as it would be on an empty machine.
 
     OTHER_PYTHONS="/path/to/python3.12 /path/to/python3.13" pytest tests/test_install.py
 
-also runs the modules that need no torch, with their tests, on those interpreters; they
-must have the declared requirements (torch may be absent), and what the tests ask for:
-beartype, hypothesis, mpmath, psutil, pytest.
+also runs the modules of the base, with their tests, on those interpreters; they must
+have the base's requirements, and what the tests ask for: beartype, hypothesis, mpmath,
+psutil, pytest.
 """
 
+import ast
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
-import tomllib
 import venv
 import zipfile
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, brought_by, declared
 from mypy.fscache import FileSystemCache
 from mypy.modulefinder import FindModuleCache, ModuleNotFoundReason, SearchPaths
 from mypy.options import Options
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
-    "project"
-]
-FIGURES = [  # those of `onwards` alone run one of its functions
-    "autoencoder",
-    "bound",
-    "collapse",
-    "critique",
-    "denoising",
-    "em",
-    "gan",
-    "kit",
-    "manifold",
-    "mixture",
-    "pca",
-    "vae",
-    "variational",
-    "vision",
-]
-NO_TORCH = [
-    "bound",
-    "data",
-    "em",
-    "expfam",
-    *(f"figures.{name}" for name in FIGURES),
-    "mixture",
-    "pca",
-    "plots",
-]
+import latent_book
+from sphinxext.reference import modules
+
+# what the base is for; and which extras bring the rest
+BASE = ["bound", "data", "em", "expfam", "mixture", "pca", "rows"]
+EXTRAS = ["networks", "figures", "data", "dask", "scale"]
 # the others compare with torch
 TORCH_FREE_TESTS = ["test_pca", "test_mixture", "test_expfam"]
 
@@ -75,26 +54,6 @@ def tracked() -> set[str]:
         text=True,
     )
     return {name for name in listed.stdout.splitlines() if (ROOT / name).exists()}
-
-
-def requirements(*left_out: str) -> set[str]:
-    """The names of all packages that the declared requirements bring, but for those
-    left out and what only they bring.
-    """
-    found: set[str] = set()
-    waiting = [Requirement(line) for line in PROJECT["dependencies"]]
-    while waiting:
-        wanted = waiting.pop()
-        name = re.sub(r"[-_.]+", "-", wanted.name).lower()
-        if (
-            name in found
-            or name in left_out
-            or (wanted.marker and not wanted.marker.evaluate({"extra": ""}))
-        ):
-            continue
-        found.add(name)
-        waiting += [Requirement(line) for line in metadata.requires(name) or []]
-    return found
 
 
 def run(command: list[str], path: Path | None = None, **more) -> str:
@@ -131,30 +90,38 @@ def dist(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def home(dist, tmp_path_factory) -> Path:
-    """An environment with the wheel, which sees the packages of this one."""
-    place = tmp_path_factory.mktemp("home") / "venv"
-    venv.create(place, with_pip=False)
-    inside = place / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+def unpacked(dist, tmp_path_factory) -> Path:
+    """The folder with what pip makes of the wheel."""
+    place = tmp_path_factory.mktemp("unpacked")
     (wheel,) = dist.glob("*.whl")
-    run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-            "--target",
-            str(inside),
-            str(wheel),
-        ]
-    )
-    (inside / "neighbours.pth").write_text(
-        sysconfig.get_path("purelib") + "\n", encoding="utf-8"
-    )
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    run([*install, "--no-index", "--target", str(place), str(wheel)])
     return place
+
+
+@pytest.fixture(scope="session")
+def install(unpacked, tmp_path_factory):
+    """A function: the Python of a new environment with the library, with what these
+    extras bring, and with nothing else.
+    """
+
+    @cache
+    def installed(*extras: str, without: str = "") -> Path:
+        place = tmp_path_factory.mktemp("home") / "venv"
+        venv.create(place, with_pip=False, symlinks=True)
+        inside = place / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+        sources = {part.name: part for part in unpacked.iterdir()}
+        for name in brought_by(*extras) - {"latent-book", without}:
+            found = metadata.distribution(name)
+            for top in {file.parts[0] for file in found.files or ()}:
+                # a folder that several share is there as a whole
+                sources[top] = Path(str(found.locate_file(top)))
+        for top, source in sources.items():
+            if top not in ("..", "__pycache__") and source.exists():
+                (inside / top).symlink_to(source)
+        return place / "bin" / "python"
+
+    return installed
 
 
 def test_the_source_distribution_is_the_clone(dist):
@@ -184,7 +151,7 @@ def test_the_wheel_holds_the_library_and_says_what_it_is(dist):
     version = re.search(r"^version = (.*)$", settings, re.M)
     assert version
     assert f"\nVersion: {version[1]}\n" in about
-    for extra in ("book", "dask", "dev", "scale"):
+    for extra in (*EXTRAS, "all", "notebook", "bench", "book", "dev"):
         assert f"Provides-Extra: {extra}\n" in about
     assert {n for n in names if "/licenses/" in n and n.endswith(".txt")}, (
         "the licences travel too"
@@ -192,140 +159,192 @@ def test_the_wheel_holds_the_library_and_says_what_it_is(dist):
 
 
 VISIT = """
-import importlib, pkgutil, sys
-from importlib import metadata
-from pathlib import Path
-
-allowed, wanted = set(sys.argv[1].split()), sys.argv[2].split()
-owners = metadata.packages_distributions()
-
-
-class OnlyDeclared:
-    def find_spec(self, name, path=None, target=None):
-        top = name.partition(".")[0]
-        if top in sys.stdlib_module_names:  # some packages are backports of such
-            return None
-        brings = {d.replace("_", "-").replace(".", "-").lower() for d in owners.get(top, [])}
-        if brings and not brings & allowed | (brings & {"latent-book"}):
-            raise ModuleNotFoundError(f"No module named {top!r}: none of the declared requirements brings it", name=top)
-        return None
-
-
-sys.meta_path.insert(0, OnlyDeclared())
+import importlib, json, pkgutil, sys
 import latent_book
-home = Path(latent_book.__file__).parent
-assert home.is_relative_to(sys.prefix), home
-found = pkgutil.walk_packages([str(home)], "latent_book.")
-names = wanted or [m.name.removeprefix("latent_book.") for m in found if not m.ispkg]
-for name in names:
-    importlib.import_module("latent_book." + name)
-print(*names)
-print(*sorted({m.partition(".")[0] for m in sys.modules} & {"torch", "dask", "accelerate", "pandas"}))
+
+assert latent_book.__file__.startswith(sys.prefix), latent_book.__file__
+found = {}
+for module in pkgutil.walk_packages(latent_book.__path__, "latent_book."):
+    try:
+        importlib.import_module(module.name)
+    except ImportError as error:
+        found[module.name[12:]] = str(error)
+    else:
+        found[module.name[12:]] = "there"
+heavy = {"torch", "matplotlib", "anywidget", "pooch", "dask", "accelerate", "pandas"}
+print(json.dumps([found, sorted(heavy & set(sys.modules))]))
 """
 
 
-def visit(home: Path, allowed: set[str], *modules: str) -> list[list[str]]:
-    """Import the installed modules where only the packages allowed are there; which
-    modules, and which others are loaded.
+def visit(python: Path) -> tuple[dict[str, str], list[str]]:
+    """Which of the library's modules can be imported, or why not; and which heavy
+    packages are loaded then.
     """
-    said = run(
-        [
-            str(home / "bin" / "python"),
-            "-c",
-            VISIT,
-            " ".join(allowed),
-            " ".join(modules),
-        ],
-        cwd=home,
-    )
-    return [line.split() for line in said.splitlines()]
+    found, loaded = json.loads(run([str(python), "-c", VISIT], cwd=python.parent))
+    return found, loaded
 
 
-def test_every_module_imports_with_only_what_is_declared(home):
-    names, _ = visit(home, requirements())
-    library = ROOT / "latent_book"
-    written = {
-        ".".join(p.relative_to(library).with_suffix("").parts)
-        for p in library.rglob("*.py")
-        if p.stem != "__init__"
+def there(found: dict[str, str]) -> set[str]:
+    return {name for name, state in found.items() if state == "there"}
+
+
+def wanted(found: dict[str, str]) -> dict[str, str]:
+    """The extra that the error of a missing module names, for each module."""
+    cure = r"No module named '\w+': pip install 'latent_book\[(\w+)\]'"
+    return {
+        name: match[1] if (match := re.fullmatch(cure, state)) else state
+        for name, state in found.items()
+        if state != "there"
     }
-    assert set(names) == written
-    assert len(written) > 20
 
 
-def test_the_modules_without_torch_import_where_there_is_none(home):
-    without = requirements("torch")
-    assert "torch" not in without
-    names, loaded = visit(home, without, *NO_TORCH)
-    assert names == NO_TORCH
+def test_every_module_imports_with_only_what_is_declared(install):
+    found, _ = visit(install("all"))
+    assert set(found) == {*modules(), "figures", "_modidx"}
+    assert set(found.values()) == {"there"}
+    assert len(found) > 20
+
+
+def test_the_base_is_light_and_an_error_names_the_extra(install):
+    """Without torch, matplotlib and the downloader: PCA and mixtures are fitted."""
+    python = install()
+    found, loaded = visit(python)
+    assert set(BASE) <= there(found)
     assert loaded == []
+    lacking = wanted(found)
+    assert set(lacking.values()) == {"networks", "figures"}
+    assert lacking["plots"] == "figures"
+    assert lacking["training"] == "networks"
+    home = {name: latent_book._NAMES[name] for name in latent_book.__all__}
+    needed = {name: lacking[m] for name, m in home.items() if m in lacking}
+    assert {"VAE", "GAN", "Flow"} <= set(needed)
+    code = f"""
+from latent_book import PCA, BernoulliMixture, GaussianMixture, ProbabilisticPCA
+from latent_book.data import MNIST, fetch, mnist
+import json, sys
+import latent_book
+X = mnist("test").X
+print(json.dumps(PCA(2).fit(X).encode(X).shape))
+codes = PCA(2).fit_transform(X)
+print(json.dumps(bool(GaussianMixture(2, random_state=0).fit(codes).score(codes) < 0)))
+said = {{}}
+for name in {sorted(needed)}:
+    try:
+        getattr(latent_book, name)
+    except ImportError as error:
+        said[name] = str(error)
+print(json.dumps(said))
+try:
+    fetch(MNIST, folder=sys.argv[1])
+except ImportError as error:
+    print(json.dumps({{"fetch": str(error)}}))
+"""
+    told = run([str(python), "-c", code, str(python.parent)], cwd=python.parent)
+    shape, scored, said, fetched = map(json.loads, told.splitlines())
+    assert shape == [1000, 2]
+    assert scored is True
+    assert wanted(said) == needed
+    assert wanted(fetched) == {"fetch": "data"}
 
 
-def test_a_requirement_that_is_missing_would_be_noticed(home):
+def test_networks_need_no_figures_and_figures_no_networks(install):
+    found, loaded = visit(install("networks"))
+    assert {"training", "autoencoder", "vae", "gan", "onwards"} <= there(found)
+    assert set(wanted(found).values()) == {"figures"}
+    assert loaded == ["torch"]
+    found, loaded = visit(install("figures"))
+    assert {*BASE, "plots", "figures.kit", "figures.vae"} <= there(found)
+    assert set(wanted(found).values()) == {"networks"}
+    assert loaded == ["anywidget", "matplotlib"]
+
+
+def test_a_requirement_that_is_missing_would_be_noticed(install):
     """The tests above can fail: scipy is asked for."""
-    with pytest.raises(AssertionError, match="No module named 'scipy'"):
-        visit(home, requirements() - {"scipy"}, "pca")
+    found, _ = visit(install(without="scipy"))
+    assert found["pca"] == "No module named 'scipy'"
 
 
-def test_the_installed_library_works_and_finds_its_files(home):
-    code = (
-        "from latent_book.data import mnist; from latent_book.pca import PCA; from latent_book.figures.kit import style\n"
-        "X = mnist('test').X; print(PCA(2).fit(X).encode(X).shape, len(style()) > 100)"
-    )
-    said = run([str(home / "bin" / "python"), "-c", code], cwd=home)
-    assert said == "(1000, 2) True\n"
-
-
-def test_a_type_checker_reads_the_installed_library(home):
-    """By py.typed: without it, mypy would not look into an installed package, and all
-    would be of type Any.
+def imported(path: Path) -> list[tuple[str, int, bool]]:
+    """The packages that a module imports, with the line of each, and whether at the
+    module's own level.
     """
-    (site,) = home.glob("lib/python3*/site-packages")
-    paths = SearchPaths((), (), (str(site),), ())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names = [node.module]
+        found += [(n.split(".")[0], node.lineno, node in tree.body) for n in names]
+    return [i for i in found if i[0] not in {*sys.stdlib_module_names, "latent_book"}]
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    """Accelerate alone is not: whoever hands in an `Accelerator` has imported it."""
+    owners = metadata.packages_distributions()
+    brings = {  # what each requirement of the base, "", and of the extras names
+        canonicalize_name(Requirement(line).name): extra
+        for extra, lines in declared().items()
+        if extra in ("", *EXTRAS)
+        for line in lines
+    }
+    seen = set()
+    for path in modules().values():
+        asked = {  # by _needs: the extra, and where
+            latent_book._EXTRAS[node.args[0].value]: node.lineno
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "_needs"
+        }
+        for package, line, _ in imported(path):
+            homes = {canonicalize_name(d) for d in owners[package]} & set(brings)
+            assert homes, f"{path.name} imports {package}: declare it in pyproject.toml"
+            seen |= homes
+            extra = brings[min(homes)]
+            # no array of Dask's without Dask
+            assert extra in ("", "dask") or asked.get(extra, line) < line, (
+                f"{path.name}, line {line}: {package} comes by the extra {extra}; "
+                "call `_needs` first"
+            )
+    assert len(modules()) > 20
+    assert set(brings) - seen == {"accelerate"}
+
+
+def test_a_type_checker_reads_the_installed_library(unpacked):
+    """By py.typed: without it, mypy would not look into an installed package, and all
+    would be of type Any. tests/typed.py holds the types themselves.
+    """
+    paths = SearchPaths((), (), (str(unpacked),), ())
 
     def found() -> object:
         return FindModuleCache(paths, FileSystemCache(), Options()).find_module(
             "latent_book.pca"
         )
 
-    assert found() == str(site / "latent_book" / "pca.py")
-    (site / "latent_book" / "py.typed").rename(site / "hidden")
+    assert found() == str(unpacked / "latent_book" / "pca.py")
+    (unpacked / "latent_book" / "py.typed").rename(unpacked / "hidden")
     try:
         assert found() == ModuleNotFoundReason.FOUND_WITHOUT_TYPE_HINTS
     finally:
-        (site / "hidden").rename(site / "latent_book" / "py.typed")
+        (unpacked / "hidden").rename(unpacked / "latent_book" / "py.typed")
 
 
 @pytest.mark.parametrize(
     "python", os.environ.get("OTHER_PYTHONS", "").split() or ["none"]
 )
-def test_other_versions_of_python_run_what_needs_no_torch(python, dist, tmp_path):
+def test_other_versions_of_python_run_the_base(python, unpacked, tmp_path):
     if python == "none":
         pytest.skip(
             "name interpreters in OTHER_PYTHONS; the head of this file says what they need"
         )
-    (wheel,) = dist.glob("*.whl")
-    run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-            "--target",
-            str(tmp_path),
-            str(wheel),
-        ]
-    )
+    shutil.copytree(unpacked, tmp_path, dirs_exist_ok=True)
     shutil.copytree(
         ROOT / "tests",
         tmp_path / "tests",
         ignore=shutil.ignore_patterns("browser", "__pycache__"),
     )
     run(
-        [python, "-c", " ".join(f"import latent_book.{name};" for name in NO_TORCH)],
+        [python, "-c", " ".join(f"import latent_book.{name};" for name in BASE)],
         cwd=tmp_path,
     )
     tests = [str(tmp_path / "tests" / f"{name}.py") for name in TORCH_FREE_TESTS]

@@ -14,9 +14,8 @@ import add_launch_cell
 import build_book
 import pytest
 import yaml
-from conftest import ROOT, notebooks
+from conftest import ROOT, brought_by, notebooks
 from IPython.core.interactiveshell import InteractiveShell
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ADDRESS = "https://github.com/someone/latent_book"
@@ -116,40 +115,9 @@ def test_binder_is_told_which_python_and_what_to_install(checkout):
     assert told["dependencies"][-1]["pip"][-1] == WANTED
 
 
-def installed_by(*extras):
-    """The distributions that pip would bring for the library with these extras."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]
-    todo = [Requirement(r) for r in project["dependencies"]]
-    todo += [Requirement(f"latent_book[{','.join(extras)}]")]
-    found, seen = set(), set()
-    while todo:
-        wanted = todo.pop()
-        name = canonicalize_name(wanted.name)
-        if (name, *sorted(wanted.extras)) in seen:
-            continue
-        seen.add((name, *sorted(wanted.extras)))
-        found.add(name)
-        if name == "latent-book":
-            lines = [
-                r for e in wanted.extras for r in project["optional-dependencies"][e]
-            ]
-        else:
-            lines = metadata.requires(wanted.name) or []
-        for line in lines:
-            further = Requirement(line)
-            kinds = [{"extra": e} for e in ("", *wanted.extras)]
-            if not further.marker or any(
-                further.marker.evaluate(kind) for kind in kinds
-            ):
-                todo.append(further)
-    return found
-
-
 def test_what_the_notebooks_import_is_installed():
     whose = metadata.packages_distributions()
-    brought = installed_by("notebook")
+    brought = brought_by("notebook")
     assert "jupyter-book" not in brought, (
         "the extra is not to install the whole workshop"
     )

@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['BottleneckFigure']
 
+# %% ../../nbs/workshop/figures/autoencoder.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/autoencoder.ipynb #imports
 from collections.abc import Sequence
 from typing import Any

@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['SplitFigure', 'JensenFigure', 'DirectionFigure']
 
+# %% ../../nbs/workshop/figures/bound.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/bound.ipynb #imports
 from collections.abc import Sequence
 from typing import Any

@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['CollapseFigure']
 
+# %% ../../nbs/workshop/figures/collapse.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/collapse.ipynb #imports
 from typing import Any
 

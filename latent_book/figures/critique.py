@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['ClutterFigure']
 
+# %% ../../nbs/workshop/figures/critique.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/critique.ipynb #imports
 from collections.abc import Sequence
 from typing import Any

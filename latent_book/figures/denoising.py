@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['FieldFigure', 'mulberry_normals', 'DenoiseFigure']
 
+# %% ../../nbs/workshop/figures/denoising.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/denoising.ipynb #imports
 from collections.abc import Sequence
 from typing import Any

@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['EMFigure']
 
+# %% ../../nbs/workshop/figures/em.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/em.ipynb #imports
 from typing import Any
 

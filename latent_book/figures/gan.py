@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['DuelFigure', 'GenerateFigure']
 
+# %% ../../nbs/workshop/figures/gan.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/gan.ipynb #imports
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['STATIC', 'ACTIVATIONS', 'script', 'style', 'pack', 'LiveFigure', 'Frames', 'pack_network', 'run_network']
 
+# %% ../../nbs/workshop/figures/kit.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/kit.ipynb #imports
 import base64
 import io

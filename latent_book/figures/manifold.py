@@ -5,16 +5,25 @@
 # %% auto #0
 __all__ = ['WalkFigure', 'SurfaceFigure']
 
+# %% ../../nbs/workshop/figures/manifold.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+_needs("torch")
+
 # %% ../../nbs/workshop/figures/manifold.ipynb #imports
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 import traitlets as T
 from matplotlib.figure import Figure
 
 from .kit import LiveFigure, pack, script
+from ..manifold import DOME, SOFT, ball
 from ..plots import COLOR
+from ..vision import causes
 
 # %% ../../nbs/workshop/figures/manifold.ipynb #manifold-scene
 _REACH = 0.3  # of both causes of the ball, to both sides
@@ -24,18 +33,11 @@ def _ball_traits() -> dict[str, Any]:
     """What the scripts need to draw the ball of the chapter: its other causes and the
     lens.
     """
-    from latent_book.manifold import DOME, SOFT
-    from latent_book.vision import causes  # here, for they load torch
-
     return {"others": causes(size=0.5, distance=2.0)[0].tolist(), "lens": [SOFT, DOME]}
 
 
 def _balls(places: Any) -> np.ndarray:
     """The pictures of balls at these places, one a row."""
-    import torch
-
-    from latent_book.manifold import ball
-
     return ball(torch.as_tensor(np.asarray(places, dtype=float).reshape(-1, 2))).numpy()
 
 # %% ../../nbs/workshop/figures/manifold.ipynb #manifold-walk

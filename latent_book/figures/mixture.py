@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['MixtureFigure']
 
+# %% ../../nbs/workshop/figures/mixture.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/mixture.ipynb #imports
 from typing import Any
 

@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['ReverseFigure']
 
+# %% ../../nbs/workshop/figures/onwards.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/onwards.ipynb #imports
 from collections.abc import Sequence
 from typing import Any

@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['ComponentsFigure', 'RotateFigure', 'PlaneFigure']
 
+# %% ../../nbs/workshop/figures/pca.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/pca.ipynb #imports
 from collections.abc import Sequence
 from typing import Any

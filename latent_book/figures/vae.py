@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['DrawFigure', 'BetaFigure']
 
+# %% ../../nbs/workshop/figures/vae.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/vae.ipynb #imports
 from collections.abc import Sequence
 from typing import Any

@@ -5,6 +5,11 @@
 # %% auto #0
 __all__ = ['GapsFigure', 'RainFigure']
 
+# %% ../../nbs/workshop/figures/variational.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+
 # %% ../../nbs/workshop/figures/variational.ipynb #imports
 from collections.abc import Sequence
 from typing import Any

@@ -5,14 +5,22 @@
 # %% auto #0
 __all__ = ['SceneFigure', 'AmbiguityFigure']
 
+# %% ../../nbs/workshop/figures/vision.ipynb #needs
+from .. import _needs
+
+_needs("anywidget")
+_needs("torch")
+
 # %% ../../nbs/workshop/figures/vision.ipynb #imports
 from typing import Any
 
 import numpy as np
+import torch
 import traitlets as T
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from .. import vision
 from .kit import LiveFigure, pack, script
 from ..plots import COLOR
 
@@ -21,9 +29,6 @@ def _scene_traits() -> dict[str, Any]:
     """What the scripts need to know of the renderer: the one table of ranges, shapes
     and the lens.
     """
-    # here, for it loads torch, which the other figures do without
-    from latent_book import vision
-
     return {
         "ranges": [list(limits) for limits in vision.CAUSES.values()],
         "shapes": list(vision.SHAPES),
@@ -59,13 +64,9 @@ class SceneFigure(LiveFigure):
 
     def draw_poster(self, fig: Figure) -> None:
         """The target, your picture and the difference."""
-        import torch
-
-        from latent_book.vision import render
-
         scenes = [(self.target, self.target_shape), (self.z, self.shape)]
         target, yours = (
-            render(torch.tensor([z]), self.shapes[k]).reshape(28, 28).numpy()
+            vision.render(torch.tensor([z]), self.shapes[k]).reshape(28, 28).numpy()
             for z, k in scenes
         )
         apart = LinearSegmentedColormap.from_list(
@@ -112,14 +113,12 @@ class AmbiguityFigure(LiveFigure):
     poster_size = (6.4, 2.2)
 
     def __init__(self, **traits: Any) -> None:
-        from latent_book.vision import causes
-
         scene = _scene_traits()
         start = {
             "alt": "A noisy picture of a disc, and maps of the likelihood, the prior "
             "and the posterior of its size and distance.",
             "noise": pack(np.random.default_rng(0).standard_normal(784)),
-            "others": causes()[0].tolist(),
+            "others": vision.causes()[0].tolist(),
             "ranges": scene["ranges"][2:4],
             "lens": scene["lens"],
         }
@@ -127,24 +126,18 @@ class AmbiguityFigure(LiveFigure):
 
     def picture(self) -> np.ndarray:
         """What is seen, 784 numbers: the disc of this apparent size, with the noise."""
-        from latent_book.vision import causes, render
-
         distance = min(2.0, max(1.0, 0.7 / self.apparent))
-        scene = causes(size=self.apparent * distance, distance=distance)
-        disc = render(scene, "disc")[0].numpy()
+        scene = vision.causes(size=self.apparent * distance, distance=distance)
+        disc = vision.render(scene, "disc")[0].numpy()
         return disc + self.sigma * np.frombuffer(self.noise, "<f4")
 
     def maps(self) -> dict[str, np.ndarray]:
         """Likelihood, prior and posterior in each cell, size by distance, each adding
         up to one.
         """
-        import torch
-
-        from latent_book.vision import bayes_on_grid, log_likelihood, size_distance_grid
-
-        Z, _ = size_distance_grid(self.cells)
+        Z, _ = vision.size_distance_grid(self.cells)
         x = torch.from_numpy(self.picture())[None].double()
-        log_lik = log_likelihood(x, Z.flatten(0, 1), self.sigma, "disc").reshape(
+        log_lik = vision.log_likelihood(x, Z.flatten(0, 1), self.sigma, "disc").reshape(
             Z.shape[:2]
         )
         log_prior = -0.5 * ((Z[..., 2] - self.mean) / self.width) ** 2
@@ -155,7 +148,7 @@ class AmbiguityFigure(LiveFigure):
             "posterior": (log_lik, log_prior),
         }
         return {
-            name: bayes_on_grid(seen, believed, 1.0)[0].numpy()
+            name: vision.bayes_on_grid(seen, believed, 1.0)[0].numpy()
             for name, (seen, believed) in pairs.items()
         }
 
