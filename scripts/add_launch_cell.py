@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 # one of each that must be there
-MODULES = ("latent_book", "myst_nb", "pytest", "yaml", "pybtex")
+MODULES = "latent_book anywidget pooch torch dask myst_nb pytest yaml pybtex"
 CELL = """\
 # This copy runs anywhere: it installs what is missing, and lets live figures run on Colab.
 import importlib.util, sys
-if any(importlib.util.find_spec(name) is None for name in {modules}):
+modules = "{modules}"
+if any(importlib.util.find_spec(name) is None for name in modules.split()):
     %pip install --quiet "{wanted}"
 if "google.colab" in sys.modules:
     from google.colab import output

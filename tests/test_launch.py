@@ -64,7 +64,9 @@ def run(cell, monkeypatch, missing):
     return ran
 
 
-@pytest.mark.parametrize("missing", [["latent_book"], ["myst_nb"], ["pybtex", "yaml"]])
+@pytest.mark.parametrize(
+    "missing", [["latent_book"], ["torch"], ["myst_nb"], ["pybtex", "yaml"]]
+)
 def test_the_cell_installs_where_anything_is_missing(
     checkout, monkeypatch, tmp_path, missing
 ):
