@@ -9,36 +9,71 @@
   const data = document.getElementById("lb-figures-state");
   if (!data) return;
   const figures = JSON.parse(data.textContent);
-  const modules = {}, arrays = {}, loading = {};
+  const modules = {};
+  const arrays = {};
+  const loading = {};
 
   const LatentBook = (globalThis.LatentBook = {
-    define(name, body) { attempt(() => { modules[name] = body(); }); },
-    bytes(name, base64) { attempt(() => { arrays[name] = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)); }); },
+    define(name, body) {
+      attempt(() => {
+        modules[name] = body();
+      });
+    },
+    bytes(name, base64) {
+      attempt(() => {
+        arrays[name] = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+      });
+    },
     failures: [],
   });
-  const tell = (error) => { LatentBook.failures.push(String(error)); console.error(error); };
-  const attempt = (act) => { try { act(); } catch (error) { tell(error); } };
-  const load = (tag, attributes) => (loading[attributes.src ?? attributes.href] ??= new Promise((resolve, reject) => {
-    const node = Object.assign(document.createElement(tag), attributes, { onload: resolve });
-    node.onerror = () => reject(new Error(`could not load ${attributes.src ?? attributes.href}`));
-    document.head.append(node);
-  }));
+  const tell = (error) => {
+    LatentBook.failures.push(String(error));
+    console.error(error);
+  };
+  const attempt = (act) => {
+    try {
+      act();
+    } catch (error) {
+      tell(error);
+    }
+  };
+  const load = (tag, attributes) =>
+    (loading[attributes.src ?? attributes.href] ??= new Promise((resolve, reject) => {
+      const node = Object.assign(document.createElement(tag), attributes, { onload: resolve });
+      node.onerror = () => reject(new Error(`could not load ${attributes.src ?? attributes.href}`));
+      document.head.append(node);
+    }));
 
   /** The part of anywidget's model that a figure uses, with nobody on the other side. */
   class Model {
-    constructor(values) { this.values = values; this.listeners = {}; }
-    get(key) { return this.values[key]; }
+    constructor(values) {
+      this.values = values;
+      this.listeners = {};
+    }
+    get(key) {
+      return this.values[key];
+    }
     set(key, value) {
       const old = this.values[key];
-      if (old === value || (typeof value === "object" && !value?.byteLength && JSON.stringify(old) === JSON.stringify(value))) return;
+      if (
+        old === value ||
+        (typeof value === "object" && !value?.byteLength && JSON.stringify(old) === JSON.stringify(value))
+      )
+        return;
       this.values[key] = value;
       this.emit(`change:${key}`, value);
       this.emit("change", value);
     }
     save_changes() {}
-    on(event, handler) { (this.listeners[event] ??= []).push(handler); }
-    off(event, handler) { this.listeners[event] = (this.listeners[event] ?? []).filter((h) => h !== handler); }
-    emit(event, value) { for (const handler of this.listeners[event] ?? []) handler(this, value); }
+    on(event, handler) {
+      (this.listeners[event] ??= []).push(handler);
+    }
+    off(event, handler) {
+      this.listeners[event] = (this.listeners[event] ?? []).filter((h) => h !== handler);
+    }
+    emit(event, value) {
+      for (const handler of this.listeners[event] ?? []) handler(this, value);
+    }
   }
 
   async function mount(place) {
@@ -47,16 +82,20 @@
     const sealed = (name) => (location.protocol === "file:" ? {} : { integrity: seals[name] }); // a browser takes no seal from disk
     await Promise.all([
       load("link", { rel: "stylesheet", href: `${here}${style}.css`, ...sealed(style) }),
-      ...[script, ...names.map(([, name]) => name)].map((name) => load("script", { src: `${here}${name}.js`, ...sealed(name) })),
+      ...[script, ...names.map(([, name]) => name)].map((name) =>
+        load("script", { src: `${here}${name}.js`, ...sealed(name) }),
+      ),
     ]);
     for (const [path, name] of names) {
       if (!arrays[name]) throw new Error(`could not read ${name}`);
       const owner = path.slice(0, -1).reduce((value, step) => value[step], values);
       owner[path.at(-1)] = new DataView(arrays[name].buffer);
     }
-    const host = document.createElement("div"), poster = [...place.childNodes];
+    const host = document.createElement("div");
+    const poster = [...place.childNodes];
     let failed = false;
-    host.addEventListener("lb-failed", (event) => { // see `fail` in kit.js: the figure has stopped, and takes itself away
+    host.addEventListener("lb-failed", (event) => {
+      // see `fail` in kit.js: the figure has stopped, and takes itself away
       event.preventDefault();
       failed = true;
       place.replaceChildren(...poster);
@@ -69,12 +108,15 @@
     place.dataset.mounted = "";
   }
 
-  const near = new IntersectionObserver((entries) => {
-    for (const { isIntersecting, target } of entries) {
-      if (!isIntersecting) continue;
-      near.unobserve(target);
-      mount(target).catch(tell);
-    }
-  }, { rootMargin: "800px" });
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        near.unobserve(target);
+        mount(target).catch(tell);
+      }
+    },
+    { rootMargin: "800px" },
+  );
   for (const place of document.querySelectorAll(".lb-live")) near.observe(place);
 })();

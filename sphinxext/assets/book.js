@@ -6,7 +6,9 @@
     else if (node.tabIndex === 0) node.removeAttribute("tabindex");
   };
   const sizes = new ResizeObserver((changes) => changes.forEach((change) => look(change.target)));
-  addEventListener("load", () => document.querySelectorAll(".pst-scrollable-table-container").forEach((node) => sizes.observe(node))); // the theme makes them
+  addEventListener("load", () =>
+    document.querySelectorAll(".pst-scrollable-table-container").forEach((node) => sizes.observe(node)),
+  ); // the theme makes them
   for (const node of document.querySelectorAll("pre, div.math, .lb-svg, .cell_output > .output")) {
     sizes.observe(node);
     look(node);

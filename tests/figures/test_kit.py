@@ -51,6 +51,16 @@ FIGURES = [
 ]
 
 
+def test_a_script_that_stops_or_never_ends_is_told(node):
+    with pytest.raises(RuntimeError, match="ReferenceError: nowhere"):
+        node.ask("return nowhere;")
+    with pytest.raises(RuntimeError, match="timed out"):
+        node.ask("while (true);", seconds=0.2)
+    node.process.kill()
+    node.process.wait()
+    assert node.ask("return given + 1;", 1) == 2  # a new one, where one has died
+
+
 def test_there_are_figures():
     assert {"Frames", "SceneFigure"} <= {f.__name__ for f in FIGURES}
     assert len(FIGURES) >= len(MODULES) > 10
@@ -72,6 +82,19 @@ def test_a_figures_script_stands_alone(figure, node):
     )
     body = script.replace("export default { render };", "return typeof render;")
     assert node.ask(body) == "function"
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figures_script_knows_its_traits(figure):
+    """The list that the type checker reads names those that Python sends."""
+    (listed,) = re.findall(
+        rf"@typedef {{object}} Traits of `{figure.__name__}`\n((?: \* @property .*\n)+)",
+        str(figure._esm),
+    )
+    own = set(figure.class_traits(sync=True)) - set(
+        w.LiveFigure.class_traits(sync=True)
+    )
+    assert sorted(re.findall(r"} (\w+)$", listed, re.M)) == sorted(own)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
@@ -164,7 +187,7 @@ def test_the_kits_numbers(node):
         KIT
         + """
     return [kit.number(-0.001), kit.number(-1.5, 1), kit.number(2, 0), kit.clamp(5, 0, 1), kit.clamp(-5, 0, 1),
-      Array.from(kit.linspace(0, 1, 3)), kit.ticks(-3, 3), kit.ticks(0, 1), kit.ticks(0, 0.3), kit.color("kl")];"""
+      Array.from(kit.linspace(0, 1, 3)), kit.ticks([-3, 3]), kit.ticks([0, 1]), kit.ticks([0, 0.3]), kit.color("kl")];"""
     )
     assert node.ask(script) == [
         "0.00",
@@ -178,6 +201,25 @@ def test_the_kits_numbers(node):
         [0, 0.1, 0.2, 0.3],
         "var(--lb-kl)",
     ]
+
+
+def test_what_several_figures_compute(node):
+    script = (
+        KIT
+        + """
+    const random = kit.chance(7);
+    return [kit.logSumExp([-1000, -1000]), kit.logSumExp([800]), kit.shares([1, 3]), kit.shares([0, 0]),
+      [random(), random()], kit.axis([1, 2, 3, 4], 1), kit.ring([1, 2], [3, 0], [0, 1]).map((part) => part[15]),
+      Array.from(kit.greys([0, 51, 255], 1, 2)), kit.pick({ get: (key) => key + key }, "a", "b")];"""
+    )
+    low, high, quarter, even, random, ys, ring, greys, picked = node.ask(script)
+    assert (low, high) == (pytest.approx(np.log(2) - 1000), 800)
+    assert (quarter, even) == ([0.25, 0.75], [0.5, 0.5])
+    assert 0 <= min(random) < max(random) < 1
+    assert ys == [2, 4]
+    assert ring == pytest.approx([1, 3])  # a quarter round
+    assert greys == [0.2, 1]
+    assert picked == {"a": "aa", "b": "bb"}
 
 
 def test_two_figures_of_a_page_give_no_id_twice(node):
