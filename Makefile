@@ -25,6 +25,7 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/check_scripts.py
 	TQDM_DISABLE=1 $(BIN)/nbdev_test --n_workers 2 --timing
 	$(BIN)/pytest -n 2 --ignore tests/browser
 	$(BIN)/python scripts/build_book.py --strict
@@ -49,6 +50,7 @@ export: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python scripts/check_scripts.py --fix
 	$(MAKE) export
 
 $(READY): constraints.txt pyproject.toml setup.py
@@ -57,5 +59,5 @@ $(READY): constraints.txt pyproject.toml setup.py
 	touch $@
 
 clean:
-	rm -rf _build .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf _build .venv node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

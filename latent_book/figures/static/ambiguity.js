@@ -16,7 +16,7 @@ const ambiguity = (() => {
   /**
    * The drawing of the disc for every cell of an n by n grid, first row = smallest size, first column = nearest.
    * @param {number} n
-   * @param {Pair[]} pair
+   * @param {Pair[]} ranges
    * @param {number[]} others
    * @param {Lens} lens
    */
@@ -53,7 +53,7 @@ const ambiguity = (() => {
   /**
    * log p(z) in every cell, up to a constant: a Gaussian in the size, flat in the distance.
    * @param {number} n
-   * @param {Pair} pair
+   * @param {Pair} sizes
    * @param {number} mean
    * @param {number} width
    */
@@ -75,7 +75,7 @@ const ambiguity = (() => {
    * Mean and standard deviation of value(size, distance) under the cells' probabilities.
    * @param {Numbers} probability
    * @param {number} n
-   * @param {Pair[]} pair
+   * @param {Pair[]} ranges
    * @param {(size: number, distance: number) => number} value
    */
   function moments(probability, n, [sizes, distances], value) {

@@ -11,7 +11,7 @@
  * @property {number} sigma
  */
 const direction = (() => {
-  /** @param {number[]} pair */
+  /** @param {number[]} ends */
   const grid = ([low, high, n]) => kit.linspace(low, high, n);
   /**
    * From logarithms up to a constant to logarithms of probabilities.

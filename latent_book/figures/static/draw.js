@@ -27,7 +27,7 @@ function posterior(encode, x) {
  * The drawing with ink at the pen: the pixel under it in full, those beside it where they are near enough.
  * @param {number[]} picture
  * @param {number} side
- * @param {Pair} pair
+ * @param {Pair} pen
  */
 function inked(picture, side, [a, b]) {
   const out = [...picture];

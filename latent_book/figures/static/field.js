@@ -12,7 +12,7 @@
 /** @typedef {{ mu: Pair, inverse: number[], log: number }} Blurred */
 /**
  * For each component what the blur makes of it: the inverse of C = Sigma + sigma^2 I and the log of pi / sqrt|2 pi C|.
- * @param {{ pi: number[], mu: Pair[], Sigma: number[][][] }} settings
+ * @param {{ pi: number[], mu: Pair[], Sigma: number[][][] }} mixture
  * @param {number} sigma
  */
 function blurred({ pi, mu, Sigma }, sigma) {

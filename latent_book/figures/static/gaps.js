@@ -76,7 +76,7 @@ const guessing = {
   },
   /**
    * `split` by the encoder of that number, from the figure's own values (for the tests).
-   * @param {{ layers: Layer[][], weights: number[], mu: number[], forms: number[][] }} settings
+   * @param {{ layers: Layer[][], weights: number[], mu: number[], forms: number[][] }} figure
    * @param {number[]} x
    * @param {number} encoder
    * @param {number} c

@@ -44,8 +44,8 @@ function responsibilities(x, m) {
 /**
  * Where both are equally responsible: short strokes, x0, y0, x1, y1 each, from the cells of a grid that the border crosses.
  * @param {Components} m
- * @param {Pair} pair
- * @param {Pair} pair2
+ * @param {Pair} xs
+ * @param {Pair} ys
  */
 function border(m, [x0, x1], [y0, y1], nx = 64, ny = 48) {
   /** @type {number[]} */

@@ -15,7 +15,7 @@
 const raining = {
   /**
    * The true slope of the bound in the mean of one cause, and the bound of each cause; x = 1 = z + noise of variance tau2.
-   * @param {{ mu: number, sigma: number, tau2: number }} settings
+   * @param {{ mu: number, sigma: number, tau2: number }} now
    */
   truth({ mu, sigma, tau2 }) {
     const slope = -mu + (1 - mu) / tau2;

@@ -12,7 +12,7 @@ const renderer = (() => {
    * x = f(z): 784 grey values, top row first.
    * @param {number[]} z
    * @param {Pair[]} sides
-   * @param {Lens} settings
+   * @param {Lens} lens
    */
   function draw(z, sides, { softness, relief }, out = new Float64Array(PIXELS * PIXELS)) {
     const [x, y, size, distance, angle, brightness, light] = z;

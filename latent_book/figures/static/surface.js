@@ -16,8 +16,8 @@ const LEVELS = 14; // shades of the sheet
 const surface = (() => {
   /**
    * Three numbers of the picture of the ball at (x, y): its shadow on three directions, from their mean.
-   * @param {Pair} pair
-   * @param {Ball} settings
+   * @param {Pair} place
+   * @param {Ball} ball
    * @param {Float64Array<ArrayBuffer>} [scratch]
    */
   function project([x, y], { others, lens, mean, axes }, scratch) {
@@ -32,7 +32,7 @@ const surface = (() => {
   }
   /**
    * Seen from a direction, in degrees: to the right, upwards, and away from you.
-   * @param {number[]} pair
+   * @param {number[]} point
    * @param {number} azimuth
    * @param {number} elevation
    */

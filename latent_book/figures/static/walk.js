@@ -14,8 +14,8 @@ const walk = (() => {
   const D = renderer.PIXELS * renderer.PIXELS;
   /**
    * The picture of the ball at (x, y).
-   * @param {Pair} pair
-   * @param {{ others: number[], lens: Lens }} settings
+   * @param {Pair} place
+   * @param {{ others: number[], lens: Lens }} scene
    * @param {Float64Array<ArrayBuffer>} [out]
    */
   function picture([x, y], { others, lens }, out) {
@@ -71,7 +71,7 @@ const walk = (() => {
    * Distances from the blends (1 - t) a + t b to the nearest picture of a ball, for `steps` values of t from 0 to 1.
    * @param {Numbers} a
    * @param {Numbers} b
-   * @param {Atlas} settings
+   * @param {Atlas} atlas
    * @param {number} steps
    */
   function distances(a, b, { n, table, squares }, steps) {
