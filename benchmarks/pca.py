@@ -19,7 +19,8 @@ from sklearn.decomposition import PCA as TheirPCA
 from sklearn.decomposition import IncrementalPCA
 from timing import gemm_peak, interleaved, peak_memory, report, seconds
 
-from latent_book.pca import PCA, moments
+from latent_book.linalg import moments
+from latent_book.pca import PCA
 
 
 def images(N: int, D: int, rng: np.random.Generator) -> np.ndarray:

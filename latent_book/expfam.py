@@ -37,7 +37,7 @@ from sklearn.utils.validation import (
 )
 from tqdm import tqdm
 
-from .pca import one_thread_blas
+from .linalg import one_thread_blas
 from .rows import as_numpy, in_kind
 
 # %% ../nbs/workshop/expfam.ipynb #statistic

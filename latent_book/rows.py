@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['as_numpy', 'in_kind', 'check_answer', 'check_rows', 'all_finite', 'check_grey', 'check_bits', 'validate_rows',
            'validate_codes', 'blocks', 'Units', 'single', 'standardise', 'picture_shape', 'Rule', 'whole', 'positive',
-           'not_negative', 'widths', 'one_of', 'none_or', 'setting', 'check_settings', 'draw_seed', 'child_seed']
+           'not_negative', 'widths', 'one_of', 'true_or_false', 'none_or', 'setting', 'check_settings', 'draw_seed',
+           'child_seed']
 
 # %% ../nbs/workshop/rows.ipynb #imports
 import dataclasses
@@ -147,7 +148,7 @@ def check_bits(X: np.ndarray, cure: str) -> np.ndarray:
 
 # %% ../nbs/workshop/rows.ipynb #validate
 def validate_rows(
-    model: Any, X: Any, *, reset: bool = False, least: int = 1
+    model: Any, X: Any, *, reset: bool = False, least: int = 1, **rules: Any
 ) -> np.ndarray:
     """The rows of X as floats, looked at as scikit-learn wants it; for the estimators.
 
@@ -156,6 +157,7 @@ def validate_rows(
     model : the estimator; with `reset` it learns the number and the names of the
         columns, else they are compared.
     least : how many rows there must be.
+    rules : more for `sklearn.utils.validation.validate_data`.
 
     Raises
     ------
@@ -183,6 +185,7 @@ def validate_rows(
             dtype=[np.float64, np.float32],
             reset=reset,
             ensure_min_samples=least,
+            **rules,
         )
     return rows.copy() if min(rows.strides) < 0 else rows  # torch counts forwards only
 
@@ -192,7 +195,12 @@ def validate_codes(model: Any, Z: Any, width: int, source: str) -> np.ndarray:
 
     `source` says in the error where such codes come from.
     """
-    Z = check_array(as_numpy(Z), dtype=[np.float64, np.float32], input_name="Z")
+    Z = check_array(
+        as_numpy(Z),
+        dtype=[np.float64, np.float32],
+        input_name="Z",
+        ensure_min_features=min(width, 1),
+    )
     if Z.shape[1] != width:
         raise ValueError(
             f"Z has {Z.shape[1]} columns, but this {type(model).__name__} has codes of "
@@ -325,6 +333,11 @@ def one_of(*words: str) -> Rule:
     """One of these words."""
     told = ", ".join(map(repr, words[:-1])) + f" or {words[-1]!r}"
     return Rule(lambda v: isinstance(v, str) and v in words, f"is unknown; use {told}")
+
+
+def true_or_false() -> Rule:
+    """True or False, and not just something that counts as such."""
+    return Rule(lambda v: isinstance(v, bool | np.bool_), "must be True or False")
 
 
 def none_or(rule: Rule) -> Rule:

@@ -7,6 +7,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 from packaging.requirements import Requirement
@@ -74,3 +75,10 @@ def brought_by(*extras: str) -> set[str]:
             if not further.marker or any(map(further.marker.evaluate, kinds))
         ]
     return found
+
+
+def cloud(N: int, D: int, seed: int = 0, mean: float = 3.0) -> np.ndarray:
+    """Points with a spectrum that falls, in directions that no axis shares."""
+    rng = np.random.default_rng(seed)
+    turn = np.linalg.qr(rng.normal(size=(D, D)))[0]
+    return rng.normal(size=(N, D)) * np.arange(1, D + 1) ** -0.7 @ turn + mean

@@ -183,7 +183,7 @@ MODELS = {
 LAYERS = [
     {"rows"},
     {"data", "plots"},
-    {"training", "figures.kit"},
+    {"training", "linalg", "figures.kit"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
     {"manifold", "denoising", "expfam", "vae", "variational", "gan"},
     {"em", "collapse", "critique", "onwards"},
