@@ -22,8 +22,8 @@ _NAMES: dict[str, str] = {  # the public names, as the book has them, and their 
     "Ladder": "onwards",
     "Flow": "onwards",
     "Diffusion": "onwards",
-    "save": "training",
-    "load": "training",
+    "save": "files",
+    "load": "files",
 }
 _EXTRAS: dict[str, str] = {  # what stands for an extra, and the extra
     "anywidget": "figures",
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from .denoising import DenoisingAutoencoder as DenoisingAutoencoder
     from .expfam import BernoulliMixture as BernoulliMixture
     from .expfam import GaussianMixture as GaussianMixture
+    from .files import load as load
+    from .files import save as save
     from .gan import GAN as GAN
     from .onwards import Diffusion as Diffusion
     from .onwards import Flow as Flow
     from .onwards import Ladder as Ladder
     from .pca import PCA as PCA
     from .pca import ProbabilisticPCA as ProbabilisticPCA
-    from .training import load as load
-    from .training import save as save
     from .vae import VAE as VAE
     from .variational import NVIL as NVIL
     from .variational import HelmholtzMachine as HelmholtzMachine

@@ -19,8 +19,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latent_book import autoencoder as a
 from latent_book.autoencoder import Autoencoder, AutoencoderNetwork
+from latent_book.files import load, save
 from latent_book.pca import pca, reconstruction_error
-from latent_book.training import load, save
 
 
 def cloud(N: int, D: int, seed: int = 0, mean: float = 0.0) -> np.ndarray:

@@ -182,7 +182,7 @@ MODELS = {
 }
 LAYERS = [
     {"rows"},
-    {"data", "plots"},
+    {"files", "data", "plots"},
     {"training", "linalg", "figures.kit"},
     {"vision", "pca", "autoencoder", "mixture", "bound"},
     {"manifold", "denoising", "expfam", "vae", "variational", "gan"},

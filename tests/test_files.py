@@ -22,10 +22,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from safetensors import safe_open
+from safetensors.torch import load as tensors_of
 from safetensors.torch import save as to_bytes
 from torch import nn
 
+from latent_book import files as f
 from latent_book import training as t
 from latent_book.autoencoder import Autoencoder
 from latent_book.denoising import DenoisingAutoencoder
@@ -83,20 +84,18 @@ def fitted(request):
     return MODELS[request.param].fit(BITS)
 
 
-def content(path) -> tuple[dict, dict]:
-    """The tensors and the notes of a file."""
-    with safe_open(path, "pt") as file:
-        notes = json.loads(file.metadata()["latent_book"])
-        return {name: file.get_tensor(name) for name in file.keys()}, notes  # noqa: SIM118
+def content(path, kind: str) -> tuple[dict, dict]:
+    """The tensors of a file, and its other values."""
+    values = f.read(path, kind)
+    tensors = {n: v for n, v in values.items() if isinstance(v, torch.Tensor)}
+    return tensors, {n: v for n, v in values.items() if n not in tensors}
 
 
-def forge(path, tensors: dict, notes: dict) -> None:
-    """A file with a right checksum, as anybody can write one."""
-    text = json.dumps(notes)
-    plain = {name: value.clone().contiguous() for name, value in tensors.items()}
-    path.write_bytes(
-        to_bytes(plain, {"latent_book": text, "sha256": t._digest(plain, text)})
-    )
+def forge(path, notes) -> None:
+    """Other notes in a file, under a right checksum, as anybody can write one."""
+    tensors, text = tensors_of(path.read_bytes()), json.dumps(notes)
+    about = {"latent_book": text, "sha256": f._digest(tensors, text)}
+    path.write_bytes(to_bytes(tensors, about))
 
 
 def spoil(tensors: dict, rng: np.random.Generator) -> None:
@@ -145,8 +144,8 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 def test_a_model_comes_back_as_it_was(tmp_path):
     model = Small(2, (5, 2), tied=True)
-    t.save(model, tmp_path / "m.safetensors")
-    again = t.load(Small, tmp_path / "m.safetensors")
+    f.save(model, tmp_path / "m.safetensors")
+    again = f.load(Small, tmp_path / "m.safetensors")
     assert (again.width, again.sizes, again.tied) == (2, (5, 2), True)
     assert same(model, again)
     assert again[1].bias is again[0].bias
@@ -159,13 +158,13 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path):
             super().__init__(width, 1)
 
     with pytest.raises(TypeError, match=r"add self\.width = width"):
-        t.save(Forgetful(2), tmp_path / "m")
+        f.save(Forgetful(2), tmp_path / "m")
     with pytest.raises(TypeError, match=r"takes \*args"):
-        t.save(nn.Sequential(), tmp_path / "m")
+        f.save(nn.Sequential(), tmp_path / "m")
     odd = Small()
     odd.width = object()
     with pytest.raises(TypeError, match="object is no number, word or list"):
-        t.save(odd, tmp_path / "m")
+        f.save(odd, tmp_path / "m")
     assert not list(tmp_path.iterdir())
 
 
@@ -173,12 +172,12 @@ def test_a_pickle_is_not_run(tmp_path):
     place = tmp_path / "evil"
     torch.save({"x": print}, place)
     with pytest.raises(ValueError, match="damaged or no safetensors"):
-        t.load(Small, place)
+        f.load(Small, place)
 
 
 def test_every_model_that_can_be_saved_is_attacked():
     owns = set()
-    for path in reference.modules():
+    for path in reference.modules().values():
         for node in reference.public(ast.parse(path.read_text(encoding="utf-8")).body):
             methods = (
                 {m.name for m in reference.public(node.body)}
@@ -196,49 +195,65 @@ def verdict(kind, path) -> str:
     """
     begin = time.process_time()
     try:
-        model = t.load(kind, path)
+        model = f.load(kind, path)
     except ValueError as error:
         return str(error)
     finally:
         assert time.process_time() - begin < 3
     assert isinstance(model, kind)
-    assert not t._not_numbers(model.state_dict())
+    assert not f.not_finite(model.state_dict())
     return ""
 
 
 def test_cut_changed_and_hostile_files_are_refused_or_are_models(fitted, tmp_path):
     kind, place, bad = type(fitted), tmp_path / "good", tmp_path / "bad"
-    t.save(fitted, place)
+    name = kind.__name__
+    f.save(fitted, place)
     good = place.read_bytes()
-    for name, value in t.load(kind, place).state_dict().items():
-        assert torch.equal(value, fitted.state_dict()[name])
+    for key, value in f.load(kind, place).state_dict().items():
+        assert torch.equal(value, fitted.state_dict()[key])
     rng = np.random.default_rng(0)
     for cut in rng.choice(len(good), 24, replace=False):
         bad.write_bytes(good[:cut])
-        assert re.search(r"damaged|holds no model|do not fit", verdict(kind, bad))
+        assert re.search(r"damaged|holds .*, not|do not fit", verdict(kind, bad))
     for k in range(48):  # no change goes unnoticed
         changed, where = bytearray(good), rng.integers(len(good))
         changed[where] ^= 1 << rng.integers(8) if k % 2 else rng.integers(1, 256)
         bad.write_bytes(changed)
-        assert verdict(kind, bad) or content(bad)[1] == content(place)[1]
+        assert verdict(kind, bad) or content(bad, name)[1] == content(place, name)[1]
     refused = 0
     for k in range(60):
-        tensors, notes = content(place)
+        tensors, arguments = content(place, name)
         if k % 2:
-            name = sorted(notes["arguments"])[rng.integers(len(notes["arguments"]))]
-            notes["arguments"][name] = HOSTILE[rng.integers(len(HOSTILE))]
+            argument = sorted(arguments)[rng.integers(len(arguments))]
+            arguments[argument] = HOSTILE[rng.integers(len(HOSTILE))]
         else:
             spoil(tensors, rng)
-        forge(bad, tensors, notes)
+        f.write(bad, name, {**tensors, **arguments})
         refused += bool(verdict(kind, bad))
     assert refused > 25
+    named = {
+        "kind": name,
+        "tensors": [],
+        "columns_first": [],
+        "words": [],
+        "values": {},
+    }
     for notes in (
         {},
+        [],
         {"kind": "model"},
-        {"kind": "model", "class": kind.__name__, "arguments": [1]},
+        {"kind": [name]},
+        {"kind": name},
+        {**named, "tensors": None},
+        {**named, "values": {"argument/epochs": 1}},
+        {**named, "values": [1]},
+        {**named, "values": {"a": {}}, "words": ["a"]},
+        {**named, "values": {"a": ["b", 3]}, "words": ["a"]},
     ):
-        forge(bad, content(place)[0], notes)
-        assert verdict(kind, bad)
+        bad.write_bytes(good)
+        forge(bad, notes)
+        assert verdict(kind, bad), notes
     assert place.read_bytes() == good
 
 
@@ -249,13 +264,13 @@ def test_cut_changed_and_hostile_files_are_refused_or_are_models(fitted, tmp_pat
 )  # fmt: skip
 def test_a_header_that_asks_for_a_giant_is_refused_at_once(name, asked, tmp_path):
     model = MODELS[name].fit(BITS)
-    t.save(model, tmp_path / "m")
-    tensors, notes = content(tmp_path / "m")
-    notes["arguments"] |= asked
-    forge(tmp_path / "m", tensors, notes)
+    f.save(model, tmp_path / "m")
+    kind = type(model).__name__
+    changed = {f"argument/{argument}": value for argument, value in asked.items()}
+    f.write(tmp_path / "m", kind, f.read(tmp_path / "m", kind) | changed)
     begin = time.process_time()
     with pytest.raises(ValueError, match="do not fit this"):
-        t.load(type(model), tmp_path / "m")
+        f.load(type(model), tmp_path / "m")
     assert time.process_time() - begin < 3
 
 
@@ -385,9 +400,10 @@ def test_a_hostile_checkpoint_is_refused_before_any_of_it_is_used(tmp_path):
         changed, where = bytearray(good), rng.integers(len(good))
         changed[where] ^= 1 << rng.integers(8)
         bad.write_bytes(changed if k % 2 else good[:where])
-        assert attempt() or content(bad)[1] == content(place)[1]
+        same_notes = content(place, "checkpoint")[1]
+        assert attempt() or content(bad, "checkpoint")[1] == same_notes
     for k in range(120):
-        tensors, notes = content(place)
+        tensors, notes = content(place, "checkpoint")
         if k % 2:
             where = (notes, notes["history"], notes["run"])[rng.integers(3)]
             name = sorted(where)[rng.integers(len(where))]
@@ -397,7 +413,7 @@ def test_a_hostile_checkpoint_is_refused_before_any_of_it_is_used(tmp_path):
                 del where[name]
         else:
             spoil(tensors, rng)
-        forge(bad, tensors, notes)
+        f.write(bad, "checkpoint", {**tensors, **notes})
         refused += attempt()
     assert refused > 95
     again = net(7)
@@ -450,7 +466,7 @@ def test_twenty_kills_in_training(tmp_path):
     for _ in range(19):
         killed(run, rng)
         if place.exists():
-            at.append(content(place)[1]["epoch"])
+            at.append(content(place, "checkpoint")[1]["epoch"])
     assert at == sorted(at)
     assert len(at) > 10
     assert at[1] < at[-1] < 200
@@ -484,19 +500,19 @@ class Wide(nn.Linear):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_twenty_kills_in_saving(tmp_path):
     place, rng = tmp_path / "m", np.random.default_rng(1)
-    t.save(Wide(0.0), place)
+    f.save(Wide(0.0), place)
 
     def save_for_ever(tell):
         while True:
             for fill in (1.0, 2.0):
                 tell()
-                t.save(Wide(fill), place)
+                f.save(Wide(fill), place)
 
     for _ in range(20):
         killed(save_for_ever, rng)
-        model = t.load(Wide, place)
+        model = f.load(Wide, place)
         assert (model.weight == model.fill).all()
-    t.save(Wide(3.0), place)
+    f.save(Wide(3.0), place)
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
@@ -504,7 +520,7 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path):
     place = tmp_path / "m"
     writers = [
         threading.Thread(
-            target=lambda fill=fill: [t.save(Wide(fill), place) for _ in range(15)]
+            target=lambda fill=fill: [f.save(Wide(fill), place) for _ in range(15)]
         )
         for fill in (1.0, 2.0)
     ]
@@ -512,7 +528,7 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path):
         writer.start()
     for writer in writers:
         writer.join()
-    model = t.load(Wide, place)
+    model = f.load(Wide, place)
     assert (model.weight == model.fill).all()
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
@@ -543,7 +559,7 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     place = tmp_path / "m.safetensors"
-    t.save(model := Small(), place)
+    f.save(model := Small(), place)
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -551,17 +567,17 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     with monkeypatch.context() as m:
         m.setattr(os, "fsync", full)
         with pytest.raises(OSError, match=r"No space left on device.*is as it was"):
-            t.save(Small(7), place)
-    assert same(t.load(Small, place), model)
+            f.save(Small(7), place)
+    assert same(f.load(Small, place), model)
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
 def test_a_full_disk_is_an_error_and_leaves_what_was_there(small_disk):
     model, place = MODELS["flow"].fit(BITS), small_disk / "m"
-    t.save(model, place)
+    f.save(model, place)
     good = place.read_bytes()
     with pytest.raises(OSError, match=r"No space left on device.*is as it was"):
-        t.save(Flow(layers=8, hidden=(64, 64), **SMALL).fit(BITS), place)
+        f.save(Flow(layers=8, hidden=(64, 64), **SMALL).fit(BITS), place)
     assert place.read_bytes() == good
     assert [p.name for p in small_disk.iterdir()] == ["m"]
     run = small_disk / "run"

@@ -19,8 +19,9 @@ from torch import nn
 
 from latent_book import gan as g
 from latent_book.autoencoder import mlp
+from latent_book.files import load, save
 from latent_book.gan import GAN
-from latent_book.training import DivergedError, load, save, seeded
+from latent_book.training import DivergedError, seeded
 
 positive = st.floats(0.01, 5)
 

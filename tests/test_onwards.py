@@ -14,7 +14,8 @@ from scipy import integrate, stats
 from sklearn.base import clone
 
 from latent_book import onwards as o
-from latent_book.training import load, save, seeded
+from latent_book.files import load, save
+from latent_book.training import seeded
 
 PI, MU, SIGMA = (
     np.array([0.3, 0.7]),

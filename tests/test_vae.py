@@ -13,7 +13,7 @@ from sklearn.base import clone
 from torch import distributions as td
 
 from latent_book import vae as v
-from latent_book.training import load, save
+from latent_book.files import load, save
 from latent_book.vae import VAE, VAENetwork
 from latent_book.variational import binarise
 

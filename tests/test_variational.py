@@ -18,7 +18,7 @@ from torch import nn
 from latent_book import bound
 from latent_book import variational as v
 from latent_book.autoencoder import mlp
-from latent_book.training import load, save
+from latent_book.files import load, save
 from latent_book.variational import NVIL, BeliefNetwork, HelmholtzMachine
 
 seeds = st.integers(0, 2**31 - 1)
