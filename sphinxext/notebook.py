@@ -38,8 +38,8 @@ def split_directives(source: str) -> tuple[dict[str, str], str]:
     return found, "\n".join(lines)
 
 
-def read(text: str) -> nbformat.NotebookNode:
-    """A notebook as myst-nb should see it."""
+def read(text: str, *, slow: bool = False) -> nbformat.NotebookNode:
+    """A notebook as myst-nb should see it; with `slow`, its slow cells run as well."""
     nb = nbformat.reads(text, as_version=4)
     mark = needed(nb)
     found = [cell for cell in nb.cells if cell.cell_type == "code"]
@@ -50,6 +50,8 @@ def read(text: str) -> nbformat.NotebookNode:
         }
         if not cell.source.strip():
             tags.add("remove-cell")
+        if slow and "slow" in directives:
+            tags = (tags - {"skip-execution"}) | {"slow"}
         if tags:
             cell.metadata["tags"] = sorted(tags)
         figure = {"caption": directives.get("fig-cap"), "name": directives.get("label")}
@@ -76,7 +78,7 @@ def needed(nb: nbformat.NotebookNode) -> str:
     """
     cells = code(nb)
     return needs.digest(
-        [needs.ROOT / "constraints.txt", *imported_files(cells)],
+        [needs.ROOT / "constraints.txt", *needs.executed(cells)],
         whole=needs.reads_docstrings(cells),
     )
 
@@ -87,36 +89,14 @@ def code(nb: nbformat.NotebookNode) -> needs.Cells:
     return needs.parse((cell.get("id", ""), cell.source) for cell in found)
 
 
-def imported_files(cells: needs.Cells) -> set[Path]:
-    """The library's modules that some code imports, with the data that one of them
-    ships, and the files that the code names.
-    """
-    files = needs.modules(cells)
-    if _library() / "data.py" in files:
-        files.add(_library() / "assets")
-    return files | needs.named(cells)
-
-
-def shown_files(cells: needs.Cells) -> set[Path]:
-    """The same, and the scripts and styles of live figures, for whoever imports their
-    kit. A change of those needs the page rendered again, but not executed.
-    """
-    files = imported_files(cells)
-    figures = _library() / "figures"
-    return files | ({figures / "static"} if figures / "kit.py" in files else set())
-
-
-def _library() -> Path:
-    return needs.ROOT / needs.LIBRARY
-
-
 def _note_dependencies(app: Sphinx, doctree: nodes.document) -> None:
     """Tell Sphinx that a page is out of date when a file of the library that it imports
     has changed.
     """
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".ipynb":
-        for file in shown_files(code(nbformat.read(path, as_version=4))):
+        cells = code(nbformat.read(path, as_version=4))
+        for file in needs.shown(needs.executed(cells)):
             for one in needs.below(file):
                 app.env.note_dependency(str(one))
 

@@ -41,7 +41,7 @@ def test_it_exports_runs_and_keeps_the_rules(copy):
     rules += " or unsaid or says_what or has_an_example"
     for command in (
         ["nbdev_export"],
-        ["nbdev_test", "--path", "nbs/mine.ipynb"],
+        ["python", "scripts/run_chapters.py", "nbs/mine.ipynb"],
         ["ruff", "check", "nbs/mine.ipynb", "tests/test_mine.py"],
         ["ruff", "format", "--check", "nbs/mine.ipynb", "tests/test_mine.py"],
         [

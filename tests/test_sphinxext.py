@@ -5,14 +5,13 @@ what it puts in.
 import base64
 import hashlib
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
 
 from latent_book.figures.kit import Frames
 from latent_book.plots import COLOR
-from sphinxext import along, equations, figures, harden, live, needs, notebook
+from sphinxext import along, equations, figures, harden, live, notebook
 
 
 def as_read(*sources: str) -> list[nbformat.NotebookNode]:
@@ -69,214 +68,10 @@ def test_a_figure_gets_its_caption_name_and_words():
     }
 
 
-def needed(*sources: str) -> set[str]:
-    """The names of what some cells need."""
-    cells = needs.parse((str(k), source) for k, source in enumerate(sources))
-    files = notebook.shown_files(cells)
-    return {path.relative_to(needs.ROOT).as_posix() for path in files}
-
-
-def test_what_a_module_of_the_library_imports_counts_too():
-    for name in ("kit", "autoencoder"):
-        files = needed(f"from latent_book.figures.{name} import x")
-        assert {f"latent_book/figures/{name}.py", "latent_book/plots.py"} <= files
-        assert "latent_book/figures/static" in files
-    deep = needed("import latent_book.denoising")
-    assert {"latent_book/denoising.py", "latent_book/training.py"} <= deep
-    assert "latent_book/figures/static" not in deep
-
-
-def test_a_page_depends_on_the_files_that_it_reads():
-    for name, read in [
-        ("workshop/speed", "benchmarks/results.json"),
-        ("vae", "benchmarks/results.json"),
-        ("appendix/bibliography", "references.bib"),
-        ("appendix/bibliography", "nbs"),
-        ("workshop/your_chapter", "scripts/chapter/chapter.ipynb"),
-        ("workshop/data", "latent_book/assets/mnist_subset.npz"),
-        ("workshop/figures/kit", "latent_book/figures/static"),
-    ]:
-        path = needs.ROOT / "nbs" / f"{name}.ipynb"
-        cells = notebook.code(nbformat.read(path, as_version=4))
-        assert needs.ROOT / read in notebook.imported_files(cells), name
-    assert needed('open("benchmarks/results.json")') == {"benchmarks/results.json"}
-    assert needed("x = 1") == set()
-
-
 def test_only_lines_at_the_head_are_directives():
     (cell,) = as_read("x = 1\n#| hide")
     assert "tags" not in cell.metadata
     assert "#| hide" in cell.source
-
-
-@pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A library: `em` builds on `mixture`, `figures.em` on `em` and on `figures.kit`;
-    `data` has an asset; `alone` is by itself. The package lends `EM`, of `em`.
-    """
-    home = tmp_path / "latent_book"
-    files = {
-        "__init__": '_NAMES: dict[str, str] = {"EM": "em"}\n__version__ = "1"\n',
-        "mixture": "import numpy\n\n\ndef weigh(x, k=1):\n    return x / k\n",
-        "em": "from .mixture import x",
-        "data": "",
-        "alone": "def f():\n    return 1\n",
-        "figures/__init__": "",
-        "figures/kit": "LiveFigure = 1",
-        "figures/em": "from ..em import EM\nfrom . import kit",
-    }
-    for name, text in files.items():
-        path = home / f"{name}.py"
-        path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_text(text, encoding="utf-8")
-    for name in ("assets/digits.npz", "figures/static/kit.js"):
-        (home / name).parent.mkdir()
-        (home / name).write_bytes(b"content")
-    (tmp_path / "constraints.txt").write_text("numpy==2\n", encoding="utf-8")
-    (tmp_path / "nbs").mkdir()
-    (tmp_path / "nbs" / "em.ipynb").write_text("{}", encoding="utf-8")
-    monkeypatch.setattr(needs, "ROOT", tmp_path)
-    return home
-
-
-def key(*sources: str) -> str:
-    """The comment that tells the execution cache about the library."""
-    found = re.search(r"\n# library (\w{16})$", as_read(*sources)[0].source)
-    assert found, "the first cell carries the fingerprint"
-    return found[1]
-
-
-@pytest.mark.parametrize(
-    ("code", "changed", "matters"),
-    [
-        ("import latent_book.em", "em.py", True),
-        ("from latent_book.em import y", "mixture.py", True),
-        ("from latent_book import em", "mixture.py", True),
-        ("from latent_book import em", "alone.py", False),
-        ("%time 1\nfrom latent_book.em import y", "em.py", True),
-        ("from latent_book import EM", "mixture.py", True),
-        ("from latent_book import EM", "alone.py", False),
-        ("import latent_book as lb\nlb.EM()", "mixture.py", True),
-        ("import latent_book as lb\nlb.EM()", "alone.py", False),
-        ("import latent_book\nlatent_book.figures.em.F", "mixture.py", True),
-        ("import latent_book\nlatent_book.figures.em.F", "alone.py", False),
-        ("import latent_book\nshow(latent_book)", "alone.py", True),
-        ("from latent_book import *", "alone.py", True),
-        ("from latent_book.figures.em import F", "mixture.py", True),
-        ("from latent_book.figures.em import F", "figures/kit.py", True),
-        ("from latent_book.figures import em", "mixture.py", True),
-        ("from latent_book import figures\nfigures.em.F", "mixture.py", True),
-        ("import latent_book.figures.kit as kit", "em.py", False),
-        ('import_module(f"latent_book.{name}")', "alone.py", True),
-        ('run("import latent_book.em")', "mixture.py", True),
-        ('run("from latent_book import EM, y")', "mixture.py", True),
-        ("import latent_book.data", "assets/digits.npz", True),
-        ("import latent_book.em", "assets/digits.npz", False),
-        ("from latent_book.figures.em import F", "figures/static/kit.js", False),
-        ('Path("../latent_book/figures/static")', "figures/static/kit.js", True),
-        ('(root / "nbs" / f"{name}.ipynb").read_text()', "../nbs/em.ipynb", True),
-        ('root / "nbs" / "em.ipynb"', "../nbs/em.ipynb", True),
-        ('(root / "nbs").is_dir()', "../nbs/em.ipynb", False),
-        ("import numpy", "em.py", False),
-        ("import numpy", "../constraints.txt", True),
-    ],
-)
-def test_a_change_is_seen_by_who_needs_what_has_changed(
-    library, code, changed, matters
-):
-    before = key("x = 1", code)
-    assert key("x = 1", code) == before
-    path = library / changed
-    path.write_bytes(path.read_bytes() + b"\nchanged = 1")
-    assert (key("x = 1", code) != before) == matters
-
-
-WEIGH = "from latent_book.em import y"
-
-
-@pytest.mark.parametrize(
-    ("text", "matters"),
-    [
-        ("import numpy\n# why\n\n\ndef weigh(x, k=1):\n\n    return x / k  # so\n", False),
-        ('"""New."""\nimport numpy\ndef weigh(x, k=1):\n    return x / k\n', False),
-        ("import numpy\n\n\ndef weigh(x, k=2):\n    return x / k\n", True),
-        ("import numpy\n\n\ndef weigh(x, k=1):\n    return k / x\n", True),
-    ],
-)  # fmt: skip
-def test_a_module_counts_by_its_code(library, text, matters):
-    before = key(WEIGH)
-    (library / "mixture.py").write_text(text, encoding="utf-8")
-    assert (key(WEIGH) != before) == matters
-
-
-@pytest.mark.parametrize(
-    "reader", ["help(y)", "print(y.__doc__)", "inspect.getsource(y)", "import doctest"]
-)
-def test_to_who_reads_docstrings_they_are_content(library, reader):
-    before = key(WEIGH, reader)
-    (library / "mixture.py").write_text(
-        '"""New."""\n' + (library / "mixture.py").read_text(), encoding="utf-8"
-    )
-    assert key(WEIGH, reader) != before
-
-
-def test_a_name_that_a_package_lends_anew_is_of_no_concern_to_others(library):
-    before = key(WEIGH), key("from latent_book import EM")
-    (library / "__init__.py").write_text(
-        '_NAMES: dict[str, str] = {"EM": "em", "A": "alone"}\n__version__ = "2"\n'
-    )
-    assert (key(WEIGH), key("from latent_book import EM")) == before
-    assert "latent_book/alone.py" in needed("from latent_book import A")
-    assert "latent_book/alone.py" not in needed("from latent_book import __version__")
-
-
-@pytest.mark.parametrize(
-    ("code", "name"),
-    [
-        ("from latent_book import VAE", "latent_book.VAE"),
-        ("import latent_book.vae", "latent_book.vae"),
-        ("from latent_book.vae import VAE", "latent_book.vae.VAE"),
-        ("from latent_book.figures.vae import F", "latent_book.figures.vae.F"),
-        ("import latent_book as lb\nlb.VAE()", "latent_book.VAE"),
-    ],
-)
-def test_a_name_that_nobody_has_stops_the_build(library, code, name):
-    with pytest.raises(LookupError, match=f'cell "wrong" imports {re.escape(name)}, '):
-        needs.modules(needs.parse([("right", WEIGH), ("wrong", code)]))
-    with pytest.raises(LookupError, match=re.escape(name)):
-        as_read(WEIGH, code)
-
-
-def test_a_module_with_such_a_name_is_told(library):
-    (library / "em.py").write_text("from .nowhere import x", encoding="utf-8")
-    told = "latent_book/em.py imports latent_book.nowhere.x"
-    with pytest.raises(LookupError, match=re.escape(told)):
-        key(WEIGH)
-
-
-def test_what_only_a_type_checker_imports_is_not_needed(library):
-    text = "if TYPE_CHECKING:\n    from latent_book.alone import f\n"
-    (library / "em.py").write_text(text, encoding="utf-8")
-    assert "latent_book/alone.py" not in needed(WEIGH)
-
-
-def test_a_change_of_a_figures_script_renders_the_page_again_but_does_not_execute_it(
-    library,
-):
-    assert needed("from latent_book.figures.em import F") == {
-        f"latent_book/{name}"
-        for name in [
-            "__init__.py", "em.py", "mixture.py",
-            "figures/__init__.py", "figures/em.py", "figures/kit.py", "figures/static",
-        ]
-    }  # fmt: skip
-    assert "latent_book/figures/static" not in needed("import latent_book.em")
-
-
-def test_a_cell_that_is_not_python_is_named():
-    with pytest.raises(SyntaxError, match='cell "broken"'):
-        needs.parse([("broken", "x = ")])
-    assert needs.parse([("asked", "x?"), ("shell", "!ls"), ("line", "%time x")])
 
 
 # --- live.py

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -14,13 +15,14 @@ import termios
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from latent_book import training as t
 from latent_book.data import digits8
+from latent_book.vae import VAENetwork
 
 torch.set_num_threads(1)
 
@@ -403,3 +405,46 @@ def test_two_processes_train_the_same_model(X, tmp_path, monkeypatch):
 def test_the_accelerator_decides_about_precision(X):
     with pytest.raises(ValueError, match="mixed_precision"):
         t.train(net(), squared_error, X, bfloat16=True, accelerator=object())
+
+
+def test_the_script_for_several_gpus_runs_in_two_processes(tmp_path):
+    """On the CPU, for one epoch; all else is as the page has it."""
+    page = "\n".join(
+        text for _, text in cells(ROOT / "nbs" / "start" / "using.ipynb", "markdown")
+    )
+    (script,) = re.findall(r"```python\n(.*?Accelerator.*?)```", page, re.S)
+    script = script.replace("epochs=20", "epochs=1").replace(
+        "Accelerator()", "Accelerator(cpu=True)"
+    )
+    (tmp_path / "several.py").write_text(script)
+    # by gloo
+    launch = [
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    launch += [
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        "0",
+    ]
+    surroundings = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *launch, "several.py"],
+        cwd=tmp_path,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    weights = torch.load(tmp_path / "vae.pt", weights_only=True)
+    VAENetwork(n_components=16).load_state_dict(weights)
