@@ -140,12 +140,15 @@ class AutoencoderNetwork(nn.Module):
 
     def encode(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch L"]:
         """The code g(x)."""
+        if self.output == "linear":
+            x = (x - self.mean) / self.scale
         first: Any = self.encoder[0]  # units may have more digits than the network
-        return self.encoder(((x - self.mean) / self.scale).to(first.weight.dtype))
+        return self.encoder(x.to(first.weight.dtype))
 
     def decode(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
         """The image f(z)."""
-        return self.mean + self.scale * self.decoder(z)
+        image = self.decoder(z)
+        return image if self.output == "sigmoid" else self.mean + self.scale * image
 
     def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
         """The round trip f(g(x))."""

@@ -168,7 +168,8 @@ def blur(
 
 def _pulls(X: np.ndarray, mu: np.ndarray, C: np.ndarray) -> np.ndarray:
     """For each row and component, the pull -C_k^-1 (x - mu_k)."""
-    return -np.linalg.solve(C, (X[:, None] - mu)[..., None])[..., 0]
+    away = (X - mu[:, None]).transpose(0, 2, 1)  # one matrix for each component
+    return -np.linalg.solve(C, away).transpose(2, 0, 1)
 
 
 def mixture_score(

@@ -64,7 +64,8 @@ def all_states(L: int) -> Float[Tensor, "S L"]:
             f"L={L}: the table has 2^L rows, so L runs from 1 to 16; "
             "with more causes draw some states instead of listing all"
         )
-    return torch.tensor(list(itertools.product((0.0, 1.0), repeat=L)))
+    digits = torch.arange(L - 1, -1, -1)
+    return (torch.arange(2**L)[:, None] >> digits & 1).float()
 
 # %% ../nbs/variational.ipynb #mean-field
 def product_states(logits: Float[Tensor, "B L"]) -> Float[Tensor, "B S"]:
@@ -93,10 +94,13 @@ def mean_field(
             f"it wants one for each of the {2**L} rows of all_states({L})"
         )
     z, logits = all_states(L).to(logits), logits.clone()
+    on = z.T == 1
+    gains = [log_joint[:, on[bit]] - log_joint[:, ~on[bit]] for bit in range(L)]
     for _, bit in itertools.product(range(sweeps), range(L)):
-        own = logits[:, bit, None] * z[:, bit] - softplus(logits[:, bit, None])
-        others = (product_states(logits) - own).exp()  # q of the other bits
-        logits[:, bit] = (others * (2 * z[:, bit] - 1) * log_joint).sum(1)
+        rest = torch.arange(L) != bit
+        odds = logits[:, rest]
+        log_q = odds @ z[on[bit]][:, rest].T - softplus(odds).sum(1, keepdim=True)
+        logits[:, bit] = (log_q.exp() * gains[bit]).sum(1)  # q of the other bits
     return logits
 
 # %% ../nbs/variational.ipynb #amortised
