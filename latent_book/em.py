@@ -18,6 +18,7 @@ from scipy.special import logsumexp
 
 from .bound import elbo, posterior
 from .mixture import log_joint
+from .rows import blocks
 
 # %% ../nbs/em.ipynb #expected-complete
 def expected_complete_log_lik(
@@ -263,7 +264,8 @@ def incremental_em_gaussian(
     for done in range(passes):
         if done:
             order = rng.permutation(len(X))
-            for rows in (order[i : i + block] for i in range(0, len(X), block)):
+            for part in blocks(len(X), block):
+                rows = order[part]
                 new = posterior(log_joint(X[rows], *theta))
                 # the new share in, the old one out
                 change = moments(X[rows], new - q[rows])

@@ -8,8 +8,6 @@ __all__ = ['KINDS', 'BLOCK', 'Work', 'statistic_size', 'fill_statistic', 'Parame
            'GaussianMixture', 'BernoulliMixture']
 
 # %% ../nbs/workshop/expfam.ipynb #imports
-import inspect
-import itertools
 import math
 import mmap
 import warnings
@@ -26,19 +24,28 @@ from jaxtyping import Float, Int
 from scipy.special import entr, logsumexp, softmax
 from sklearn import get_config
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture._gaussian_mixture import _check_weights
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm import tqdm
 
 from .linalg import one_thread_blas
-from .rows import as_numpy, in_kind
+from latent_book.rows import (
+    Rule,
+    all_finite,
+    as_numpy,
+    blocks,
+    check_settings,
+    in_kind,
+    none_or,
+    not_negative,
+    one_of,
+    true_or_false,
+    validate_codes,
+    validate_rows,
+    whole,
+)
 
 # %% ../nbs/workshop/expfam.ipynb #statistic
 KINDS = ("full", "tied", "diag", "spherical", "bernoulli")
@@ -262,8 +269,8 @@ def _plain_pass(
     S, log_prob = np.zeros((K, p)), 0.0
     all_T, all_G = np.empty((p, size), eta.dtype), np.empty((K, size), eta.dtype)
     all_log_p, shift = np.empty(size, eta.dtype), origin.astype(eta.dtype)[:, None]
-    for first in range(0, len(X), size):
-        rows = X[first : first + size]
+    for part in blocks(len(X), size):
+        rows = X[part]
         n = len(rows)
         whole = n == size
         T = all_T if whole else np.empty((p, n), eta.dtype)
@@ -274,7 +281,7 @@ def _plain_pass(
         np.matmul(eta, T, out=G)
         _normalise(G, log_p)
         if weights is not None:
-            w = weights[first : first + n]
+            w = weights[part]
             G *= w
             log_prob += float(log_p @ w)
         else:
@@ -342,8 +349,24 @@ class Totals(NamedTuple):
     entropy: float = 0.0
 
 
+def _no_moments(kind: str, K: int, D: int) -> np.ndarray:
+    return np.zeros((K, 1 + D + (D * D if kind in ("full", "tied") else D)))
+
+
 def _squares(y: np.ndarray) -> np.ndarray:
     return np.einsum("in,in->n", y, y)
+
+
+def _add_moments(S: np.ndarray, G: np.ndarray, Y: Iterable[np.ndarray]) -> None:
+    """Add the sums of r, r y and r y y^T (or r y^2, where S has room for no more) over
+    points with responsibilities G; Y has their coordinates in each component.
+    """
+    for k, y in enumerate(Y):
+        D = len(y)
+        S[k, 0] += G[k].sum()
+        S[k, 1 : 1 + D] += y @ G[k]
+        squares = S.shape[1] == 1 + 2 * D
+        S[k, 1 + D :] += (y * y) @ G[k] if squares else ((y * G[k]) @ y.T).ravel()
 
 
 def _whitened_pass(
@@ -357,24 +380,20 @@ def _whitened_pass(
     moments in the coordinates `about`, or the same.
     """
     K, D = white.mu.shape
-    products = kind in ("full", "tied")
-    S, log_prob, entropy = np.zeros((K, 1 + D + (D * D if products else D))), 0.0, 0.0
-    size = min(BLOCK, max(16, 2**20 // (K * D)))
-    for first in range(0, len(X), size):
-        rows = X[first : first + size].astype(np.float64)
+    S, log_prob, entropy = _no_moments(kind, K, D), 0.0, 0.0
+    for part in blocks(len(X), min(BLOCK, max(16, 2**20 // (K * D)))):
+        rows = X[part].astype(np.float64)
         Y = [white.points(k, rows) for k in range(K)]
         G = white.constant[:, None] - 0.5 * np.array([_squares(y) for y in Y])
         log_p = np.empty(len(rows))
         _normalise(G, log_p)
-        w = np.ones(len(rows)) if weights is None else weights[first : first + size]
+        w = np.ones(len(rows)) if weights is None else weights[part]
         entropy += float(entr(G).sum(axis=0) @ w)
         log_prob += float(log_p @ w)
         G *= w
-        for k in range(K):
-            y = Y[k] if about is None else about.points(k, rows)
-            S[k, 0] += G[k].sum()
-            S[k, 1 : 1 + D] += y @ G[k]
-            S[k, 1 + D :] += ((y * G[k]) @ y.T).ravel() if products else (y * y) @ G[k]
+        _add_moments(
+            S, G, Y if about is None else (about.points(k, rows) for k in range(K))
+        )
     return S, log_prob, entropy
 
 
@@ -471,7 +490,7 @@ def _as_block(X: Any) -> np.ndarray:
 
 def _above(X: np.ndarray, threshold: Real) -> np.ndarray:
     """Ones and zeros; ValueError for a NaN, which is neither above nor below."""
-    if X.dtype.kind == "f" and not np.isfinite(X.sum()) and not np.isfinite(X).all():
+    if X.dtype.kind == "f" and not all_finite(X):
         raise ValueError("the rows contain NaN or infinity; drop or impute such rows")
     return np.greater(X, float(threshold))
 
@@ -558,11 +577,10 @@ class Rows:
                 if len(block):
                     yield block, None
         elif isinstance(self.X, np.memmap):
-            for first in range(0, len(self.X), 65536):
-                rows = slice(first, first + 65536)
+            for part in blocks(len(self.X), 65536):
                 yield (
-                    np.asarray(self.X[rows]),
-                    None if self.weights is None else self.weights[rows],
+                    np.asarray(self.X[part]),
+                    None if self.weights is None else self.weights[part],
                 )
                 _let_go(self.X)
         else:
@@ -591,11 +609,11 @@ class Rows:
         total: list[Any] | None = None
         with one_thread_blas() as threads, ThreadPoolExecutor(threads) as pool:
             for block, weights in self.blocks():
+                # a share for each, if it pays
                 n = min(threads, max(1, len(block) // 2048))
-                edges = [len(block) * i // n for i in range(n + 1)]
                 parts = [
-                    (block[a:b], None if weights is None else weights[a:b])
-                    for a, b in itertools.pairwise(edges)
+                    (block[part], None if weights is None else weights[part])
+                    for part in blocks(len(block), -(-len(block) // n))
                 ]
                 run = map if n == 1 else pool.map
                 for result in run(lambda part: work(*part), parts):
@@ -636,12 +654,11 @@ def _survey(
     """
     total = np.zeros(x.shape[1])
     with np.errstate(invalid="ignore", over="ignore"):
-        for first in range(0, len(x), 4096):
-            rows = x[first : first + 4096]
+        for part in blocks(len(x)):
             if w is None:
-                total += rows.sum(axis=0, dtype=np.float64)
+                total += x[part].sum(axis=0, dtype=np.float64)
             else:
-                total += w[first : first + 4096] @ rows.astype(np.float64)
+                total += w[part] @ x[part].astype(np.float64)
         weight = float(len(x) if w is None else w.sum())
     return len(x), weight, total, float(x.min()), float(x.max())
 
@@ -651,9 +668,9 @@ def _products(
 ) -> tuple[np.ndarray]:
     """Sum of the products of all features, counted from the origin."""
     S = np.zeros((len(origin), len(origin)))
-    for first in range(0, len(x), 4096):
-        y = x[first : first + 4096] - origin
-        S += y.T @ (y if w is None else y * w[first : first + 4096, None])
+    for part in blocks(len(x)):
+        y = x[part] - origin
+        S += y.T @ (y if w is None else y * w[part, None])
     return (S,)
 
 
@@ -678,8 +695,7 @@ class Engine:
     def __init__(
         self, X: Any, weights: np.ndarray | None, kind: str, floor: float = 1e-6
     ) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"kind = {kind!r}; choose one of {', '.join(KINDS)}")
+        one_of(*KINDS).check("kind", kind)
         self.rows, self.kind, self.floor = (
             X if isinstance(X, Rows) else Rows(X, weights),
             kind,
@@ -872,8 +888,7 @@ def _row_by_row(
 
     def work(rows: np.ndarray, place: np.ndarray | None) -> tuple:
         assert place is not None
-        for first in range(0, len(rows), size):
-            part = slice(first, first + size)
+        for part in blocks(len(rows), size):
             one(rows[part].astype(np.float64, copy=False), place[part])
         return (0,)
 
@@ -947,37 +962,102 @@ def _is_foreign(X: Any) -> bool:
     )
 
 
-_THEIRS = sklearn.mixture.GaussianMixture
-_NAMESPACE = (
-    {"xp": np}
-    if "xp" in inspect.signature(_THEIRS._check_parameters).parameters
-    else {}
-)
+def _row_weights(given: Any, N: int) -> np.ndarray:
+    """How often each of N rows counts, with mean 1: only the ratios count."""
+    w = check_array(
+        as_numpy(given), dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+    )
+    if w.shape != (N,):
+        raise ValueError(
+            f"sample_weight has shape {w.shape}; it wants one number a row, {(N,)}"
+        )
+    if (w < 0).any():
+        raise ValueError("Negative values in sample_weight; give numbers from 0")
+    if not w.any():
+        raise ValueError(
+            "sample_weight has no row that counts; give at least one non-zero weight"
+        )
+    w = w / w.max()
+    return w / w.mean()
 
 
-class _ByEngine:
-    """What the estimators share: how they fit, and the book's verbs."""
+def _as_given(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """A part of the start that the user gives, of this shape; or None."""
+    if value is None:
+        return None
+    found = np.asarray(as_numpy(value), np.float64)
+    if found.shape != shape:
+        raise ValueError(f"{name} should have the shape {shape}, but got {found.shape}")
+    return found
+
+
+def _guess(how: str, X: np.ndarray, K: int, chance: Any) -> np.ndarray:
+    """Responsibilities (K, N) to begin with, in scikit-learn's ways: a seed leads to the
+    same.
+    """
+    N = len(X)
+    if how == "random":
+        R = chance.uniform(size=(N, K))
+        return (R / R.sum(axis=1, keepdims=True)).T
+    R = np.zeros((K, N))
+    if how == "kmeans":
+        found = KMeans(n_clusters=K, n_init=1, random_state=chance).fit(X)
+        R[found.labels_, np.arange(N)] = 1
+    elif how == "k-means++":
+        R[np.arange(K), kmeans_plusplus(X, K, random_state=chance)[1]] = 1
+    else:
+        R[np.arange(K), chance.choice(N, size=K, replace=False)] = 1
+    return R
+
+
+def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Parameters:
+    """The M-step for given responsibilities (K, N), about the means, which loses no
+    digits.
+    """
+    N_k = R.sum(axis=1) + 10 * np.finfo(float).eps
+    mu = R @ X / N_k[:, None]
+    if kind == "bernoulli":
+        return Parameters(N_k / N_k.sum(), mu, None)
+    about, S = _about(kind, mu), _no_moments(kind, *mu.shape)
+    for part in blocks(len(X), BLOCK):
+        points = (about.points(k, X[part]) for k in range(len(mu)))
+        _add_moments(S, R[:, part], points)
+    return _from_whitened(kind, S, about, floor)[0]
+
+
+class _ByEngine(DensityMixin, BaseEstimator):
+    """What the estimators share: how they fit, how they score, and the book's verbs."""
 
     n_components: int
     n_init: int
     max_iter: int
     tol: float
+    init_params: str
     verbose: int
     warm_start: bool
     random_state: Any
+    weights_init: Any
+    means_init: Any
+    weights_: np.ndarray
     means_: np.ndarray
     lower_bound_: float
-    predict: Callable[[Any], Any]
-    predict_proba: Callable[[Any], Any]
-    score_samples: Callable[[Any], Any]
     _floor: Any
-    score: Callable[[Any], float]
     _n_parameters: Callable[[], int]
-    _start: Callable[..., Parameters]
     _parameters: Callable[..., Parameters]
     _store: Callable[..., None]
-    _check_parameters: Callable[..., None]
-    _validate_params: Callable[[], None]
+    _log_joints: Callable[[Any], np.ndarray]
+    _rules: ClassVar[dict[str, Rule]] = {
+        "n_components": whole(),
+        "tol": not_negative(finite=False),
+        "max_iter": whole(0),
+        "n_init": whole(),
+        "init_params": one_of("kmeans", "k-means++", "random", "random_from_data"),
+        "warm_start": true_or_false(),
+        "verbose": Rule(
+            lambda v: true_or_false().holds(v) or whole(0).holds(v),
+            "must be True, False or a whole number, at least 0",
+        ),
+    }
 
     def _start_rows(self, count: int) -> int:
         """From how many of so many rows a start is found: from all up to 20,000, so
@@ -1004,7 +1084,7 @@ class _ByEngine:
             iterable that yields arrays of rows each time it is iterated.
         sample_weight : how often each row of an array counts.
         """
-        self._validate_params()
+        check_settings(self, self._rules)
         rows = self._rows(X, sample_weight)
         engine = Engine(rows, None, self.kind, self._floor)
         count = engine.N if rows.weights is None else np.count_nonzero(rows.weights)
@@ -1013,9 +1093,7 @@ class _ByEngine:
                 "Expected n_samples >= n_components but got n_components = "
                 f"{self.n_components}, n_samples = {count}"
             )
-        self._check_parameters(
-            np.empty((2, engine.rows.D), engine.rows.dtype), **_NAMESPACE
-        )
+        self._given(engine.rows.D)
         chance = check_random_state(self.random_state)
         fresh = not (self.warm_start and hasattr(self, "converged_"))
         before = -math.inf if fresh else self.lower_bound_
@@ -1037,7 +1115,7 @@ class _ByEngine:
                 stacklevel=2,
             )
         self._store(found.pop("parameters"), engine.rows.dtype)
-        vars(self).update(found)
+        self.__dict__.update(found)
         return self
 
     def _progress(self, number: int, tries: int) -> tqdm:
@@ -1087,14 +1165,35 @@ class _ByEngine:
                 ensure_all_finite=not mapped,
             )  # the engine finds a NaN in a file without holding all of it
         if weights is not None:
-            weights = _check_sample_weight(
-                weights, checked, dtype=np.float64, ensure_non_negative=True
-            )
-            weights = weights / weights.max()
-            weights /= weights.mean()  # only their ratios count
+            weights = _row_weights(weights, len(checked))
         if binarize is None or mapped:
             return Rows(X if mapped else checked, weights, binarize)
         return Rows(checked > binarize, weights)
+
+    def _given(self, D: int) -> list[np.ndarray | None]:
+        """Weights, means and covariances to begin with, as far as the user gives them;
+        ValueError where they are none.
+        """
+        K = self.n_components
+        pi = _as_given("weights_init", self.weights_init, (K,))
+        if pi is not None and not (pi.min() >= 0 and abs(pi.sum() - 1) < 1e-6):
+            raise ValueError(
+                f"weights_init should be in the range [0, 1] and normalized, but runs "
+                f"from {pi.min():.4g} to {pi.max():.4g} with the sum {pi.sum():.4g}"
+            )
+        return [pi, _as_given("means_init", self.means_init, (K, D)), None]
+
+    def _start(self, engine: Engine, chance) -> Parameters:
+        """Where EM starts: what is given, and for the rest a guess."""
+        pi, mu, Sigma = self._given(engine.rows.D)
+        if pi is None or mu is None or (Sigma is None and self.kind != "bernoulli"):
+            X = self._sample(engine, chance)
+            R = _guess(self.init_params, X, self.n_components, chance)
+            guess = _fitted_to(self.kind, X, R, self._floor)
+            pi = guess.pi if pi is None else pi
+            mu = guess.mu if mu is None else mu
+            Sigma = guess.Sigma if Sigma is None else Sigma
+        return Parameters(pi, mu, Sigma)
 
     def _sample(self, engine: Engine, chance) -> np.ndarray:
         """Rows to find a start from: those that count, or some of them drawn at
@@ -1115,6 +1214,22 @@ class _ByEngine:
             return rows.X.astype(np.float64, copy=False)
         return rows.pick(np.arange(engine.N))
 
+    def score_samples(self, X):
+        """log p(x) of each row, in nats."""
+        return in_kind(logsumexp(self._log_joints(X), axis=1), X)
+
+    def score(self, X, y=None) -> float:
+        """The mean of log p(x), in nats."""
+        return float(np.mean(as_numpy(self.score_samples(X))))
+
+    def predict_proba(self, X):
+        """Responsibilities: the posterior over components (N, K)."""
+        return in_kind(softmax(self._log_joints(X), axis=1), X)
+
+    def predict(self, X):
+        """The most probable component of each row."""
+        return in_kind(self._log_joints(X).argmax(axis=1), X)
+
     def bic(self, X) -> float:
         """The Bayesian information criterion; the lower the better."""
         n = len(X)
@@ -1131,20 +1246,15 @@ class _ByEngine:
     def decode(self, Z):
         """The means, weighted by responsibilities or by any other codes (N, K)."""
         check_is_fitted(self)
-        kind, Z = Z, check_array(as_numpy(Z))
-        if Z.shape[1] != len(self.means_):
-            raise ValueError(
-                f"codes have {Z.shape[1]} columns; decode wants {len(self.means_)}, "
-                "one a component"
-            )
-        return in_kind(Z @ np.asarray(self.means_), kind)
+        codes = validate_codes(self, Z, len(self.means_), "encode gives them")
+        return in_kind(codes @ np.asarray(self.means_), Z)
 
     def log_prob(self, X):
         """log p(x) of each row, in nats."""
         return self.score_samples(X)
 
 # %% ../nbs/workshop/expfam.ipynb #gaussian-mixture
-class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
+class GaussianMixture(_ByEngine):
     """A mixture of Gaussians, learned by EM: a drop-in for scikit-learn's, and quicker
     (up to some two hundred features, if covariances are full).
 
@@ -1181,6 +1291,46 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
     (600, 2)
     """
 
+    _rules: ClassVar[dict[str, Rule]] = {
+        **_ByEngine._rules,
+        "covariance_type": one_of(*KINDS[:4]),
+        "reg_covar": not_negative(),
+        "verbose_interval": whole(),
+    }
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        covariance_type="full",
+        tol=1e-3,
+        reg_covar=1e-6,
+        max_iter=100,
+        n_init=1,
+        init_params="kmeans",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        verbose_interval=10,
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
     @property
     def kind(self) -> str:
         """One of `KINDS`."""
@@ -1189,6 +1339,12 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
     @property
     def _floor(self) -> float:
         return self.reg_covar
+
+    def _theirs(self) -> sklearn.mixture.GaussianMixture:
+        """scikit-learn's, with the same settings and the same mixture."""
+        theirs = sklearn.mixture.GaussianMixture(**self.get_params())
+        vars(theirs).update({k: v for k, v in vars(self).items() if k.endswith("_")})
+        return theirs
 
     def fit(self, X, y=None, sample_weight=None):
         """Learn by EM.
@@ -1199,50 +1355,73 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
             iterable that yields arrays of rows each time it is iterated.
         sample_weight : how often each row of an array counts.
         """
-        if _is_foreign(X):
-            if sample_weight is not None:
-                raise ValueError(
-                    "sample_weight goes with NumPy arrays; convert the rows to one"
-                )
-            return _THEIRS.fit(self, X, y)
-        return super().fit(X, y, sample_weight)
-
-    def fit_predict(self, X, y=None, sample_weight=None):
-        """Fit, and return the most probable component of each row of an array."""
-        if _is_foreign(X):
-            return _THEIRS.fit_predict(self, X, y)
-        return super().fit_predict(X, y, sample_weight)
-
-    def _in_kind(self, how: Callable[..., Any], X):
-        if _is_foreign(X):
-            return how(self, X)
-        # the check for NaN adds up all values
-        with np.errstate(over="ignore", invalid="ignore"):
-            return in_kind(how(self, as_numpy(X)), X)
+        if not _is_foreign(X):
+            return super().fit(X, y, sample_weight)
+        if sample_weight is not None:
+            raise ValueError(
+                "sample_weight goes with NumPy arrays; convert the rows to one"
+            )
+        found = vars(self._theirs().fit(X))
+        self.__dict__.update({k: v for k, v in found.items() if k.endswith("_")})
+        return self
 
     def predict(self, X):
         """The most probable component of each row."""
-        return self._in_kind(_THEIRS.predict, X)
+        return self._theirs().predict(X) if _is_foreign(X) else super().predict(X)
 
     def predict_proba(self, X):
         """Responsibilities: the posterior over components (N, K)."""
-        return self._in_kind(_THEIRS.predict_proba, X)
+        if _is_foreign(X):
+            return self._theirs().predict_proba(X)
+        return super().predict_proba(X)
 
     def score_samples(self, X):
         """log p(x) of each row, in nats."""
-        return self._in_kind(_THEIRS.score_samples, X)
+        if _is_foreign(X):
+            return self._theirs().score_samples(X)
+        return super().score_samples(X)
 
-    def score(self, X, y=None) -> float:
-        """The mean of log p(x), in nats."""
-        return float(np.mean(as_numpy(self.score_samples(X))))
+    def sample(self, n_samples=1):
+        """Points drawn from the mixture, and the component of each: for a seed those of
+        scikit-learn.
+        """
+        check_is_fitted(self)
+        return self._theirs().sample(n_samples)
 
-    def _start(self, engine: Engine, chance) -> Parameters:
-        given = (self.weights_init, self.means_init, self.precisions_init)
-        if all(one is not None for one in given):
-            self._initialize(np.empty((2, engine.rows.D)), None)
-        else:
-            self._initialize_parameters(self._sample(engine, chance), chance)
-        return self._parameters(fitted=self.precisions_init is None)
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = (
+            self.init_params in ("random", "random_from_data") and not self.warm_start
+        )
+        return tags
+
+    def _given(self, D: int) -> list[np.ndarray | None]:
+        K, (pi, mu, _) = self.n_components, super()._given(D)
+        if mu is not None and not np.isfinite(mu).all():
+            raise ValueError("means_init has a NaN or an infinity; give numbers")
+        shape = {"full": (K, D, D), "tied": (D, D), "diag": (K, D), "spherical": (K,)}
+        P = _as_given("precisions_init", self.precisions_init, shape[self.kind])
+        if P is None:
+            return [pi, mu, None]
+        full, good = self.kind in ("full", "tied"), bool(np.isfinite(P).all())
+        if full and good and np.allclose(P, np.swapaxes(P, -1, -2)):
+            try:
+                A = np.linalg.inv(np.linalg.cholesky(P))
+                return [pi, mu, np.swapaxes(A, -1, -2) @ A]
+            except np.linalg.LinAlgError:
+                pass
+        elif not full and good and (P > 0).all():
+            return [pi, mu, 1 / P]
+        raise ValueError(
+            "precisions_init should be "
+            + ("symmetric, positive-definite" if full else "positive")
+        )
+
+    def _n_parameters(self) -> int:
+        K, D = self.means_.shape
+        symmetric = D * (D + 1) // 2
+        spread = {"full": K * symmetric, "tied": symmetric, "diag": K * D}
+        return spread.get(self.kind, K) + K * D + K - 1
 
     def _parameters(self, fitted: bool = True) -> Parameters:
         """The parameters as they stand; the covariances from the precisions where these
@@ -1270,7 +1449,9 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
                 np.ascontiguousarray(a, dtype)
                 for a in (p.pi, p.mu, p.Sigma, precisions)
             )
-            self._set_parameters(found)
+            self.weights_, self.means_, self.covariances_, root = found
+            self.precisions_cholesky_ = root
+            self.precisions_ = root @ np.swapaxes(root, -1, -2) if full else root**2
         if not all(np.isfinite(a).all() for a in (*found, self.precisions_)):
             raise ValueError(
                 f"the covariances or their inverses overflow {np.dtype(dtype).name}; "
@@ -1291,10 +1472,9 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
             return _plain_log_joints(X, self.kind, p, origin)
         return None
 
-    def _estimate_weighted_log_prob(self, X, xp=None, **kwargs):
-        if not isinstance(X, np.ndarray):
-            return super()._estimate_weighted_log_prob(X, xp=xp, **kwargs)
-        X = X if X.dtype.kind == "f" else X.astype(np.float64)
+    def _log_joints(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_rows(self, X)
         root = np.asarray(self.precisions_cholesky_, np.float64)
         mu, (K, D) = np.asarray(self.means_, np.float64), self.means_.shape
         if self.kind in ("full", "tied"):
@@ -1321,12 +1501,12 @@ class GaussianMixture(_ByEngine, sklearn.mixture.GaussianMixture):
             )
         return found
 
+
+# code that asks by `isinstance` takes it for scikit-learn's
+sklearn.mixture.GaussianMixture.register(GaussianMixture)
+
 # %% ../nbs/workshop/expfam.ipynb #bernoulli-mixture
-_CONSTRAINTS = sklearn.mixture.GaussianMixture._parameter_constraints
-_ITS_OWN = ("covariance_type", "precisions_init", "reg_covar", "verbose_interval")
-
-
-class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
+class BernoulliMixture(_ByEngine):
     """A mixture of products of Bernoulli variables, learned by EM; for pixels from 0 to
     1.
 
@@ -1354,14 +1534,13 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
     (10, 784)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **{
-            name: allowed
-            for name, allowed in _CONSTRAINTS.items()
-            if name not in _ITS_OWN
-        },
-        "reg_mean": [Interval(Real, 0, 0.5, closed="neither")],
-        "binarize": [Real, None],
+    _rules: ClassVar[dict[str, Rule]] = {
+        **_ByEngine._rules,
+        "reg_mean": Rule(
+            lambda v: isinstance(v, Real) and 0 < float(v) < 0.5,
+            "must be a number between 0 and 0.5, such as 1e-3",
+        ),
+        "binarize": none_or(Rule(lambda v: isinstance(v, Real), "must be a number")),
     }
 
     def __init__(
@@ -1402,43 +1581,16 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
     def _floor(self) -> float:
         return self.reg_mean
 
-    def _check_parameters(self, X, xp=None) -> None:
-        K, D = self.n_components, X.shape[1]
-        for name, shape in (("weights_init", (K,)), ("means_init", (K, D))):
-            value = getattr(self, name)
-            if value is not None and np.shape(value) != shape:
-                raise ValueError(
-                    f"{name} should have the shape {shape}, but got {np.shape(value)}"
-                )
-        if self.weights_init is not None:
-            _check_weights(np.asarray(self.weights_init, float), K, **_NAMESPACE)
-        mu = self.means_init
-        if mu is not None and not (np.min(mu) >= 0 and np.max(mu) <= 1):
+    def _given(self, D: int) -> list[np.ndarray | None]:
+        pi, mu, _ = super()._given(D)
+        if mu is not None and not (mu.min() >= 0 and mu.max() <= 1):
             raise ValueError("means_init should be probabilities, between 0 and 1")
+        return [pi, mu, None]
 
     def _start(self, engine: Engine, chance) -> Parameters:
-        """Where EM starts: found in scikit-learn's ways, as if the pixels were
-        Gaussian.
-        """
-        found = sklearn.mixture.GaussianMixture(
-            self.n_components,
-            covariance_type="spherical",
-            init_params=self.init_params,
-            reg_covar=1.0,
-        )
-        found._initialize_parameters(self._sample(engine, chance), chance)
-        pi = (
-            found.weights_
-            if self.weights_init is None
-            else np.asarray(self.weights_init, float)
-        )
-        mu = (
-            found.means_
-            if self.means_init is None
-            else np.asarray(self.means_init, float)
-        )
-        mu = np.clip(mu.astype(np.float64), self.reg_mean, 1 - self.reg_mean)
-        return Parameters(pi.astype(np.float64) / pi.sum(dtype=np.float64), mu, None)
+        pi, mu, _ = super()._start(engine, chance)
+        mu = np.clip(mu, self.reg_mean, 1 - self.reg_mean)
+        return Parameters(pi / pi.sum(), mu, None)
 
     def _parameters(self) -> Parameters:
         return Parameters(
@@ -1450,11 +1602,7 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
 
     def _log_joints(self, X) -> np.ndarray:
         check_is_fitted(self)
-        # the check for NaN adds up all values
-        with np.errstate(over="ignore", invalid="ignore"):
-            X = validate_data(
-                self, as_numpy(X), dtype=[np.float64, np.float32], reset=False
-            )
+        X = validate_rows(self, X)
         if self.binarize is not None:
             X = (self.binarize < X).astype(X.dtype)
         elif X.min() < 0 or X.max() > 1:
@@ -1464,22 +1612,6 @@ class BernoulliMixture(_ByEngine, DensityMixin, BaseEstimator):
             )
         eta = natural(self.kind, self._parameters(), np.zeros(X.shape[1]))
         return eta[:, 0] + X @ eta[:, 1:].T
-
-    def score_samples(self, X):
-        """log p(x) of each row, in nats."""
-        return in_kind(logsumexp(self._log_joints(X), axis=1), X)
-
-    def score(self, X, y=None) -> float:
-        """The mean of log p(x), in nats."""
-        return float(np.mean(as_numpy(self.score_samples(X))))
-
-    def predict_proba(self, X):
-        """Responsibilities (N, K)."""
-        return in_kind(softmax(self._log_joints(X), axis=1), X)
-
-    def predict(self, X):
-        """The most probable component of each row."""
-        return in_kind(self._log_joints(X).argmax(axis=1), X)
 
     def sample(self, n_samples=1):
         """Images drawn from the mixture, zeros and ones, and the component of each."""

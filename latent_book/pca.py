@@ -45,6 +45,7 @@ from latent_book.rows import (
     as_numpy,
     blocks,
     check_answer,
+    check_settings,
     draw_seed,
     in_kind,
     not_negative,
@@ -385,10 +386,6 @@ def log_prob_along(
     return -0.5 * (D * math.log(2 * math.pi) + volume + distance)
 
 # %% ../nbs/pca.ipynb #parameter-checks
-class _ParameterError(ValueError, TypeError):
-    """A wrong constructor argument; of both kinds, as scikit-learn's own."""
-
-
 def _is_share(v: Any) -> bool:
     return isinstance(v, Real) and not isinstance(v, Integral) and 0 < float(v) < 1
 
@@ -404,7 +401,7 @@ _RULES = {
         "between 0 and 1, 'mle' or None",
     ),
     "svd_solver": one_of("auto", "full", "covariance_eigh", "arpack", "randomized"),
-    "tol": not_negative(),
+    "tol": not_negative(finite=False),
     "iterated_power": Rule(
         lambda v: _is_word(v, "auto") or whole(0).holds(v),
         "is not a valid choice; use 'auto' or a whole number from 0",
@@ -414,14 +411,6 @@ _RULES = {
     "whiten": true_or_false(),
     "copy": true_or_false(),
 }
-
-
-def _check_parameters(self: "PCA") -> None:
-    try:
-        for name, rule in _RULES.items():
-            rule.check(name, getattr(self, name))
-    except ValueError as wrong:
-        raise _ParameterError(str(wrong)) from None
 
 # %% ../nbs/pca.ipynb #how-many
 def _wanted(n_components: Any, solver: str, N: int, D: int) -> int:
@@ -583,7 +572,7 @@ class PCA(_LinearCode):
         return in_kind(self._encode(self._fit(as_numpy(X))), X)
 
     def _fit(self, X) -> np.ndarray:
-        _check_parameters(self)
+        check_settings(self, _RULES)
         X = validate_rows(self, X, reset=True, least=2, ensure_all_finite=False)
         L = _wanted(self.n_components, self.svd_solver, *X.shape)
         try:
@@ -603,7 +592,7 @@ class PCA(_LinearCode):
         """Add a block of rows. Exact: after any number of blocks, the same components
         as `fit` on all rows at once.
         """
-        _check_parameters(self)
+        check_settings(self, _RULES)
         first = "moments_" not in self.__dict__
         if first and "components_" in self.__dict__:
             warnings.warn(

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['as_numpy', 'in_kind', 'check_answer', 'check_rows', 'all_finite', 'check_grey', 'check_bits', 'validate_rows',
-           'validate_codes', 'blocks', 'Units', 'single', 'standardise', 'picture_shape', 'Rule', 'whole', 'positive',
-           'not_negative', 'widths', 'one_of', 'true_or_false', 'none_or', 'setting', 'check_settings', 'draw_seed',
-           'child_seed']
+           'validate_codes', 'blocks', 'Units', 'single', 'standardise', 'picture_shape', 'SettingError', 'Rule',
+           'whole', 'positive', 'not_negative', 'widths', 'one_of', 'true_or_false', 'none_or', 'setting',
+           'check_settings', 'draw_seed', 'child_seed']
 
 # %% ../nbs/workshop/rows.ipynb #imports
 import dataclasses
@@ -275,6 +275,10 @@ def picture_shape(n_features: int) -> tuple[int, int]:
     return side, side
 
 # %% ../nbs/workshop/rows.ipynb #settings
+class SettingError(ValueError, TypeError):
+    """A setting that breaks its rule; of both kinds, as scikit-learn's own."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """What a setting may be: a test, and how the error goes on after its name and
@@ -285,9 +289,9 @@ class Rule:
     wanted: str
 
     def check(self, name: str, value: Any) -> Any:
-        """The value; or a ValueError that says what it must be."""
+        """The value; or a SettingError that says what it must be."""
         if not self.holds(value):
-            raise ValueError(f"{name}={value!r} {self.wanted}")
+            raise SettingError(f"{name}={value!r} {self.wanted}")
         return value
 
 
@@ -307,10 +311,10 @@ def positive(example: str = "1e-3") -> Rule:
     )
 
 
-def not_negative() -> Rule:
-    """A finite number, 0 or above."""
+def not_negative(finite: bool = True) -> Rule:
+    """A number, 0 or above; finite, if not told otherwise."""
     return Rule(
-        lambda v: _is(v, Real) and 0 <= float(v) < math.inf,
+        lambda v: _is(v, Real) and v >= 0 and (math.isfinite(v) or not finite),
         "must be a number, 0 or above",
     )
 
@@ -354,11 +358,16 @@ def setting(default: Any, rule: Rule) -> Any:
     return dataclasses.field(default=default, metadata={"rule": rule})
 
 
-def check_settings(model: Any) -> None:
-    """Does each setting keep its rule? If not, a ValueError says what it must be."""
-    for field in dataclasses.fields(model):
-        if rule := field.metadata.get("rule"):
-            rule.check(field.name, getattr(model, field.name))
+def check_settings(model: Any, rules: dict[str, Rule] | None = None) -> None:
+    """Does each setting keep its rule? If not, a SettingError says what it must be.
+
+    The rules are those of the fields of a dataclass, where none are given.
+    """
+    if rules is None:
+        fields = dataclasses.fields(model)
+        rules = {f.name: f.metadata["rule"] for f in fields if "rule" in f.metadata}
+    for name, rule in rules.items():
+        rule.check(name, getattr(model, name))
 
 # %% ../nbs/workshop/rows.ipynb #seeds
 def draw_seed(random_state: Any) -> int:

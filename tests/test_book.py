@@ -214,6 +214,20 @@ def test_modules_depend_in_one_direction():
         assert "plots" not in imports(model), "plots takes arrays; a model never draws"
 
 
+def test_no_module_uses_what_scikit_learn_keeps_to_itself():
+    """Names that begin with an underscore may change with any release of it."""
+    private = re.compile(r"sklearn(?:\.\w+)*\._\w")
+    for name, path in modules().items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        used = [ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                used += [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                used += [alias.name for alias in node.names]
+        assert [u for u in used if private.match(u)] == [], name
+
+
 def run(code: str) -> str:
     """What a fresh Python prints."""
     return subprocess.run(

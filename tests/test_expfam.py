@@ -519,6 +519,44 @@ def test_every_start_of_scikit_learns(how):
     assert fits[0].lower_bound_ == pytest.approx(fits[1].lower_bound_, rel=1e-8)
 
 
+@each_gaussian
+@pytest.mark.parametrize(
+    "given", [["weights"], ["means"], ["precisions"], ["means", "weights"]]
+)
+def test_what_is_given_of_the_start_is_kept_as_scikit_learn_keeps_it(kind, given):
+    X = clouds()
+    known = sklearn.mixture.GaussianMixture(3, covariance_type=kind, random_state=1)
+    known.fit(X[:200])
+    start = {f"{name}_init": getattr(known, f"{name}_") for name in given}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours, theirs = (
+            model(3, covariance_type=kind, max_iter=2, random_state=0, **start).fit(X)
+            for model in (GaussianMixture, sklearn.mixture.GaussianMixture)
+        )
+    np.testing.assert_allclose(ours.means_, theirs.means_, rtol=1e-7)
+    np.testing.assert_allclose(ours.covariances_, theirs.covariances_, rtol=1e-7)
+    assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, rel=1e-10)
+
+
+def test_the_settings_are_scikit_learns_and_isinstance_takes_it_for_one():
+    from inspect import signature
+
+    ours, theirs = (
+        {k: (v.default, v.kind) for k, v in signature(model).parameters.items()}
+        for model in (GaussianMixture, sklearn.mixture.GaussianMixture)
+    )
+    assert ours == theirs
+    model = GaussianMixture(2, random_state=0).fit(clouds())
+    assert isinstance(model, sklearn.mixture.GaussianMixture)
+    peer = sklearn.mixture.GaussianMixture(2, random_state=0).fit(clouds())
+    assert {n for n in dir(peer) if not n.startswith("_")} <= set(dir(model))
+    for value in (-1, 1.5, "two", None):  # of both kinds, as scikit-learn's error is
+        for kind in (ValueError, TypeError):
+            with pytest.raises(kind, match="n_components="):
+                GaussianMixture(value).fit(clouds())
+
+
 def test_what_a_fit_remembers():
     X = clouds()
     m = GaussianMixture(3, random_state=0, tol=1e-5, max_iter=200).fit(X)
@@ -530,7 +568,7 @@ def test_what_a_fit_remembers():
     np.testing.assert_array_equal(m.encode(X), m.predict_proba(X))
     np.testing.assert_array_equal(m.log_prob(X), m.score_samples(X))
     np.testing.assert_allclose(m.decode(np.eye(3)), m.means_)
-    with pytest.raises(ValueError, match="decode wants 3"):
+    with pytest.raises(ValueError, match="codes of 3 numbers; encode gives them"):
         m.decode(np.eye(2))
 
 
@@ -556,6 +594,15 @@ def test_bad_input_is_an_error_that_names_the_cure():
         (GaussianMixture(0), (X,), "n_components"),
         (GaussianMixture(2, covariance_type="round"), (X,), "covariance_type"),
         (GaussianMixture(2, weights_init=[1.0]), (X,), "weights"),
+        (GaussianMixture(2, weights_init=[0.5, 0.6]), (X,), "normalized"),
+        (GaussianMixture(2, means_init=np.full((2, 3), np.nan)), (X,), "give numbers"),
+        (GaussianMixture(2, precisions_init=[-np.eye(3)] * 2), (X,), "positive-def"),
+        (GaussianMixture(1, precisions_init=[np.tri(3)]), (X,), "symmetric"),
+        (
+            GaussianMixture(2, covariance_type="spherical", precisions_init=[1, 0]),
+            (X,),
+            "should be positive",
+        ),
         (BernoulliMixture(2, binarize=None), (X,), "between 0 and 1.*set binarize"),
         (BernoulliMixture(2, weights_init=[-1.0, 2.0]), (pixels(),), "range"),
         (
@@ -608,12 +655,11 @@ def test_a_start_takes_all_of_twenty_thousand_rows_and_of_more_a_sample(
     K, sample, monkeypatch
 ):
     """Up to there a seed gives scikit-learn's start."""
-    taken = []
-    theirs = sklearn.mixture.GaussianMixture._initialize_parameters
+    taken, guess = [], e._guess
     monkeypatch.setattr(
-        GaussianMixture,
-        "_initialize_parameters",
-        lambda self, X, *rest: (taken.append(X.copy()), theirs(self, X, *rest)),
+        e,
+        "_guess",
+        lambda how, X, *rest: (taken.append(X.copy()), guess(how, X, *rest))[1],
     )
     X = clouds(20_001, 2, 4)
     for rows in (X[:20_000], X):
