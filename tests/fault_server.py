@@ -46,6 +46,7 @@ class FaultServer:
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
         self.log: list[tuple[str, str]] = []
+        self.stalled = threading.Event()  # half of a file has been sent
         # lets the stalled answers end when the server closes
         self._released = threading.Event()
         outer = self
@@ -115,4 +116,5 @@ class FaultServer:
         handler.wfile.write(half if fault in ("truncate", "stall") else content)
         handler.wfile.flush()
         if fault == "stall":
+            self.stalled.set()
             self._released.wait(30)

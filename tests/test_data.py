@@ -611,13 +611,7 @@ def test_one_killed_while_it_downloads_leaves_the_next_one_well(server, tmp_path
         [sys.executable, "-c", script, here, address, str(tmp_path)]
     )
     try:
-        for _ in range(600):
-            if server.log:
-                break
-            assert child.poll() is None
-            time.sleep(0.05)
-        assert server.log, "the download has begun"
-        time.sleep(0.2)
+        assert server.stalled.wait(120), "the download has begun"
     finally:
         child.kill()
         child.wait()
