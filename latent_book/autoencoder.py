@@ -14,32 +14,28 @@ _needs("torch")
 # %% ../nbs/autoencoder.ipynb #imports
 import copy
 import itertools
-import math
-from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from .rows import as_numpy, check_answer, in_kind
-from latent_book.training import (
-    check_images,
-    estimator_rows,
-    seeded,
+from .estimators import NetworkEstimator, Reconstructor
+from latent_book.rows import (
+    Units,
+    check_grey,
+    one_of,
+    positive,
+    setting,
     single,
     standardise,
-    train,
+    whole,
+    widths,
 )
+from .training import History
 
 # %% ../nbs/autoencoder.ipynb #squared-error
 def squared_error(
@@ -209,7 +205,8 @@ def axes_from_decoder(
     return gamma / (1 - s.square()), U
 
 # %% ../nbs/autoencoder.ipynb #estimator
-class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class Autoencoder(Reconstructor, NetworkEstimator):
     """Codes and reconstructions by two networks, trained to make the squared error of
     the round trip small.
 
@@ -222,12 +219,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     hidden : widths of the layers between data and code; () makes a linear autoencoder.
     output : "sigmoid" for images with grey values in [0, 1], "linear" for any real
         data.
-    epochs, batch_size, lr : length of the training, rows a step, and Adam's first step
-        length.
-    random_state : seed of the first weights and of the order of the rows.
-    device : where to train, see `training.choose_device`; the trained network is on the
-        CPU.
-    verbose : show a bar.
+    epochs, batch_size, lr, random_state, device, verbose : as in `NetworkEstimator`.
 
     Attributes
     ----------
@@ -244,195 +236,55 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     (1000, 8)
     """
 
-    network_: Any
+    n_components: int = setting(2, whole())
+    _: KW_ONLY
+    hidden: Sequence[int] = setting((128, 64), widths())
+    output: str = setting("sigmoid", one_of("sigmoid", "linear"))
+    epochs: int = setting(10, whole())
+    lr: float = setting(5e-3, positive("5e-3"))
 
-    def __init__(
-        self,
-        n_components=2,
-        *,
-        hidden=(128, 64),
-        output="sigmoid",
-        epochs=10,
-        batch_size=128,
-        lr=5e-3,
-        random_state=0,
-        device="auto",
-        verbose=False,
-    ):
-        self.n_components = n_components
-        self.hidden = hidden
-        self.output = output
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
-
-    def fit(self, X, y=None):
-        """Train on the rows of X; raises ValueError or TypeError on bad data, saying
-        what to do.
-        """
-        X = self._rows(X, reset=True)
-        L, D = self.n_components, X.shape[1]
-        if isinstance(L, bool) or not isinstance(L, Integral) or not 1 <= int(L) <= D:
+    def make_network(self, n_features: int) -> AutoencoderNetwork:
+        """An `AutoencoderNetwork` of these widths."""
+        L = self.n_components
+        if n_features < L:
             raise ValueError(
                 f"n_components={L!r} must be a whole number from 1 to the width of the "
-                "data, "
-                f"n_features={D}: below there is no code, above nothing is compressed"
+                f"data, n_features={n_features}: above nothing is compressed"
             )
-        self._check_settings()
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        grey = self.output == "sigmoid"
-        mean, scale, rows = (np.zeros(D), 1.0, single(X)) if grey else standardise(X)
-        with seeded(seed):
-            network = AutoencoderNetwork(D, int(L), self.hidden, self.output)
-        self.history_ = train(
-            network.start_at(rows) if grey else network,
-            squared_error,
-            rows,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            random_state=seed,
-            device=self.device,
-            progress=self.verbose,
-        )
-        for losses in (self.history_.loss, self.history_.steps):
-            losses[:] = [scale**2 * loss for loss in losses]  # in squared units of X
-        network.cpu()
-        if not grey:  # in double precision: the mean may be far from 0
-            network.mean, network.scale = (
-                torch.from_numpy(mean),
-                torch.tensor(scale).double(),
-            )
-        self.network_, self.n_components_ = network, int(L)
-        return self
+        return AutoencoderNetwork(n_features, int(L), self.hidden, self.output)
 
-    def _check_settings(self) -> None:
-        """Whole numbers where things are counted, and a step length that is a
-        number.
-        """
+    def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The squared error of the round trip, eq-autoencoder-cost."""
+        return squared_error(network, x)
 
-        def whole(value: Any) -> bool:
-            return (
-                isinstance(value, Integral)
-                and not isinstance(value, bool)
-                and int(value) >= 1
-            )
-
-        for name in ("epochs", "batch_size"):
-            if not whole(getattr(self, name)):
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} must be a whole number, at least 1"
-                )
-        if not isinstance(self.hidden, Sequence) or not all(map(whole, self.hidden)):
-            raise ValueError(
-                f"hidden={self.hidden!r} must be a tuple of widths, such as (128, 64), "
-                "whole numbers "
-                "and each >= 1, or () for none"
-            )
-        if (
-            isinstance(self.lr, bool)
-            or not isinstance(self.lr, Real)
-            or not 0 < float(self.lr) < math.inf
-        ):
-            raise ValueError(
-                f"lr={self.lr!r} must be a number, a positive length such as 5e-3"
-            )
-
-    def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
-        """The rows of X as floats, looked at."""
-        if not reset:
-            check_is_fitted(self)
-        X = estimator_rows(self, X, reset=reset)
+    def _check_values(self, X: np.ndarray) -> None:
         if self.output == "sigmoid":
-            check_images(np.array(X))
-        return X
+            check_grey(X)
 
-    def _run(self, verb: str, rows: np.ndarray, like: Any) -> Any:
-        """The network's answer, with the precision of the rows and of the kind of
-        `like`.
-        """
-        x = torch.tensor(rows)
-        network = copy.deepcopy(self.network_).to(x.dtype)
-        for name, value in self.network_.named_buffers():
-            if value.dtype == torch.float64:  # units keep their digits
-                setattr(network, name, value)
-        with torch.no_grad():
-            answer = getattr(network, verb)(x).to(x.dtype).numpy()
-        return in_kind(check_answer(answer, "the answer"), like)
+    def _scale(self, X: np.ndarray) -> tuple[Units | None, Float[np.ndarray, "N D"]]:
+        return (None, single(X)) if self.output == "sigmoid" else standardise(X)
 
-    def transform(self, X):
-        """The codes g(x) of the rows of X, shape (N, L)."""
-        return self._run("encode", self._rows(X), X)
+    def _start(self, network: Any, rows: Tensor) -> nn.Module:
+        return network.start_at(rows) if self.output == "sigmoid" else network
 
-    def inverse_transform(self, X):
-        """The images f(z) of the codes X, shape (N, D)."""
-        check_is_fitted(self)
-        Z = check_array(as_numpy(X), dtype=[np.float64, np.float32], input_name="Z")
-        if Z.shape[1] != self.n_components_:
-            raise ValueError(
-                f"Z has {Z.shape[1]} columns, but this {type(self).__name__} has codes "
-                f"of {self.n_components_} "
-                "numbers; pass Z from transform"
-            )
-        return self._run("decode", Z, X)
-
-    def encode(self, X):
-        """The book's name for `transform`."""
-        return self.transform(X)
-
-    def decode(self, Z):
-        """The book's name for `inverse_transform`."""
-        return self.inverse_transform(Z)
-
-    def reconstruct(self, X):
-        """The round trip f(g(x)) of the rows of X."""
-        return self._run("forward", self._rows(X), X)
-
-    def reconstruction_error(self, X) -> float:
-        """Mean squared distance between x and its round trip, summed over pixels;
-        eq-autoencoder-cost.
-        """
-        rows = self._rows(X)
-        off = self._run("forward", rows, rows) - rows.astype(np.float64)
-        with np.errstate(over="ignore"):
-            return float(
-                np.mean(check_answer(np.sum(off**2, axis=1), "the squared error"))
-            )
-
-    def score(self, X, y=None) -> float:
-        """Minus `reconstruction_error`: higher is better, as scikit-learn wants it. No
-        log-density: there is none.
-        """
-        return -self.reconstruction_error(X)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The trained weights, for `training.save`."""
-        check_is_fitted(self)
-        return self.network_.state_dict()
-
-    def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
-        """Take trained weights, for `training.load`."""
-        D = len(weights["mean"])
-        network = AutoencoderNetwork(D, self.n_components, self.hidden, self.output)
-        if self.output == "linear":
-            network.mean, network.scale = network.mean.double(), network.scale.double()
-        network.load_state_dict(weights)
+    def _keep(
+        self, network: Any, units: Units | None, history: History | None = None
+    ) -> None:
+        if units is not None and history is not None:
+            # the network keeps them, in double precision: the mean may be far from 0
+            network.mean = torch.from_numpy(units.mean)
+            network.scale = torch.tensor(units.scale).double()
+            for losses in (history.loss, history.steps):  # in squared units of X
+                losses[:] = [units.scale**2 * loss for loss in losses]
         if not network.scale > 0:
             raise ValueError(f"scale={network.scale.item()}: a unit is positive")
-        self.network_, self.n_components_ = network.eval(), self.n_components
-        self.n_features_in_ = D
+        super()._keep(network, None, history)
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.n_components_
+    def _blank(self, n_features: int) -> nn.Module:
+        network = self.make_network(n_features)
+        if self.output == "linear":
+            network.mean, network.scale = network.mean.double(), network.scale.double()
+        return network
 
 # %% ../nbs/autoencoder.ipynb #whiten
 def whiten_codes(

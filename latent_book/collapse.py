@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from .training import with_progress
 from .vae import VAENetwork, kl_to_prior
 
 # %% ../nbs/collapse.ipynb #spoken
@@ -194,16 +195,19 @@ class KLMonitor:
             raise ValueError(
                 f"every={every!r}; pass a whole number of steps, at least 1"
             )
-        self.loss: Callable[..., Tensor] = loss
+        self.loss: Callable[..., Tensor] = with_progress(loss)
         self.x: Tensor = x
         self.every: int = every
-        self.steps: int = 0
         self.kl: list[Tensor] = []
 
     def __call__(
-        self, network: VAENetwork, x: Tensor, generator: torch.Generator | None = None
+        self,
+        network: VAENetwork,
+        x: Tensor,
+        generator: torch.Generator | None = None,
+        step: int | None = None,
+        epoch: float | None = None,
     ) -> Tensor:
-        if self.steps % self.every == 0:
+        if step is not None and step % self.every == 0:
             self.kl.append(kl_per_dimension(network, self.x))
-        self.steps += 1
-        return self.loss(network, x, generator)
+        return self.loss(network, x, generator, step=step, epoch=epoch)

@@ -13,26 +13,19 @@ _needs("torch")
 
 # %% ../nbs/denoising.ipynb #imports
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
-from numbers import Integral
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from .estimators import Coder, NetworkEstimator
 from .mixture import responsibilities
-from .rows import as_numpy, check_answer, in_kind
-from .training import check_images, estimator_rows, seeded, single, train
+from .rows import Rule, check_grey, in_kind, positive, setting, single, whole
+from .training import History
 
 # %% ../nbs/denoising.ipynb #halve
 def halve(X: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N quarter"]:
@@ -250,13 +243,18 @@ def copied_share(
     return np.einsum("dl,de,el->l", W, J, W)
 
 # %% ../nbs/denoising.ipynb #denoising-autoencoder
-class DenoisingAutoencoder(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+_NOISE = Rule(
+    lambda value: positive().holds(value),
+    "is no noise: without noise the network learns to copy; give sigma > 0",
+)
+
+
+@dataclass(eq=False, repr=False)
+class DenoisingAutoencoder(Coder, NetworkEstimator):
     """A wide network that was trained to take off Gaussian noise; its step is the slope
     of the log-density.
 
-    Takes numpy arrays or torch tensors, and answers in kind. The network computes in
+    Takes numpy arrays or torch tensors, and answers in kind. The network is trained in
     single precision.
 
     Parameters
@@ -264,13 +262,15 @@ class DenoisingAutoencoder(
     n_components : hidden units; more than pixels are welcome, for noise keeps the
         network from copying.
     sigma : standard deviation of the noise in training, in units of the pixels.
-    epochs, batch_size, lr, random_state, device : as for `training.train`.
+    epochs, batch_size, lr, random_state, device, verbose : as in
+        `estimators.NetworkEstimator`.
 
     Attributes
     ----------
     network_ : a `torch.nn.Sequential`: linear, ReLU, linear.
     history_ : what `train` saw; the cost eq-denoising-loss for each epoch.
     sigma_ : the noise that it was trained with.
+    n_components_, n_features_in_, feature_names_in_ : what was fitted.
 
     Examples
     --------
@@ -281,144 +281,57 @@ class DenoisingAutoencoder(
     (1000, 784)
     """
 
-    network_: Any
+    n_components: int = setting(400, whole())
+    sigma: float = setting(0.3, _NOISE)
+    _: KW_ONLY
+    lr: float = setting(3e-3, positive())
+    device: Any = "cpu"
 
-    def __init__(
-        self,
-        n_components=400,
-        sigma=0.3,
-        *,
-        epochs=20,
-        batch_size=128,
-        lr=3e-3,
-        random_state=0,
-        device="cpu",
-    ):
-        self.n_components = n_components
-        self.sigma = sigma
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.random_state = random_state
-        self.device = device
+    def make_network(self, n_features: int) -> nn.Sequential:
+        """A network of one wide layer, see `overcomplete`."""
+        return overcomplete(n_features, int(self.n_components))
 
-    def fit(self, X, y=None):
-        """Learn to clean the rows of X, images with values in [0, 1]; raises an error
-        that names the cure on anything else.
-        """
-        if not (
-            isinstance(self.sigma, (int, float, np.number))
-            and 0 < self.sigma < math.inf
-        ):
-            raise ValueError(
-                f"sigma={self.sigma!r}: without noise the network learns to copy; give "
-                "sigma > 0"
-            )
-        if not (
-            isinstance(self.n_components, (int, np.integer)) and self.n_components >= 1
-        ):
-            raise ValueError(
-                f"n_components={self.n_components!r}; give a whole number from 1"
-            )
-        rows = self._images(estimator_rows(self, X, reset=True))
-        seed = self.random_state
-        if not isinstance(seed, Integral):  # None, or a generator
-            seed = check_random_state(seed).randint(2**31 - 1)
-        seed = int(seed)
-        with seeded(seed):
-            network = overcomplete(rows.shape[1], int(self.n_components))
-        self.history_ = train(
-            network,
-            partial(denoising_loss, sigma=float(self.sigma)),
-            rows,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            random_state=seed,
-            device=self.device,
-            progress=False,
-        )
-        self.network_, self.sigma_ = network.cpu(), float(self.sigma)
-        return self
+    def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The squared error to the clean rows, eq-denoising-loss."""
+        return denoising_loss(network, x, generator, float(self.sigma))
 
-    def _images(self, X: np.ndarray) -> Tensor:
-        return check_images(single(X))
+    def _scale(self, X: np.ndarray) -> tuple[None, Float[np.ndarray, "N D"]]:
+        return None, check_grey(single(X))  # what is denoised later may leave [0, 1]
 
-    def _run(self, part: nn.Module, rows: np.ndarray, like: Any) -> Any:
-        with torch.no_grad():
-            answer = part(single(rows)).numpy().astype(rows.dtype)
-        return in_kind(check_answer(answer, "the answer"), like)
+    def _keep(
+        self, network: nn.Module, units: Any, history: History | None = None
+    ) -> None:
+        if history is not None:
+            _note_noise(network, self.sigma)
+        self.sigma_ = float(_NOISE.check("sigma", network.get_buffer("sigma").item()))
+        super()._keep(network, units, history)
 
-    def _rows(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return estimator_rows(self, X)
+    def _blank(self, n_features: int) -> nn.Module:
+        return _note_noise(self.make_network(n_features), self.sigma)
 
-    def encode(self, X):
-        """The hidden values of each row, n_components of them, none negative."""
-        rows = self._rows(X)
-        return self._run(self.network_[:2], rows, X)
+    def _g(self, network: Any, x: Tensor) -> Tensor:
+        return network[:2](x)  # the hidden values, none negative
 
-    def decode(self, Z):
-        """The image that belongs to each row of hidden values."""
-        check_is_fitted(self)
-        codes = check_array(as_numpy(Z), dtype=[np.float64, np.float32], input_name="Z")
-        width = self.network_[2].in_features
-        if codes.shape[1] != width:
-            raise ValueError(
-                f"Z has {codes.shape[1]} columns; this network wants {width}"
-            )
-        return self._run(self.network_[2:], codes, Z)
+    def _f(self, network: Any, z: Tensor) -> Tensor:
+        return network[2:](z)
 
-    def denoise(self, X):
+    def denoise(self, X: Any) -> Any:
         """Each row without its noise. The rows may leave [0, 1], as noise does, and so
         may what comes back.
         """
-        rows = self._rows(X)
-        return self._run(self.network_, rows, X)
+        return self._answer(lambda net, x: net(x), self._look(X), X)
 
-    def grad_log_prob(self, X):
+    def grad_log_prob(self, X: Any) -> Any:
         """Estimate of the slope of log p_sigma at each row, eq-denoising-tweedie; to be
         trusted near noisy data only.
         """
-        rows = self._rows(X)
-        slope = score_from_denoiser(
-            rows, self._run(self.network_, rows, None), self.sigma_
-        )
-        return in_kind(slope, X)
+        rows = self._look(X)
+        return in_kind(score_from_denoiser(rows, self.denoise(rows), self.sigma_), X)
 
-    def transform(self, X):
-        """scikit-learn's name for `encode`."""
-        return self.encode(X)
 
-    def inverse_transform(self, X):
-        """scikit-learn's name for `decode`."""
-        return self.decode(X)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The trained weights and the noise of the training, for `training.save`."""
-        check_is_fitted(self)
-        sigma = torch.tensor(self.sigma_, dtype=torch.float64)
-        return {**self.network_.state_dict(), "sigma": sigma}
-
-    def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
-        """Take trained weights, for `training.load`."""
-        kept = dict(weights)
-        sigma = float(kept.pop("sigma"))
-        if not 0 < sigma < math.inf:
-            raise ValueError(f"sigma={sigma}: the noise of the training is positive")
-        network = overcomplete(kept["0.weight"].shape[1], int(self.n_components))
-        network.load_state_dict(kept)
-        self.network_, self.sigma_ = network.eval(), sigma
-        self.n_features_in_ = network[0].in_features
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.network_[2].in_features
+def _note_noise(network: nn.Module, sigma: float) -> nn.Module:
+    network.register_buffer("sigma", torch.tensor(float(sigma), dtype=torch.float64))
+    return network
 
 # %% ../nbs/denoising.ipynb #memory
 def memory(

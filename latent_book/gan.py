@@ -15,32 +15,31 @@ _needs("torch")
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from numbers import Integral, Real
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import mlp
-from .rows import as_numpy, check_answer, in_kind
-from latent_book.training import (
-    DivergedError,
-    check_images,
-    check_module,
-    choose_device,
-    estimator_rows,
-    seeded,
-    shuffled_batches,
-    single,
+from .estimators import NetworkEstimator, check_module
+from latent_book.rows import (
+    check_grey,
+    none_or,
+    not_negative,
+    one_of,
+    positive,
+    setting,
+    validate_codes,
+    whole,
+    widths,
 )
+from .training import History, Run, seeded
 
 # %% ../nbs/gan.ipynb #game-value
 def game_value(
@@ -291,6 +290,10 @@ def play_many(
         return G(torch.randn(n_games, 2500, 2, generator=chance))
 
 # %% ../nbs/gan.ipynb #history
+# nats: a discriminator that loses less than this over an epoch is almost never wrong
+_WON = 0.02
+
+
 @dataclass
 class GANHistory:
     """What the two players lost, in nats: means over the rounds of each epoch.
@@ -318,91 +321,9 @@ class GANNetwork(nn.Module):
         """The generator's images."""
         return self.generator(z)
 
-# %% ../nbs/gan.ipynb #referee
-# nats: a discriminator that loses less than this over an epoch is almost never wrong
-_WON = 0.02
-
-
-def _referee(history: GANHistory, warned: bool) -> bool:
-    """Is it still a game? An error for a NaN, one warning for a discriminator that has
-    won; True once warned.
-    """
-    lost_d, lost_g = history.discriminator[-1], history.generator[-1]
-    epoch = len(history.generator) - 1
-    if not (math.isfinite(lost_d) and math.isfinite(lost_g)):
-        raise DivergedError(
-            f"in epoch {epoch} the discriminator's loss is {lost_d} and the "
-            f"generator's {lost_g}; lower lr "
-            "and lr_discriminator, or raise penalty"
-        )
-    if lost_d < _WON and not warned:
-        warnings.warn(
-            f"the discriminator wins outright (its loss in epoch {epoch} is "
-            f"{lost_d:.2g} nats, a draw is 1.39), and the "
-            "generator hears nothing of use; raise penalty, lower lr_discriminator, or "
-            "make the discriminator smaller. "
-            "(With loss='saturating', take loss='non-saturating' first.)",
-            stacklevel=4,
-        )
-        return True
-    return warned
-
-# %% ../nbs/gan.ipynb #play
-def _rounds(
-    network: GANNetwork, rows: Tensor, model: Any, seed: int, device: torch.device
-) -> Iterator[tuple[float, float]]:
-    """Play epoch after epoch; yields both losses of each."""
-    chance, order = (
-        torch.Generator(device).manual_seed(seed + 1),
-        torch.Generator().manual_seed(seed),
-    )
-    lr_d = model.lr if model.lr_discriminator is None else model.lr_discriminator
-    adam_g, adam_d = (
-        torch.optim.Adam(part.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
-        for part, lr in ((network.generator, model.lr), (network.discriminator, lr_d))
-    )
-    size = min(model.batch_size, len(rows) // model.pack * model.pack)
-    step, total = 0, model.epochs * (len(rows) // size)
-    for _ in range(model.epochs):
-        lost: list[Tensor] = []
-        for real in shuffled_batches(rows, size, order):
-            if len(real) < size:
-                # the last rows of this epoch's order; the next order is another one
-                continue
-            share = 0.5 * (1 + math.cos(math.pi * step / total))
-            adam_g.param_groups[0]["lr"] = share * model.lr
-            adam_d.param_groups[0]["lr"] = share * lr_d
-            z = torch.randn(
-                size,
-                model.n_components,
-                generator=chance,
-                device=device,
-                dtype=torch.float32,
-            )
-            with torch.autocast(
-                device.type, dtype=torch.bfloat16, enabled=model.bfloat16
-            ):
-                lost.append(
-                    torch.stack(
-                        play_round(
-                            network.generator,
-                            network.discriminator,
-                            adam_g,
-                            adam_d,
-                            real,
-                            z,
-                            loss=model.loss,
-                            packed=model.pack,
-                            penalty=model.penalty,
-                        )
-                    )
-                )
-            step += 1
-        mean = torch.stack(lost).mean(dim=0).tolist()
-        yield mean[0], mean[1]
-
 # %% ../nbs/gan.ipynb #estimator
-class GAN(BaseEstimator):
+@dataclass(eq=False, repr=False)
+class GAN(NetworkEstimator):
     """A generative adversarial network: images by a learned generator, and nothing
     else. No encode, no log_prob.
 
@@ -422,13 +343,11 @@ class GAN(BaseEstimator):
         eq-gan-penalty.
     generator, discriminator : modules in place of the chains, from (B, L) to (B, D) and
         from (B, pack D) to logits (B, 1); `fit` trains copies of them.
-    epochs, batch_size, lr : length of the training, real rows a round, and Adam's first
-        step length (it falls to 0 as a cosine).
     lr_discriminator : the discriminator's step length, if not the same.
-    random_state : seed of the first weights, of the order of the rows and of the
-        causes.
-    device, bfloat16 : see `training.train`; the trained networks are on the CPU.
-    verbose : print both losses of each epoch.
+    bfloat16 : see `training.train`.
+    epochs, batch_size, lr, random_state, device, verbose : as in
+        `estimators.NetworkEstimator`; real rows a round, and rows that fill none are
+        left out of the epoch.
 
     Attributes
     ----------
@@ -446,194 +365,137 @@ class GAN(BaseEstimator):
     (3, 784)
     """
 
-    def __init__(
-        self,
-        n_components=32,
-        *,
-        hidden=(128, 128),
-        output="sigmoid",
-        loss="non-saturating",
-        pack=1,
-        penalty=0.3,
-        generator=None,
-        discriminator=None,
-        epochs=30,
-        batch_size=64,
-        lr=2e-3,
-        lr_discriminator=None,
-        random_state=0,
-        device="auto",
-        bfloat16=False,
-        verbose=False,
-    ):
-        self.n_components = n_components
-        self.hidden = hidden
-        self.output = output
-        self.loss = loss
-        self.pack = pack
-        self.penalty = penalty
-        self.generator = generator
-        self.discriminator = discriminator
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.lr_discriminator = lr_discriminator
-        self.random_state = random_state
-        self.device = device
-        self.bfloat16 = bfloat16
-        self.verbose = verbose
+    n_components: int = setting(32, whole())
+    _: KW_ONLY
+    hidden: Sequence[int] = setting((128, 128), widths("(128, 128)"))
+    output: str = setting("sigmoid", one_of("sigmoid", "linear"))
+    loss: str = setting("non-saturating", one_of("non-saturating", "saturating"))
+    pack: int = setting(1, whole())
+    penalty: float = setting(0.3, not_negative())
+    generator: Any = None
+    discriminator: Any = None
+    epochs: int = setting(30, whole())
+    batch_size: int = setting(64, whole())
+    lr: float = setting(2e-3, positive())
+    lr_discriminator: float | None = setting(None, none_or(positive()))
+    bfloat16: bool = False
 
-    def fit(self, X, y=None):
-        """Let the two play on the rows of X; raises ValueError or TypeError on bad
-        data, saying what to do.
+    def make_network(self, n_features: int) -> GANNetwork:
+        """The two players, or copies of the reader's own."""
+        made, judged = copy.deepcopy((self.generator, self.discriminator))
+        if made is None:
+            last = nn.Sigmoid() if self.output == "sigmoid" else None
+            made = mlp((int(self.n_components), *self.hidden, n_features), last)
+        if judged is None:
+            judged = mlp((self.pack * n_features, *self.hidden[::-1], 1))
+        return GANNetwork(made, judged).float()
 
-        Warns where the discriminator wins outright; raises `training.DivergedError` on
-        a NaN.
+    def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        """What the discriminator loses, minus eq-gan-game; on rows held out it says how
+        well it knows them from made ones.
         """
-        self._check_settings()
-        rows = self._rows(X)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 2))
-        device = choose_device(self.device)
-        with seeded(seed):
-            network = self._new_network(rows.shape[1])
-        _check_players(network, rows, self)
-        network.to(device)
-        self.history_, warned = GANHistory(), False
-        with seeded(seed):  # dropout and its like draw from torch's global generator
-            try:
-                for lost in _rounds(network, rows.to(device), self, seed, device):
-                    self.history_.discriminator.append(lost[0])
-                    self.history_.generator.append(lost[1])
-                    warned = _referee(self.history_, warned)
-                    if self.verbose:
-                        epoch = len(self.history_.generator)
-                        print(
-                            f"epoch {epoch}: discriminator {lost[0]:.3f}, generator "
-                            f"{lost[1]:.3f}"
-                        )
-            except KeyboardInterrupt:
-                self.history_.stopped = "interrupted"
-                warnings.warn("interrupted; what was learned is kept", stacklevel=2)
-        self.network_, self.n_components_ = network.cpu().eval(), int(self.n_components)
-        return self
+        real = pack(x[: len(x) // self.pack * self.pack], self.pack)
+        made = network.generator(self._causes(x, generator)[: len(real) * self.pack])
+        judge = network.discriminator
+        return -game_value(judge(real)[:, 0], judge(pack(made, self.pack))[:, 0])
 
-    def decode(self, Z):
+    def optimizers(
+        self, network: Any, lr: float
+    ) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """An Adam for each player, with a first moment of 0.5."""
+        lr_d = lr if self.lr_discriminator is None else float(self.lr_discriminator)
+        players = ((network.generator, lr), (network.discriminator, lr_d))
+        adam_g, adam_d = (
+            torch.optim.Adam(part.parameters(), lr=step, betas=(0.5, 0.999), fused=True)
+            for part, step in players
+        )
+        return adam_g, adam_d
+
+    def train_step(
+        self, run: Run, batch: tuple[Tensor, ...], generator: torch.Generator
+    ) -> Tensor:
+        """One round, see `play_round`; returns both losses, the discriminator's first."""
+        (x,) = batch
+        real = x[: len(x) // self.pack * self.pack]
+        z, network = self._causes(real, generator), cast(GANNetwork, run.model)
+        adam_g, adam_d = run.optimizers
+        with run.autocast():
+            lost = play_round(
+                network.generator, network.discriminator, adam_g, adam_d, real, z,
+                loss=self.loss, packed=self.pack, penalty=self.penalty,
+            )  # fmt: skip
+        return torch.stack(lost)
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Is it still a game? One warning for a discriminator that has won."""
+        *before, lost = run.history.loss
+        if lost < _WON and not any(loss < _WON for loss in before):
+            warnings.warn(
+                "the discriminator wins outright (its loss in epoch "
+                f"{len(before)} is {lost:.2g} nats, a draw is 1.39), and the generator "
+                "hears nothing of use; raise penalty, lower lr_discriminator, or make "
+                "the discriminator smaller. (With loss='saturating', take "
+                "loss='non-saturating' first.)",
+                stacklevel=4,
+            )
+
+    def _causes(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Standard normal causes, as many as there are rows."""
+        shape, kind = (len(x), int(self.n_components)), torch.float32
+        return torch.randn(shape, generator=generator, device=x.device, dtype=kind)
+
+    _least_rows = 2
+
+    def _check_together(self) -> None:
+        if self.batch_size % self.pack:
+            raise ValueError(
+                f"batch_size={self.batch_size} rows make no groups of pack={self.pack}; "
+                "take a multiple"
+            )
+
+    def _check_values(self, X: np.ndarray) -> None:
+        if len(X) < self.pack:
+            raise ValueError(
+                f"{len(X)} rows make no group of pack={self.pack}; pass more rows"
+            )
+        if self.output == "sigmoid":
+            check_grey(X)
+
+    def _check_network(self, network: Any, rows: Tensor) -> None:
+        m, D, L = self.pack, rows.shape[1], int(self.n_components)
+        said = f"n_components={L}, pack={m} and {D} pixels"
+        check_module("generator", network.generator, rows.new_zeros(2, L), D, said)
+        group = rows[:1].repeat(2, m)
+        check_module("discriminator", network.discriminator, group, 1, said)
+
+    def _options(self) -> dict[str, Any]:
+        return super()._options() | {"bfloat16": self.bfloat16, "drop_last": True}
+
+    def _why_diverged(self, network: nn.Module, rows: Tensor, told: str) -> str:
+        return f"{told}. Or lower lr_discriminator, or raise penalty"
+
+    def _keep(
+        self, network: nn.Module, units: Any, history: History | None = None
+    ) -> None:
+        super()._keep(network, units)
+        if history is not None:
+            lost_d, lost_g = map(list, zip(*history.parts, strict=True))
+            self.history_ = GANHistory(lost_d, lost_g, history.stopped)
+
+    def decode(self, Z: Any) -> Any:
         """The images f(z) of the causes Z, shape (N, D)."""
         check_is_fitted(self)
-        causes = check_array(
-            as_numpy(Z), dtype=[np.float64, np.float32], input_name="Z"
+        cure = (
+            "draw Z from a standard normal of that width. (There is no encode that "
+            "would give the Z of an image.)"
         )
-        if causes.shape[1] != self.n_components_:
-            raise ValueError(
-                f"Z has {causes.shape[1]} columns, but this GAN has "
-                f"n_components={self.n_components_}; draw Z "
-                "from a standard normal of that width. (There is no encode that would "
-                "give the Z of an image.)"
-            )
-        with torch.no_grad():
-            made = self.network_(single(causes))
-        return in_kind(check_answer(made.numpy().astype(causes.dtype), "the image"), Z)
+        causes = validate_codes(self, Z, self.n_components_, cure)
+        return self._answer(lambda net, z: net(z), causes, Z, "the image")
 
-    def sample(self, n, rng):
+    def sample(self, n: int, rng: Any) -> np.ndarray:
         """n images, shape (n, D): causes from the prior, through the generator. There
         is no noise to add.
         """
         check_is_fitted(self)
-        if isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1:
-            raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
-        rng = np.random.default_rng(rng)
-        return self.decode(
-            rng.normal(size=(int(n), self.n_components_)).astype(np.float32)
-        )
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The trained weights of both networks and the width of the data, for
-        `training.save`.
-        """
-        check_is_fitted(self)
-        return {
-            **self.network_.state_dict(),
-            "n_features": torch.tensor(self.n_features_in_),
-        }
-
-    def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
-        """Take trained weights, for `training.load`."""
-        D = int(weights["n_features"])
-        network = self._new_network(D)
-        network.load_state_dict({k: v for k, v in weights.items() if k != "n_features"})
-        self.network_, self.n_components_, self.n_features_in_ = (
-            network.eval(),
-            self.n_components,
-            D,
-        )
-
-    def _new_network(self, D: int) -> GANNetwork:
-        last = nn.Sigmoid() if self.output == "sigmoid" else None
-        made, judged = (
-            copy.deepcopy(part) for part in (self.generator, self.discriminator)
-        )
-        widths = (int(self.n_components), *self.hidden, D)
-        return GANNetwork(
-            mlp(widths, last) if made is None else made,
-            mlp((self.pack * D, *self.hidden[::-1], 1)) if judged is None else judged,
-        ).float()
-
-    def _rows(self, X: Any) -> Tensor:
-        """The rows of X in single precision, looked at."""
-        rows = single(estimator_rows(self, X, reset=True, least=2))
-        return check_images(rows) if self.output == "sigmoid" else rows
-
-    def _check_settings(self) -> None:
-        for name in ("n_components", "epochs", "batch_size", "pack"):
-            value = getattr(self, name)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, Integral)
-                or int(value) < 1
-            ):
-                raise ValueError(f"{name}={value!r} must be a whole number, at least 1")
-        if self.batch_size % self.pack:
-            raise ValueError(
-                f"batch_size={self.batch_size} rows make no groups of "
-                f"pack={self.pack}; take a multiple"
-            )
-        hidden = self.hidden
-        if not isinstance(hidden, Sequence) or not all(
-            isinstance(w, Integral) and int(w) >= 1 for w in hidden
-        ):
-            raise ValueError(
-                f"hidden={hidden!r} must be a tuple of widths >= 1, such as (128, 128)"
-            )
-        for name, least in (("lr", 0), ("lr_discriminator", 0), ("penalty", -1)):
-            value = getattr(self, name)
-            if name == "lr_discriminator" and value is None:
-                continue
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, Real)
-                or not least < float(value) < math.inf
-            ):
-                raise ValueError(f"{name}={value!r} must be a number, such as 1e-3")
-        if self.penalty < 0:
-            raise ValueError(f"penalty={self.penalty!r} must be 0 or above")
-        for name, words in (
-            ("output", ("sigmoid", "linear")),
-            ("loss", ("non-saturating", "saturating")),
-        ):
-            if getattr(self, name) not in words:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} is unknown; use {words[0]!r} or "
-                    f"{words[1]!r}"
-                )
-
-
-def _check_players(network: GANNetwork, rows: Tensor, model: GAN) -> None:
-    """Do both networks take and give as many numbers as they should?"""
-    m, D = model.pack, rows.shape[1]
-    if len(rows) < m:
-        raise ValueError(f"{len(rows)} rows make no group of pack={m}; pass more rows")
-    said = f"n_components={model.n_components}, pack={m} and {D} pixels"
-    check_module(
-        "generator", network.generator, rows.new_zeros(2, model.n_components), D, said
-    )
-    check_module("discriminator", network.discriminator, rows[:1].repeat(2, m), 1, said)
+        shape = (int(whole().check("n", n)), self.n_components_)
+        return self.decode(np.random.default_rng(rng).normal(size=shape).astype("f4"))

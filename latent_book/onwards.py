@@ -12,24 +12,33 @@ from . import _needs
 _needs("torch")
 
 # %% ../nbs/onwards.ipynb #imports
-import copy
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import mlp
-from .rows import as_numpy, check_answer, in_kind
-from .training import check_rows, estimator_rows, seeded, standardise, train
+from .estimators import NetworkEstimator
+from latent_book.rows import (
+    Units,
+    check_answer,
+    check_rows,
+    in_kind,
+    positive,
+    setting,
+    standardise,
+    validate_codes,
+    whole,
+    widths,
+)
 from .vae import kl_to_prior, reparameterise
 
 # %% ../nbs/onwards.ipynb #noise-levels
@@ -167,72 +176,29 @@ def noise_loss(
     return 0.5 * (network.first - network.last) * error
 
 # %% ../nbs/onwards.ipynb #diffusion
-def _count(n: Any) -> int:
-    if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
-        raise ValueError(f"n={n!r}; draw a whole number of rows, at least 1")
-    return int(n)
-
-
-class _Density(BaseEstimator):
-    """What `Diffusion`, `Flow` and `Ladder` share: rows in units of their own, checks,
-    training, samples.
+class _Density(NetworkEstimator):
+    """What `Diffusion`, `Flow` and `Ladder` share: rows in units of their own, and a
+    density that is told in those of the caller.
     """
 
-    def _fit(self, X: Any, loss: Any) -> Any:
-        X = estimator_rows(self, X, reset=True, least=2)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        mean, scale, rows = standardise(X)
-        if not rows.square().mean() > 0.5:
+    _least_rows = 2
+
+    def _scale(self, X: np.ndarray) -> tuple[Units, Float[np.ndarray, "N D"]]:
+        units, rows = standardise(X)
+        if not np.square(rows).mean() > 0.5:
             raise ValueError("all rows of X are equal; give rows that differ")
-        with seeded(seed):
-            net = self._new_network(X.shape[1])
-        self.history_ = train(
-            net, loss, rows, epochs=self.epochs, batch_size=self.batch_size,
-            lr=self.lr, random_state=seed, device=self.device, progress=False,
-        )  # fmt: skip
-        self.network_, self.mean_, self.scale_ = net.cpu(), mean, scale
-        return self
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The trained weights and the units of the rows, for `training.save`."""
-        check_is_fitted(self)
-        scale = torch.tensor(self.scale_, dtype=torch.float64)
-        return {
-            **self.network_.state_dict(),
-            "mean": torch.from_numpy(self.mean_),
-            "scale": scale,
-        }
-
-    def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
-        """Take trained weights, for `training.load`."""
-        kept = dict(weights)
-        mean, scale = kept.pop("mean"), float(kept.pop("scale"))
-        if mean.ndim != 1 or not 0 < scale < math.inf:
-            raise ValueError(
-                f"mean {tuple(mean.shape)}, scale {scale}: these are no units of rows"
-            )
-        network = self._new_network(len(mean))
-        network.load_state_dict(kept)
-        self.network_, self.n_features_in_ = network.eval(), len(mean)
-        self.mean_, self.scale_ = mean.double().numpy(), scale
+        return units, rows
 
     def _standard(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
+        """The rows of X in the units of the network, in double precision."""
         with np.errstate(over="ignore"):
-            rows = (
-                estimator_rows(self, X).astype(np.float64) - self.mean_
-            ) / self.scale_
+            rows = (self._look(X).astype(np.float64) - self.mean_) / self.scale_
         return check_answer(rows, "the standardised value")
 
     def _codes(self, Z: Any) -> np.ndarray:
         check_is_fitted(self)
-        Z = check_array(as_numpy(Z), dtype=np.float64, input_name="Z")
-        if Z.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"Z has {Z.shape[1]} columns; this model was fitted to "
-                f"{self.n_features_in_}"
-            )
-        return Z
+        Z = validate_codes(self, Z, self.n_features_in_, "pass Z from encode")
+        return Z.astype(np.float64)
 
     def _log_volume(self) -> float:
         """What `scale_` adds to a log-density of standardised rows to make it one of
@@ -240,11 +206,12 @@ class _Density(BaseEstimator):
         """
         return -self.n_features_in_ * math.log(self.scale_)
 
-    def _noise(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def _noise(self, n: Any, rng: np.random.Generator) -> np.ndarray:
         check_is_fitted(self)
-        return rng.normal(size=(_count(n), self.n_features_in_))
+        return rng.normal(size=(int(whole().check("n", n)), self.n_features_in_))
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Diffusion(_Density):
     """A denoising diffusion model: a chain of causes with a fixed encoder, and a
     network that takes the noise off.
@@ -256,7 +223,8 @@ class Diffusion(_Density):
     hidden : widths of the network's hidden layers.
     T : noise levels of the chain, for `elbo`, `decode` and `sample`; training does not
         depend on it.
-    epochs, batch_size, lr, random_state, device : as for `training.train`.
+    epochs, batch_size, lr, random_state, device, verbose : as in
+        `estimators.NetworkEstimator`.
 
     Attributes
     ----------
@@ -276,47 +244,27 @@ class Diffusion(_Density):
     (3, 8)
     """
 
-    def __init__(
-        self,
-        *,
-        hidden=(256, 256),
-        T=257,
-        epochs=100,
-        batch_size=128,
-        lr=2e-3,
-        random_state=0,
-        device="auto",
-    ):
-        self.hidden = hidden
-        self.T = T
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.random_state = random_state
-        self.device = device
+    hidden: Sequence[int] = setting((256, 256), widths("(256, 256)"))
+    T: int = setting(257, whole(2))
+    epochs: int = setting(100, whole())
+    lr: float = setting(2e-3, positive())
 
-    def fit(self, X, y=None):
-        """Learn to take noise off the rows of X; raises ValueError or TypeError on bad
-        data, saying what to do.
-        """
-        noise_levels(self.T)  # a bad T should not wait until the training is over
-        return self._fit(X, noise_loss)
+    def make_network(self, n_features: int) -> NoiseNetwork:
+        """A `NoiseNetwork` of these widths."""
+        return NoiseNetwork(n_features, tuple(self.hidden))
 
-    def _new_network(self, D: int) -> NoiseNetwork:
-        return NoiseNetwork(D, tuple(self.hidden))
+    def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The price of the way from first to last noise, see `noise_loss`."""
+        return noise_loss(network, x, generator)
 
-    def denoise(self, z, a, s):
+    def denoise(self, z: Any, a: float, s: float) -> np.ndarray:
         """The guess at the standardised x, given z = a x + s eps, of shape (N, D)."""
         log_snr = torch.full((len(z), 1), 2 * math.log(a / s))
         with torch.no_grad():
-            eps = (
-                self.network_(torch.tensor(z, dtype=torch.float32), log_snr)
-                .double()
-                .numpy()
-            )
-        return (z - s * eps) / a
+            eps = self.network_(torch.tensor(z, dtype=torch.float32), log_snr)
+        return (z - s * eps.double().numpy()) / a
 
-    def encode(self, X, rng, *, t=None):
+    def encode(self, X: Any, rng: Any, *, t: int | None = None) -> Any:
         """A draw of z_t for each row, eq-onwards-jump; the top of the chain, t = T, if
         none is told. Nothing is learned here.
         """
@@ -327,7 +275,7 @@ class Diffusion(_Density):
         rows, rng = self._standard(X), np.random.default_rng(rng)
         return in_kind(a[t - 1] * rows + s[t - 1] * rng.normal(size=rows.shape), X)
 
-    def decode(self, Z, rng, *, path=False):
+    def decode(self, Z: Any, rng: Any, *, path: bool = False) -> Any:
         """Rows of data from the top of the chain, by T - 1 steps back that draw noise
         from `rng`, and the decoder's mean.
 
@@ -347,20 +295,19 @@ class Diffusion(_Density):
         check_answer(X, "the data")
         return in_kind(np.stack([*stations, X]) if path else X, Z)
 
-    def sample(self, n, rng):
+    def sample(self, n: int, rng: Any) -> np.ndarray:
         """n rows from the model, (n, D): standard normal noise, decoded."""
         rng = np.random.default_rng(rng)
         return self.decode(self._noise(n, rng), rng)
 
-    def elbo(self, X, rng):
+    def elbo(self, X: Any, rng: Any) -> Any:
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too
         low, never log p itself; eq-onwards-bound.
         """
         rows, rng = self._standard(X), np.random.default_rng(rng)
         with np.errstate(over="ignore", invalid="ignore"):
-            recon, steps, prior = chain_bound(
-                rows, self.denoise, noise_levels(self.T), rng
-            )
+            levels = noise_levels(self.T)
+            recon, steps, prior = chain_bound(rows, self.denoise, levels, rng)
             bound = recon - steps.sum(axis=0) - prior + self._log_volume()
         return in_kind(check_answer(bound, "the bound"), X)
 
@@ -457,6 +404,7 @@ def flow_loss(
     return -network.log_prob(x).mean()
 
 # %% ../nbs/onwards.ipynb #flow
+@dataclass(kw_only=True, eq=False, repr=False)
 class Flow(_Density):
     """A normalising flow of couplings: an encoder that can be undone, an exact
     `log_prob`, and no room to compress.
@@ -465,7 +413,8 @@ class Flow(_Density):
     ----------
     layers : couplings in a row.
     hidden : widths of the hidden layers of the network in each.
-    epochs, batch_size, lr, random_state, device : as for `training.train`.
+    epochs, batch_size, lr, random_state, device, verbose : as in
+        `estimators.NetworkEstimator`.
 
     Attributes
     ----------
@@ -484,66 +433,44 @@ class Flow(_Density):
     (1000,)
     """
 
-    def __init__(
-        self,
-        *,
-        layers=8,
-        hidden=(64, 64),
-        epochs=100,
-        batch_size=128,
-        lr=2e-3,
-        random_state=0,
-        device="auto",
-    ):
-        self.layers = layers
-        self.hidden = hidden
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.random_state = random_state
-        self.device = device
+    layers: int = setting(8, whole())
+    hidden: Sequence[int] = setting((64, 64), widths("(64, 64)"))
+    epochs: int = setting(100, whole())
+    lr: float = setting(2e-3, positive())
 
-    def fit(self, X, y=None):
-        """Learn from the rows of X; raises ValueError or TypeError on bad data, saying
-        what to do.
-        """
-        return self._fit(X, flow_loss)
+    def make_network(self, n_features: int) -> FlowNetwork:
+        """A `FlowNetwork` of so many layers."""
+        return FlowNetwork(n_features, self.layers, tuple(self.hidden))
 
-    def _new_network(self, D: int) -> FlowNetwork:
-        return FlowNetwork(D, self.layers, tuple(self.hidden))
+    def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Minus log p(x); it needs no noise."""
+        return flow_loss(network, x, generator)
 
-    @torch.no_grad()
-    def encode(self, X):
+    def encode(self, X: Any) -> Any:
         """The one z that makes each row, (N, D): the posterior is this point."""
-        codes = self._network()(torch.from_numpy(self._standard(X)))[0].numpy()
-        return in_kind(check_answer(codes, "the code"), X)
+        return self._answer(lambda net, x: net(x)[0], self._standard(X), X, "the code")
 
-    @torch.no_grad()
-    def decode(self, Z):
+    def decode(self, Z: Any) -> Any:
         """The row that each z makes, (N, D); undoes `encode`."""
-        back = self._network().inverse(torch.from_numpy(self._codes(Z))).numpy()
+        codes = self._codes(Z)
+        back = self._answer(lambda net, z: net.inverse(z), codes, codes, "the data")
         with np.errstate(over="ignore"):
             X = self.mean_ + self.scale_ * back
         return in_kind(check_answer(X, "the data"), Z)
 
-    def sample(self, n, rng):
+    def sample(self, n: int, rng: Any) -> np.ndarray:
         """n rows from the model, (n, D): standard normal noise, decoded."""
         return self.decode(self._noise(n, np.random.default_rng(rng)))
 
-    @torch.no_grad()
-    def log_prob(self, X):
+    def log_prob(self, X: Any) -> Any:
         """log p(x) of each row in nats, (N,): exact; eq-onwards-change."""
-        rows = torch.from_numpy(self._standard(X))
-        log_p = self._network().log_prob(rows).numpy() + self._log_volume()
-        return in_kind(check_answer(log_p, "log p"), X)
+        rows = self._standard(X)
+        log_p = self._answer(lambda net, x: net.log_prob(x), rows, rows, "log p")
+        return in_kind(log_p + self._log_volume(), X)
 
-    def score(self, X, y=None) -> float:
+    def score(self, X: Any, y: Any = None) -> float:
         """The mean of log p(x) in nats: exact."""
         return float(self.log_prob(X).mean())
-
-    def _network(self) -> FlowNetwork:
-        """A copy in double precision, for which undoing is exact."""
-        return copy.deepcopy(self.network_).double()
 
 # %% ../nbs/onwards.ipynb #ladder
 class Prices(NamedTuple):
@@ -639,6 +566,7 @@ def ladder_loss(
     return (prices.lower + prices.top - prices.recon).mean()
 
 # %% ../nbs/onwards.ipynb #ladder-estimator
+@dataclass(kw_only=True, eq=False, repr=False)
 class Ladder(_Density):
     """A variational autoencoder with two layers of causes.
 
@@ -649,7 +577,8 @@ class Ladder(_Density):
     ----------
     n_components : widths of z_1, which makes the rows, and of z_2 above it.
     hidden : widths of the networks' hidden layers.
-    epochs, batch_size, lr, random_state, device : as for `training.train`.
+    epochs, batch_size, lr, random_state, device, verbose : as in
+        `estimators.NetworkEstimator`.
 
     Attributes
     ----------
@@ -669,48 +598,32 @@ class Ladder(_Density):
     (3, 8)
     """
 
-    def __init__(
-        self,
-        *,
-        n_components=(16, 4),
-        hidden=(200,),
-        epochs=40,
-        batch_size=256,
-        lr=5e-3,
-        random_state=0,
-        device="auto",
-    ):
-        self.n_components = n_components
-        self.hidden = hidden
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.random_state = random_state
-        self.device = device
+    n_components: tuple[int, int] = setting((16, 4), widths("(16, 4)"))
+    hidden: Sequence[int] = setting((200,), widths("(200,)"))
+    epochs: int = setting(40, whole())
+    batch_size: int = setting(256, whole())
+    lr: float = setting(5e-3, positive("5e-3"))
 
-    def fit(self, X, y=None):
-        """Learn from the rows of X; raises ValueError or TypeError on bad data, saying
-        what to do.
-        """
-        return self._fit(X, ladder_loss)
+    def make_network(self, n_features: int) -> LadderNetwork:
+        """A `LadderNetwork` of these widths."""
+        low, top = self.n_components
+        return LadderNetwork(n_features, (low, top), tuple(self.hidden))
 
-    def _new_network(self, D: int) -> LadderNetwork:
-        return LadderNetwork(D, tuple(self.n_components), tuple(self.hidden))
+    def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Minus the bound, see `ladder_loss`."""
+        return ladder_loss(network, x, generator)
 
     @torch.no_grad()
     def _draw(
         self, X: Any, k: int, rng: np.random.Generator | int
     ) -> tuple[Prices, Tensor]:
-        if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
-            raise ValueError(
-                f"k={k!r}; average over a whole number of draws, at least 1"
-            )
+        whole().check("k", k)
         x = torch.from_numpy(self._standard(X)).float()
         rng = np.random.default_rng(rng)
         eps = rng.normal(size=(int(k), len(x), sum(self.network_.n_components)))
         return self.network_(x, torch.from_numpy(eps).float())
 
-    def prices(self, X, rng, *, k=1):
+    def prices(self, X: Any, rng: Any, *, k: int = 1) -> Prices:
         """The `Prices` of each row in nats, arrays (N,): means over k draws, the two
         KLs exact given those.
         """
@@ -718,33 +631,31 @@ class Ladder(_Density):
         recon, lower, top = (part.double().numpy() for part in prices)
         return Prices(recon.mean(0) + self._log_volume(), lower.mean(0), top)
 
-    def elbo(self, X, rng, *, k=1):
+    def elbo(self, X: Any, rng: Any, *, k: int = 1) -> np.ndarray:
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,);
         eq-onwards-chain.
         """
         recon, lower, top = self.prices(X, rng, k=k)
         return recon - lower - top
 
-    def iwae(self, X, k, rng):
+    def iwae(self, X: Any, k: int, rng: Any) -> np.ndarray:
         """The importance-weighted bound with k draws for each row, in nats, (N,);
         eq-vae-iwae.
         """
         _, log_weights = self._draw(X, k, rng)
-        return (
-            log_weights.logsumexp(0) - math.log(k)
-        ).double().numpy() + self._log_volume()
+        log_mean = log_weights.logsumexp(0) - math.log(k)
+        return log_mean.double().numpy() + self._log_volume()
 
     @torch.no_grad()
-    def sample(self, n, rng):
+    def sample(self, n: int, rng: Any) -> np.ndarray:
         """n rows from the model, (n, D): z_2 from the prior, z_1 given z_2, and the
         decoder's mean.
         """
         check_is_fitted(self)
-        n, rng = _count(n), np.random.default_rng(rng)
+        n, rng = int(whole().check("n", n)), np.random.default_rng(rng)
         low, top = self.network_.n_components
         z_top = torch.from_numpy(rng.normal(size=(n, top))).float()
         mean, log_v = self.network_.expect_low(z_top).chunk(2, dim=-1)
-        z = reparameterise(
-            mean, log_v, torch.from_numpy(rng.normal(size=(n, low))).float()
-        )
+        eps = torch.from_numpy(rng.normal(size=(n, low))).float()
+        z = reparameterise(mean, log_v, eps)
         return self.mean_ + self.scale_ * self.network_.decoder(z).double().numpy()

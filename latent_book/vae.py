@@ -14,29 +14,37 @@ _needs("torch")
 # %% ../nbs/vae.ipynb #imports
 import copy
 import math
-from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from .autoencoder import Autoencoder, mlp
-from .rows import as_numpy, check_answer, in_kind
-from latent_book.training import (
-    DivergedError,
+from .autoencoder import mlp
+from latent_book.estimators import (
+    NetworkEstimator,
+    Reconstructor,
     by_rows,
     check_module,
-    seeded,
-    single,
-    torch_generator,
-    train,
 )
+from latent_book.rows import (
+    as_numpy,
+    check_bits,
+    in_kind,
+    none_or,
+    not_negative,
+    one_of,
+    positive,
+    setting,
+    whole,
+    widths,
+)
+from .training import torch_generator
 
 # %% ../nbs/vae.ipynb #kl
 def kl_to_prior(
@@ -250,36 +258,9 @@ def neg_elbo(
         price = price.clamp(min=free_bits)
     return beta * price.sum() - log_lik.mean()
 
-# %% ../nbs/vae.ipynb #loss
-class _Loss:
-    """The loss of a `VAE`: the bound that its settings ask for, with the KL's weight
-    rising over the warm-up's steps.
-    """
-
-    def __init__(
-        self, beta: float, free_bits: float, k: int, warm_up_steps: int
-    ) -> None:
-        self.beta, self.free_bits, self.k, self.warm_up_steps = (
-            beta,
-            free_bits,
-            k,
-            warm_up_steps,
-        )
-        self.step = 0
-
-    def __call__(
-        self, network: VAENetwork, x: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        if self.k > 1:
-            return neg_iwae(network, x, generator, self.k)
-        beta = self.beta
-        if network.training and self.step < self.warm_up_steps:
-            beta *= self.step / self.warm_up_steps
-            self.step += 1
-        return neg_elbo(network, x, generator, beta, self.free_bits)
-
 # %% ../nbs/vae.ipynb #estimator
-class VAE(Autoencoder):
+@dataclass(eq=False, repr=False)
+class VAE(Reconstructor, NetworkEstimator):
     """A variational autoencoder: a code with its uncertainty, images from the prior,
     and a bound on log p(x).
 
@@ -303,11 +284,9 @@ class VAE(Autoencoder):
         plain bound, and only that knows `beta`, `warm_up` and `free_bits`.
     encoder, decoder : modules in place of the chains, see `VAENetwork`; `fit` trains
         copies of them.
-    epochs, batch_size, lr : length of the training, rows a step, and Adam's first step
-        length.
-    random_state : seed of the first weights, of the order of the rows and of the noise.
-    device, bfloat16 : see `training.train`; the trained network is on the CPU.
-    verbose : show a bar.
+    bfloat16 : see `training.train`.
+    epochs, batch_size, lr, random_state, device, verbose : as in
+        `estimators.NetworkEstimator`.
 
     Attributes
     ----------
@@ -327,194 +306,128 @@ class VAE(Autoencoder):
     ((1000, 8), (3, 784))
     """
 
-    output = (
-        # of the round trip that is inherited: any data; a Bernoulli's are looked at
-        # here
-        "linear"
-    )
+    n_components: int = setting(2, whole())
+    _: KW_ONLY
+    hidden: Sequence[int] = setting((400,), widths())
+    likelihood: str = setting("bernoulli", one_of("bernoulli", "gaussian"))
+    sigma2: float | None = setting(None, none_or(positive("0.1")))
+    beta: float = setting(1.0, not_negative())
+    warm_up: int = setting(0, whole(0))
+    free_bits: float = setting(0.0, not_negative())
+    k: int = setting(1, whole())
+    encoder: Any = None
+    decoder: Any = None
+    lr: float = setting(2e-3, positive())
+    bfloat16: bool = False
 
-    def __init__(
+    def make_network(self, n_features: int) -> VAENetwork:
+        """A `VAENetwork` of these widths, with copies of the reader's own parts."""
+        parts = copy.deepcopy((self.encoder, self.decoder))
+        rest = (int(self.n_components), self.hidden, self.likelihood, self.sigma2)
+        return VAENetwork(n_features, *rest, *parts).float()
+
+    def get_loss(
         self,
-        n_components=2,
-        *,
-        hidden=(400,),
-        likelihood="bernoulli",
-        sigma2=None,
-        beta=1.0,
-        warm_up=0,
-        free_bits=0.0,
-        k=1,
-        encoder=None,
-        decoder=None,
-        epochs=20,
-        batch_size=128,
-        lr=2e-3,
-        random_state=0,
-        device="auto",
-        bfloat16=False,
-        verbose=False,
-    ):
-        self.n_components = n_components
-        self.hidden = hidden
-        self.likelihood = likelihood
-        self.sigma2 = sigma2
-        self.beta = beta
-        self.warm_up = warm_up
-        self.free_bits = free_bits
-        self.k = k
-        self.encoder = encoder
-        self.decoder = decoder
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.random_state = random_state
-        self.device = device
-        self.bfloat16 = bfloat16
-        self.verbose = verbose
-
-    def fit(self, X, y=None):
-        """Train on the rows of X; raises ValueError or TypeError on bad data, saying
-        what to do.
+        network: Any,
+        x: Tensor,
+        generator: torch.Generator,
+        epoch: float | None = None,
+    ) -> Tensor:
+        """Minus the bound that the settings ask for; during the warm-up with a smaller
+        weight of the KL.
         """
-        self._check_settings()
-        X = self._rows(X, reset=True)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        rows = single(X)
-        with seeded(seed):
-            network = self._new_network(X.shape[1]).start_at(rows)
-        _check_widths(network, rows[:2])
-        steps = -(-len(rows) // self.batch_size)
-        loss = _Loss(self.beta, self.free_bits, self.k, self.warm_up * steps)
-        try:
-            self.history_ = train(
-                network,
-                loss,
-                rows,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                random_state=seed,
-                device=self.device,
-                bfloat16=self.bfloat16,
-                progress=self.verbose,
-            )
-        except DivergedError as error:
-            raise DivergedError(
-                _why_diverged(network.cpu(), rows, str(error))
-            ) from error
-        self.network_, self.n_components_ = network.cpu(), int(self.n_components)
-        return self
+        if self.k > 1:
+            return neg_iwae(network, x, generator, self.k)
+        beta = self.beta
+        if epoch is not None and epoch < self.warm_up:
+            beta *= epoch / self.warm_up
+        return neg_elbo(network, x, generator, beta, self.free_bits)
 
-    def _new_network(self, n_features: int) -> VAENetwork:
-        return VAENetwork(
-            n_features,
-            int(self.n_components),
-            self.hidden,
-            self.likelihood,
-            self.sigma2,
-            copy.deepcopy(self.encoder),
-            copy.deepcopy(self.decoder),
-        ).float()
-
-    def _check_settings(self) -> None:
-        super()._check_settings()
-        for name, least in (("n_components", 1), ("k", 1), ("warm_up", 0)):
-            value = getattr(self, name)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, Integral)
-                or int(value) < least
-            ):
-                raise ValueError(
-                    f"{name}={value!r} must be a whole number, at least {least}"
-                )
-        for name in ("beta", "free_bits"):
-            value = getattr(self, name)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, Real)
-                or not 0 <= float(value) < math.inf
-            ):
-                raise ValueError(f"{name}={value!r} must be a number, 0 or above")
+    def _check_together(self) -> None:
         if self.k > 1 and (self.beta != 1 or self.warm_up or self.free_bits):
             raise ValueError(
                 f"k={self.k} trains on the importance-weighted bound, which has no KL "
-                "term to weigh; "
-                "leave beta=1, warm_up=0 and free_bits=0, or take k=1"
+                "term to weigh; leave beta=1, warm_up=0 and free_bits=0, or take k=1"
             )
 
-    def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
-        X = super()._rows(X, reset)
-        if self.likelihood == "bernoulli" and (odd := (X != 0) & (X != 1)).any():
-            row = int(odd.any(axis=1).argmax())
-            cure = (
-                "draw bits from the grey values, variational.binarise(X, "
-                "np.random.default_rng(0)), "
-            )
-            if X.min() < 0 or X.max() > 255:
-                cure = ""
-            elif X.max() > 1:
-                cure = f"divide by 255, then {cure}"
-            raise ValueError(
-                f"X has the value {X[row][odd[row]][0]:.4g} in row {row}, but "
-                "Bernoulli pixels are 0 or 1: "
-                f"{cure}{'or ' if cure else ''}take likelihood='gaussian' for real "
-                "numbers"
-            )
-        return X
+    def _check_values(self, X: np.ndarray) -> None:
+        if self.likelihood == "bernoulli":
+            check_bits(X, "take likelihood='gaussian' for real numbers")
 
-    def encode(self, X):
+    def _start(self, network: Any, rows: Tensor) -> nn.Module:
+        return network.start_at(rows)
+
+    def _check_network(self, network: Any, rows: Tensor) -> None:
+        L, D = network.n_components, rows.shape[1]
+        said = f"n_components={L} and {D} pixels"
+        heads = f"{said} (mu and log sigma^2)"
+        check_module("encoder", network.encoder, rows, 2 * L, heads)
+        check_module("decoder", network.decoder, rows.new_zeros(len(rows), L), D, said)
+
+    def _options(self) -> dict[str, Any]:
+        return super()._options() | {"bfloat16": self.bfloat16}
+
+    @torch.no_grad()
+    def _why_diverged(self, network: Any, rows: Tensor, told: str) -> str:
+        largest = network.encode(rows[:1000])[1].max().item()
+        if not largest <= 20:
+            told += (
+                f". The encoder's log sigma^2 reaches {largest:.3g}: its variance has "
+                "exploded. Data far from 0 and 1 do that: standardise them, "
+                "(X - X.mean()) / X.std()"
+            )
+        return told
+
+    def encode(self, X: Any) -> tuple[Any, Any]:
         """mu and log sigma^2 of q(z | x), each of shape (N, L)."""
-        mu, log_var = self._network(rows := self._rows(X)).encode(torch.tensor(rows))
-        return self._like(mu, X, "the code"), self._like(log_var, X, "the code")
+        rows = self._look(X)
+        both = self._answer(
+            lambda net, x: torch.stack(net.encode(x), 1), rows, rows, "the code"
+        )
+        return in_kind(both[:, 0], X), in_kind(both[:, 1], X)
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """The means mu of q(z | x), shape (N, L)."""
         return self.encode(X)[0]
 
-    def sample(self, n, rng, *, noise=True):
+    def sample(self, n: int, rng: Any, *, noise: bool = True) -> np.ndarray:
         """n images from the model, shape (n, D): causes from the prior, then x from p(x
         | z); without `noise`, its mean.
         """
         check_is_fitted(self)
-        if isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1:
-            raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
         chance = torch_generator(rng)
+        shape = (int(whole().check("n", n)), self.n_components_)
         with torch.no_grad():
-            mean = self.network_.decode(
-                torch.randn(
-                    int(n), self.n_components_, generator=chance, dtype=torch.float32
-                )
-            )
+            z = torch.randn(shape, generator=chance, dtype=torch.float32)
+            mean = self.network_.decode(z)
             if noise and self.likelihood == "bernoulli":
                 mean = torch.bernoulli(mean, generator=chance)
             elif noise:
                 spread = (0.5 * self.network_.log_sigma2).exp()
-                mean = mean + spread * torch.randn(
-                    mean.shape, generator=chance, dtype=mean.dtype
-                )
+                eps = torch.randn(mean.shape, generator=chance, dtype=mean.dtype)
+                mean = mean + spread * eps
         return mean.numpy()
 
-    def elbo(self, X, *, draws=1, rng=0):
+    def elbo(self, X: Any, *, draws: int = 1, rng: Any = 0) -> Any:
         """The bound of each row in nats, shape (N,): unbiased, the mean over `draws` of
         z; eq-vae-elbo. The KL in it is exact.
         """
-        return self._estimate(
+        return self._draw(
             X, draws, rng, lambda log_w, log_lik, kl: log_lik.mean(0) - kl.sum(-1)
         )
 
-    def iwae(self, X, k=50, *, rng=0):
+    def iwae(self, X: Any, k: int = 50, *, rng: Any = 0) -> Any:
         """One estimate of the importance-weighted bound of each row in nats with k
         draws, shape (N,); eq-vae-iwae.
         """
-        return self._estimate(X, k, rng, lambda log_w, log_lik, kl: iwae_bound(log_w))
+        return self._draw(X, k, rng, lambda log_w, log_lik, kl: iwae_bound(log_w))
 
     @property
     def log_prob_kind(self) -> str:
         """What `log_prob` gives: an "estimate", always. The bound is `elbo`."""
         return "estimate"
 
-    def log_prob(self, X, k=500, *, rng=0):
+    def log_prob(self, X: Any, k: int = 500, *, rng: Any = 0) -> Any:
         """An ESTIMATE of log p(x) for each row, in nats, shape (N,); see
         `log_prob_kind`.
 
@@ -523,79 +436,31 @@ class VAE(Autoencoder):
         """
         return self.iwae(X, k, rng=rng)
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: Any = None) -> float:
         """The mean of `elbo` over the rows, one draw each: higher is better."""
         return float(np.mean(as_numpy(self.elbo(X))))
 
-    def _network(self, rows: np.ndarray) -> VAENetwork:
-        """The network in the precision of the rows."""
-        return copy.deepcopy(self.network_).to(getattr(torch, rows.dtype.name))
-
-    def _like(self, answer: Tensor, X: Any, what: str) -> Any:
-        return in_kind(check_answer(answer.detach().numpy(), what), X)
-
-    @torch.no_grad()
-    def _estimate(self, X: Any, k: Any, rng: Any, reduce: Any) -> Any:
-        """`reduce(log_w, log_lik, kl)` for all rows, a few thousand decoded images at a
-        time.
+    def _draw(self, X: Any, k: Any, rng: Any, reduce: Callable[..., Tensor]) -> Any:
+        """`reduce(log_w, log_lik, kl)` for all rows, from k draws of z each, a few
+        thousand decoded images at a time.
         """
-        if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
-            raise ValueError(f"{k!r} draws; take a whole number, at least 1")
-        rows, chance = self._rows(X), torch_generator(rng)
-        network, answers = self._network(rows), []
-        for x in torch.tensor(rows).split(256):
+        whole().check("draws", k)
+
+        def answer(network: Any, x: Tensor, chance: torch.Generator) -> Tensor:
             mu, log_var = network.encode(x)
             log_w, log_lik = [], []
             for part in torch.arange(int(k)).split(16):
-                eps = torch.randn(
-                    len(part), *mu.shape, generator=chance, dtype=torch.float32
-                ).to(x.dtype)
+                shape = (len(part), *mu.shape)
+                eps = torch.randn(shape, generator=chance, dtype=torch.float32)
+                eps = eps.to(x.dtype)
                 z = reparameterise(mu, log_var, eps)
                 log_lik.append(network.log_lik(x, z))
                 log_w.append(log_lik[-1] + _log_ratio(z, log_var, eps))
-            answers.append(
-                reduce(torch.cat(log_w), torch.cat(log_lik), kl_to_prior(mu, log_var))
+            return reduce(
+                torch.cat(log_w), torch.cat(log_lik), kl_to_prior(mu, log_var)
             )
-        return self._like(torch.cat(answers), X, "the bound")
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The trained weights and the width of the data, for `training.save`."""
-        weights = super().state_dict()
-        return {**weights, "n_features": torch.tensor(self.network_.n_features)}
-
-    def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
-        """Take trained weights, for `training.load`."""
-        D = int(weights["n_features"])
-        network = self._new_network(D)
-        network.load_state_dict({k: v for k, v in weights.items() if k != "n_features"})
-        self.network_, self.n_components_, self.n_features_in_ = (
-            network.eval(),
-            self.n_components,
-            D,
-        )
-
-
-def _check_widths(network: VAENetwork, rows: Tensor) -> None:
-    """Do encoder and decoder take and give as many numbers as they should?"""
-    L, D = network.n_components, rows.shape[1]
-    said = f"n_components={L} and {D} pixels"
-    check_module(
-        "encoder", network.encoder, rows, 2 * L, f"{said} (mu and log sigma^2)"
-    )
-    check_module("decoder", network.decoder, rows.new_zeros(len(rows), L), D, said)
-
-
-@torch.no_grad()
-def _why_diverged(network: VAENetwork, rows: Tensor, told: str) -> str:
-    """What `train` told, and the largest log-variance, if that is what exploded."""
-    largest = network.encode(rows[:1000])[1].max().item()
-    if largest > 20 or not math.isfinite(largest):
-        told += (
-            f". The encoder's log sigma^2 reaches {largest:.3g}: its variance has "
-            "exploded. Data far from "
-            "0 and 1 do that: standardise them, (X - X.mean()) / X.std()"
-        )
-    return told
+        return self._estimate(answer, X, rng)
 
 # %% ../nbs/vae.ipynb #grid
 @torch.no_grad()

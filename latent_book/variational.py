@@ -16,30 +16,37 @@ _needs("torch")
 import copy
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from . import bound
-from .autoencoder import Autoencoder, mlp
-from .rows import as_numpy, in_kind
-from latent_book.training import (
+from .autoencoder import mlp
+from latent_book.estimators import (
+    NetworkEstimator,
+    Reconstructor,
     by_rows,
-    check_images,
     check_module,
-    check_rows,
-    seeded,
-    torch_generator,
-    train,
 )
+from latent_book.rows import (
+    as_numpy,
+    check_bits,
+    check_grey,
+    check_rows,
+    in_kind,
+    positive,
+    setting,
+    whole,
+    widths,
+)
+from .training import torch_generator
 
 # %% ../nbs/variational.ipynb #log-bernoulli
 def log_bernoulli(
@@ -110,10 +117,10 @@ def amortised_responsibilities(
     """q(z = k | x) as an encoder guesses it: the softmax of its K outputs. Each row
     sums to one.
 
-    Raises ValueError, from `training.check_rows`, if X is no table of finite numbers.
+    Raises ValueError, from `rows.check_rows`, if X is no table of finite numbers.
     """
     with torch.no_grad():
-        scores = encoder(check_rows(X).float()).double()
+        scores = encoder(torch.tensor(check_rows(X)).float()).double()
     return torch.softmax(scores, dim=1).numpy()
 
 
@@ -304,7 +311,7 @@ def binarise(
 
     Raises ValueError or TypeError where X is no table of grey values in [0, 1].
     """
-    check_images(X)
+    check_grey(X)
     grey = as_numpy(X)
     return in_kind(
         (np.random.default_rng(rng).random(grey.shape) < grey).astype(grey.dtype), X
@@ -433,18 +440,9 @@ def log_weights(
     z = torch.bernoulli(logits.sigmoid().expand(k, -1, -1), generator=generator)
     return network.log_joint(x, z) - log_bernoulli(z, logits)
 
-# %% ../nbs/variational.ipynb #estimator-helpers
-def _check_widths(network: BeliefNetwork, x: Tensor) -> None:
-    """Do the modules take and give as many numbers as they should?"""
-    D, L = network.n_features, network.n_components
-    said = f"{D} pixels and n_components={L}"
-    check_module("encoder", network.encoder, x, L, said)
-    check_module("decoder", network.decoder, x.new_zeros(len(x), L), D, said)
-    if network.baseline is not None:
-        check_module("baseline", network.baseline, x, 1, said)
-
 # %% ../nbs/variational.ipynb #estimators
-class HelmholtzMachine(Autoencoder):
+@dataclass(eq=False, repr=False)
+class HelmholtzMachine(Reconstructor, NetworkEstimator):
     """Causes that are bits, a network that makes images of them, and one that guesses
     them; trained by wake-sleep.
 
@@ -458,12 +456,8 @@ class HelmholtzMachine(Autoencoder):
         each way.
     encoder, decoder : modules in place of these chains, see `BeliefNetwork`; `fit`
         trains copies of them.
-    epochs, batch_size, lr : length of the training, rows a step, and Adam's first step
-        length.
-    random_state : seed of the first weights, of the order of the rows, of guesses and
-        dreams.
-    device : see `training.train`; the trained network is on the CPU.
-    verbose : show a bar.
+    epochs, batch_size, lr, random_state, device, verbose : as in
+        `estimators.NetworkEstimator`.
 
     Attributes
     ----------
@@ -482,119 +476,63 @@ class HelmholtzMachine(Autoencoder):
     (3, 784)
     """
 
-    # of the round trip that is inherited; the bits are looked at here
-    output = "linear"
+    n_components: int = setting(32, whole())
+    _: KW_ONLY
+    hidden: Sequence[int] = setting((), widths())
+    encoder: Any = None
+    decoder: Any = None
+    batch_size: int = setting(100, whole())
+    lr: float = setting(1e-2, positive("1e-2"))
 
-    def __init__(
-        self,
-        n_components=32,
-        *,
-        hidden=(),
-        encoder=None,
-        decoder=None,
-        epochs=20,
-        batch_size=100,
-        lr=1e-2,
-        random_state=0,
-        device="auto",
-        verbose=False,
-    ):
-        self.n_components = n_components
-        self.hidden = hidden
-        self.encoder = encoder
-        self.decoder = decoder
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
+    def make_network(self, n_features: int) -> BeliefNetwork:
+        """A `BeliefNetwork` of these widths, with copies of the reader's own parts."""
+        parts = copy.deepcopy((self.encoder, self.decoder))
+        L = int(self.n_components)
+        return BeliefNetwork(n_features, L, self.hidden, *parts).float()
 
-    def _loss(self) -> Callable[..., Tensor]:
-        return wake_sleep_loss
+    def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Both phases of wake-sleep, see `wake_sleep_loss`."""
+        return wake_sleep_loss(network, x, generator)
 
-    def _new_network(self, n_features: int) -> BeliefNetwork:
-        return BeliefNetwork(
-            n_features, int(self.n_components), self.hidden,
-            copy.deepcopy(self.encoder), copy.deepcopy(self.decoder),
-        ).float()  # fmt: skip
+    def _check_values(self, X: np.ndarray) -> None:
+        check_bits(X, "")
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
-        L = self.n_components
-        if isinstance(L, bool) or not isinstance(L, Integral) or int(L) < 1:
-            raise ValueError(
-                f"n_components={L!r} must be a whole number of causes, at least 1"
-            )
+    def _start(self, network: Any, rows: Tensor) -> nn.Module:
+        return network.start_at(rows)
 
-    def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
-        X = super()._rows(X, reset)
-        if not ((X == 0) | (X == 1)).all():
-            row = int(((X != 0) & (X != 1)).any(axis=1).argmax())
-            value = X[row][(X[row] != 0) & (X[row] != 1)][0]
-            cure = (
-                "draw bits from the grey values, binarise(X, np.random.default_rng(0))"
-            )
-            if X.min() < 0 or X.max() > 1:
-                cure = "scale it to [0, 1] (divide bytes by 255), and then " + cure
-            raise ValueError(
-                f"X has the value {value:.4g} in row {row}, but these pixels are 0 or "
-                f"1: {cure}"
-            )
-        return X
+    def _check_network(self, network: Any, rows: Tensor) -> None:
+        D, L = network.n_features, network.n_components
+        said = f"{D} pixels and n_components={L}"
+        check_module("encoder", network.encoder, rows, L, said)
+        check_module("decoder", network.decoder, rows.new_zeros(len(rows), L), D, said)
+        if network.baseline is not None:
+            check_module("baseline", network.baseline, rows, 1, said)
 
-    def fit(self, X, y=None):
-        """Train on the rows of X; raises ValueError or TypeError on bad data, saying
-        what to do.
-        """
-        self._check_settings()
-        X = self._rows(X, reset=True)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        rows = torch.tensor(X, dtype=torch.float32)
-        with seeded(seed):
-            network = self._new_network(X.shape[1]).start_at(rows)
-        _check_widths(network, rows[:2])
-        self.history_ = train(
-            network,
-            self._loss(),
-            rows,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            random_state=seed,
-            device=self.device,
-            progress=self.verbose,
-        )
-        self.network_, self.n_components_ = network.cpu(), int(self.n_components)
-        return self
-
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """The probability q(z_l = 1 | x) of each cause, shape (N, L): all that q says,
         as its bits are independent.
         """
         return super().transform(X)
 
-    def sample(self, n, rng, *, noise=True):
+    def sample(self, n: int, rng: Any, *, noise: bool = True) -> np.ndarray:
         """n images from the model, shape (n, D): causes from the prior, then bits from
         p(x | z); without `noise`, their probabilities.
         """
         check_is_fitted(self)
-        if isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1:
-            raise ValueError(f"n={n!r}; draw a whole number of images, at least 1")
-        images, causes = self.network_.dream(int(n), torch_generator(rng))
+        n = int(whole().check("n", n))
+        images, causes = self.network_.dream(n, torch_generator(rng))
         with torch.no_grad():
             return (images if noise else self.network_.decode(causes)).numpy()
 
-    def elbo(self, X, *, draws=1, rng=0):
+    def elbo(self, X: Any, *, draws: int = 1, rng: Any = 0) -> Any:
         """The bound of each row in nats, shape (N,): unbiased, the mean over `draws`
         guesses; eq-variational-terms.
         """
-        return self._in_parts(
-            X,
-            draws,
-            rng,
-            lambda net, x, chance: sampled_elbo(net, x, chance, int(draws)).mean(0),
-        )
+
+        def answer(net: Any, x: Tensor, chance: torch.Generator) -> Tensor:
+            return sampled_elbo(net, x, chance, int(draws)).mean(0)
+
+        return self._in_parts(answer, X, draws, rng)
 
     @property
     def log_prob_kind(self) -> str:
@@ -603,7 +541,7 @@ class HelmholtzMachine(Autoencoder):
         """
         return "exact" if int(self.n_components) <= 10 else "estimate"
 
-    def log_prob(self, X, k=None, *, rng=0):
+    def log_prob(self, X: Any, k: int | None = None, *, rng: Any = 0) -> Any:
         """log p(x) of each row in nats, shape (N,): EXACT up to 10 causes, else an
         ESTIMATE; see `log_prob_kind`.
 
@@ -616,54 +554,33 @@ class HelmholtzMachine(Autoencoder):
             the estimate with k draws, also where the exact value is within reach.
         rng : seed or generator of the draws; the exact value needs none.
         """
-        if k is None and self.log_prob_kind == "exact":
-            states = 2 ** int(self.n_components)
-            return self._in_parts(
-                X,
-                states,
-                rng,
-                lambda net, x, chance: log_joint_states(net, x).logsumexp(1),
-            )
-        k = 500 if k is None else k
-        return self._in_parts(
-            X,
-            k,
-            rng,
-            lambda net, x, chance: (
-                log_weights(net, x, chance, k).logsumexp(0) - math.log(k)
-            ),
-        )
 
-    def score(self, X, y=None):
+        def exact(net: Any, x: Tensor, chance: torch.Generator) -> Tensor:
+            return log_joint_states(net, x).logsumexp(1)
+
+        def estimate(net: Any, x: Tensor, chance: torch.Generator) -> Tensor:
+            return log_weights(net, x, chance, draws).logsumexp(0) - math.log(draws)
+
+        if k is None and self.log_prob_kind == "exact":
+            return self._in_parts(exact, X, 2 ** int(self.n_components), rng)
+        draws = 500 if k is None else k
+        return self._in_parts(estimate, X, draws, rng)
+
+    def score(self, X: Any, y: Any = None) -> float:
         """The mean of `elbo` over the rows, one draw each: higher is better."""
         return float(np.mean(as_numpy(self.elbo(X))))
 
-    @torch.no_grad()
     def _in_parts(
-        self, X: Any, draws: Any, rng: Any, answer: Callable[..., Tensor]
+        self, answer: Callable[..., Tensor], X: Any, draws: Any, rng: Any
     ) -> Any:
         """`answer` for all rows, not too many at a time."""
-        if isinstance(draws, bool) or not isinstance(draws, Integral) or int(draws) < 1:
-            raise ValueError(f"{draws!r} draws; take a whole number, at least 1")
-        rows, chance = torch.tensor(self._rows(X)), torch_generator(rng)
-        network = copy.deepcopy(self.network_).to(rows.dtype)
-        size = max(1, 2**24 // (int(draws) * rows.shape[1]))
-        answers = torch.cat([answer(network, x, chance) for x in rows.split(size)])
-        return in_kind(answers.numpy(), X)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The trained weights and the width of the data, for `training.save`."""
-        weights = super().state_dict()
-        return {**weights, "n_features": torch.tensor(self.network_.n_features)}
-
-    def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
-        """Take trained weights, for `training.load`."""
-        self.n_features_in_ = int(weights["n_features"])
-        network = self._new_network(self.n_features_in_)
-        network.load_state_dict({k: v for k, v in weights.items() if k != "n_features"})
-        self.network_, self.n_components_ = network.eval(), int(self.n_components)
+        whole().check("draws", draws)
+        check_is_fitted(self)
+        size = max(1, 2**24 // (int(draws) * self.n_features_in_))
+        return self._estimate(answer, X, rng, size)
 
 
+@dataclass(eq=False, repr=False)
 class NVIL(HelmholtzMachine):
     """The same two networks, trained to climb the bound itself, by the score function
     with a baseline that learns.
@@ -672,9 +589,10 @@ class NVIL(HelmholtzMachine):
     ----------
     baseline : any module that gives one number for an image; None is one linear layer.
         `fit` trains a copy.
-    n_components, hidden, encoder, decoder, epochs, batch_size, lr, random_state,
-    device, verbose :
-        as in `HelmholtzMachine`, with the same attributes after `fit`.
+    n_components, hidden, encoder, decoder : as in `HelmholtzMachine`, with the same
+        attributes after `fit`.
+    epochs, batch_size, lr, random_state, device, verbose : as in
+        `estimators.NetworkEstimator`.
 
     Examples
     --------
@@ -687,46 +605,18 @@ class NVIL(HelmholtzMachine):
     (5,)
     """
 
-    def __init__(
-        self,
-        n_components=32,
-        *,
-        hidden=(),
-        encoder=None,
-        decoder=None,
-        baseline=None,
-        epochs=20,
-        batch_size=100,
-        lr=1e-2,
-        random_state=0,
-        device="auto",
-        verbose=False,
-    ):
-        super().__init__(
-            n_components,
-            hidden=hidden,
-            encoder=encoder,
-            decoder=decoder,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            random_state=random_state,
-            device=device,
-            verbose=verbose,
-        )
-        self.baseline = baseline
+    _: KW_ONLY
+    baseline: Any = None
 
-    def _loss(self) -> Callable[..., Tensor]:
-        return nvil_loss
-
-    def _new_network(self, n_features: int) -> BeliefNetwork:
-        network = super()._new_network(n_features)
-        network.baseline = (
-            mlp([n_features, 1])
-            if self.baseline is None
-            else copy.deepcopy(self.baseline)
-        )
+    def make_network(self, n_features: int) -> BeliefNetwork:
+        """A `BeliefNetwork` with a baseline."""
+        network, own = super().make_network(n_features), copy.deepcopy(self.baseline)
+        network.baseline = mlp([n_features, 1]) if own is None else own
         return network.float()
+
+    def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Minus the bound, with the slope of `nvil_loss`."""
+        return nvil_loss(network, x, generator)
 
 # %% ../nbs/variational.ipynb #two-estimators
 def two_gradients(

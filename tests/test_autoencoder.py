@@ -446,7 +446,7 @@ def test_a_model_survives_a_file_and_a_pickle(fitted, tmp_path):
 
 
 BAD = [
-    (Autoencoder(0), images(), ValueError, "there is no code"),
+    (Autoencoder(0), images(), ValueError, "at least 1"),
     (Autoencoder(17), images(), ValueError, "nothing is compressed"),
     (Autoencoder(2.0), images(), ValueError, "whole number"),
     (Autoencoder(), 255 * images(), ValueError, "divide by 255"),
@@ -471,9 +471,9 @@ BAD = [
     (Autoencoder(epochs=1.5), images(), ValueError, "whole number, at least 1"),
     (Autoencoder(epochs=True), images(), ValueError, "whole number, at least 1"),
     (Autoencoder(batch_size=2.5), images(), ValueError, "whole number, at least 1"),
-    (Autoencoder(lr="a"), images(), ValueError, "positive length"),
-    (Autoencoder(lr=math.nan), images(), ValueError, "positive length"),
-    (Autoencoder(lr=-1.0), images(), ValueError, "positive length"),
+    (Autoencoder(lr="a"), images(), ValueError, "finite and above 0"),
+    (Autoencoder(lr=math.nan), images(), ValueError, "finite and above 0"),
+    (Autoencoder(lr=-1.0), images(), ValueError, "finite and above 0"),
 ]
 
 

@@ -180,8 +180,9 @@ LAYERS = [
     {"rows"},
     {"files", "data", "plots"},
     {"training", "linalg", "figures.kit"},
-    {"vision", "pca", "autoencoder", "mixture", "bound"},
-    {"manifold", "denoising", "expfam", "vae", "variational", "gan"},
+    {"estimators", "vision", "pca", "mixture", "bound"},
+    {"manifold", "autoencoder", "denoising", "expfam"},
+    {"vae", "variational", "gan"},
     {"em", "collapse", "critique", "onwards"},
     {
         "figures.vision",

@@ -491,9 +491,9 @@ def test_bad_images_get_an_error_that_names_the_cure(fitted, digits):
             DenoisingAutoencoder(epochs=1).fit(bad)
     with pytest.raises(ValueError, match="expecting 16"):
         fitted.denoise(np.ones((2, 9)))
-    with pytest.raises(ValueError, match="wants 40"):
+    with pytest.raises(ValueError, match="codes of 40"):
         fitted.decode(np.ones((2, 16)))
-    with pytest.raises(ValueError, match="whole number from 1"):
+    with pytest.raises(ValueError, match="whole number, at least 1"):
         DenoisingAutoencoder(n_components=0).fit(digits)
     with pytest.raises(ValueError, match="0 or more"):
         d.denoising_loss(net(), torch.zeros(1, 5).double(), torch.Generator(), -1.0)

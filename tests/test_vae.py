@@ -14,6 +14,7 @@ from torch import distributions as td
 
 from latent_book import vae as v
 from latent_book.files import load, save
+from latent_book.training import seeded, train
 from latent_book.vae import VAE, VAENetwork
 from latent_book.variational import binarise
 
@@ -99,7 +100,7 @@ def test_a_saved_vae_comes_back(tmp_path):
         (
             {},
             0.3 * toys(),
-            r"binarise\(X, np.random.default_rng\(0\)\), or take likelihood='gaussian'",
+            r"binarise\(X, np.random.default_rng\(0\)\) or take likelihood='gaussian'",
         ),
         ({"k": 0}, toys(), "at least 1"),
         ({"k": 5, "beta": 2.0}, toys(), "leave beta=1"),
@@ -203,12 +204,35 @@ def test_the_weight_of_the_kl_rises_over_the_warm_up_and_then_stays(monkeypatch)
     weights = [beta for _, beta, _ in seen]
     assert weights == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.8])
     assert all(training and free == 0.1 for training, _, free in seen)
-    loss, network = v._Loss(0.8, 0.0, 1, 4), small().eval()
     x, noise = torch.from_numpy(toys(4)).double(), torch.Generator()
-    # looking at held-out rows is no step, and has the full weight
-    loss(network, x, noise)
+    # held-out rows have the full weight
+    VAE(2, warm_up=4, beta=0.8).get_loss(small().eval(), x, noise)
     assert seen[-1][1] == 0.8
-    assert loss.step == 0
+
+
+def test_a_warm_up_that_was_interrupted_goes_on_where_it_was(tmp_path):
+    """The weight of the KL follows from the run's step, not from a count of calls."""
+    model, rows = VAE(2, hidden=(8,), warm_up=3), torch.from_numpy(toys()).float()
+    settings = {"epochs": 4, "batch_size": 20, "progress": False, "device": "cpu"}
+
+    def run(epochs_told, place):
+        with seeded(0):
+            network = model.make_network(rows.shape[1])
+        dies = iter([False] * epochs_told + [True])
+
+        def on_epoch_end(run):
+            if next(dies):
+                raise RuntimeError("the machine dies")
+
+        try:
+            told = {"on_epoch_end": on_epoch_end, "checkpoint": place}
+            return train(network, model.get_loss, rows, **settings, **told)
+        except RuntimeError:
+            return None
+
+    straight = run(4, None)
+    assert run(2, tmp_path / "run") is None
+    assert run(4, tmp_path / "run") == straight
 
 
 @pytest.mark.parametrize("free_bits", [0.0, 0.05, 0.3, 2.0])

@@ -466,7 +466,7 @@ def test_any_modules_serve():
     ("settings", "X", "cure"),
     [
         ({}, 0.37 * toys(), r"binarise\(X"),
-        ({}, 255 * toys(), "divide bytes by 255"),
+        ({}, 255 * toys(), "divide by 255"),
         ({}, toys() - 1, r"scale it to \[0, 1\]"),
         ({}, np.arange(5), "labels"),
         ({}, toys().reshape(-1, 4, 3), "flatten"),
