@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from run_chapters import ROOT, notebooks
 
@@ -78,8 +79,11 @@ def keys_of_tests(folder: Path = ROOT / "tests") -> dict[str, str]:
     found: dict[str, str] = {}
 
     @cache  # many tests need the same
-    def files_key(files: frozenset[Path], whole: bool) -> str:
-        return needs.digest(needs.shown(needs.behind(files)), whole=whole)
+    def files_key(
+        imported: frozenset[Path], named: frozenset[Path], whole: bool
+    ) -> str:
+        files = needs.shown(needs.behind(imported)) | named
+        return needs.digest(files, whole=whole)
 
     for path in sorted(folder.glob("test_*.py")):
         own = _statements(path)
@@ -87,8 +91,8 @@ def keys_of_tests(folder: Path = ROOT / "tests") -> dict[str, str]:
         for one in own:
             if isinstance(one, ast.FunctionDef) and one.name.startswith("test"):
                 name = f"{path.relative_to(ROOT).as_posix()}::{one.name}"
-                texts, files, whole = file.told(one)
-                found[name] = _hash([base, *texts, files_key(files, whole)])
+                texts, *needed = file.told(one)
+                found[name] = _hash([base, *texts, files_key(*needed)])
     return found
 
 
@@ -117,7 +121,7 @@ class _File:
     def __init__(self, statements: list[ast.stmt]) -> None:
         self.givers = defaultdict(list)  # a name -> the statements that give it
         self.always = []  # and those that act without being named
-        self.known: dict[int, tuple[set[str], str, set[Path], bool]] = {}
+        self.known: dict[int, _About] = {}
         for one in statements:
             names = needs.given(one)
             for name in names:
@@ -126,29 +130,32 @@ class _File:
             if not names or "pytestmark" in names or "autouse=True" in "".join(marks):
                 self.always.append(one)
 
-    def told(self, test: ast.stmt) -> tuple[list[str], frozenset[Path], bool]:
-        """What a test says, also by what it names; the files that this needs itself;
-        and whether it reads docstrings.
+    def told(
+        self, test: ast.stmt
+    ) -> tuple[list[str], frozenset[Path], frozenset[Path], bool]:
+        """What a test says, also by what it names; the modules that this imports
+        itself; the project's files that it names; and whether it reads docstrings.
         """
         todo, whole = [test, *self.always], False
         texts: set[str] = set()
-        files: set[Path] = set()
+        imported: set[Path] = set()
+        named: set[Path] = set()
         done = {id(one) for one in todo}
         while todo:
-            words, text, needed, reads = self._about(todo.pop())
-            texts.add(text)
-            files |= needed
-            whole |= reads
-            for one in (one for word in words for one in self.givers.get(word, [])):
-                if id(one) not in done:
-                    done.add(id(one))
-                    todo.append(one)
-        return sorted(texts), frozenset(files), whole
+            about = self._about(todo.pop())
+            texts.add(about.text)
+            imported |= about.imported
+            named |= about.named
+            whole |= about.whole
+            for word in about.words:
+                for one in self.givers.get(word, []):
+                    if id(one) not in done:
+                        done.add(id(one))
+                        todo.append(one)
+        return sorted(texts), frozenset(imported), frozenset(named), whole
 
-    def _about(self, one: ast.stmt) -> tuple[set[str], str, set[Path], bool]:
-        """A statement's words, its text, the files that it needs itself, and whether it
-        reads docstrings.
-        """
+    def _about(self, one: ast.stmt) -> "_About":
+        """The same of a statement by itself, and its words."""
         if id(one) not in self.known:
             nodes = list(ast.walk(one))
             words = set(filter(None, map(_word, nodes)))
@@ -156,14 +163,23 @@ class _File:
                 if isinstance(giver, ast.Import | ast.ImportFrom):
                     nodes += [giver, *giver.names]
             cells: needs.Cells = [("", nodes)]
-            files = needs.direct(cells, strict=False)
-            for path in [p for p in files if p.parent.name == "sphinxext"]:
+            imported = needs.direct(cells, strict=False)
+            named = needs.named(cells, base=r"\b(ROOT|HERE)\b")
+            for path in [p for p in imported if p.parent.name == "sphinxext"]:
                 # the site's own code reads the project
-                files |= needs.named(needs.read(path), base="ROOT")
-            files |= needs.named(cells)
-            reads = needs.reads_docstrings(cells)
-            self.known[id(one)] = words, ast.dump(one), files, reads
+                named |= needs.named(needs.read(path), base=r"^ROOT$")
+            self.known[id(one)] = _About(
+                words, ast.dump(one), imported, named, needs.reads_docstrings(cells)
+            )
         return self.known[id(one)]
+
+
+class _About(NamedTuple):
+    words: set[str]
+    text: str
+    imported: set[Path]
+    named: set[Path]
+    whole: bool
 
 
 def _word(node: ast.AST) -> str | None:

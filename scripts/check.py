@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ STATIC: dict[str, list[str | Path]] = {  # the checkers that run nothing of the 
     "scripts": [PYTHON, "scripts/check_scripts.py"],
 }
 BEGUN = time.time()
+TWO = ["-n2", "--dist=worksteal"]  # a file's tests stay together
 LONG = 30  # seconds of tests that are worth a second process
 
 
@@ -47,15 +49,21 @@ class Beside:
         self.process = subprocess.Popen(
             ["nice", *command], cwd=ROOT, stdout=self.output, stderr=self.output
         )
+        self.watch = threading.Thread(target=self._wait, daemon=True)
+        self.watch.start()
+
+    def _wait(self) -> None:
+        self.well = self.process.wait() == 0
+        self.log.end(f"{self.name} (beside)", self.begun, well=self.well)
 
     def join(self) -> bool:
         """Wait for it, and print what it said; returns whether all is well."""
-        well = self.process.wait() == 0
+        self.watch.join()
         with self.output:
             self.output.seek(0)
             said = self.output.read().decode(errors="replace")
         print(f"--- {self.name}\n{said}", flush=True)
-        return self.log.end(self.name, self.begun, well=well)
+        return self.well
 
 
 class Log:
@@ -178,7 +186,7 @@ def everything(log: Log) -> None:
     log.stop_at_a_fault()
     render = [PYTHON, "scripts/build_book.py", "--strict", "--render-only"]
     book = Beside(log, "book", render)
-    well = log.run_tests("library tests", ["-n2", "--ignore=tests/browser"])
+    well = log.run_tests("library tests", [*TWO, "--ignore=tests/browser"])
     green.note(tests, well, log.tests)
     book.join()
     log.stop_at_a_fault()
@@ -205,8 +213,9 @@ def what_has_changed(log: Log) -> None:
         green.note(chapters, log.run_chapters(changed))
     if changed := green.changed(tests):
         expected = sum(green.seconds.get(name, 1.0) for name in changed)
-        processes = ["-n2"] if expected > LONG else []
-        well = log.run_tests("library tests", processes + shortly(changed, tests))
+        processes = TWO if expected > LONG else []
+        names = shortly(changed, tests)
+        well = log.run_tests("library tests", [*processes, *names])
         green.note(tests, well, log.tests)
     green.note(static, [one.name for one in beside if one.join()])
 

@@ -122,7 +122,7 @@ def spoken(cells: Cells) -> Iterator[str]:
 def named(cells: Cells, base: str = "") -> set[Path]:
     """The project's files and folders that code names, as `"nbs/em.ipynb"` or `root /
     "nbs" / name`; one that it only looks for (`.is_dir()`, `.exists()`) is not meant,
-    nor one in pytest's `tmp_path`. With `base`, only `base / "nbs"`.
+    nor one in pytest's `tmp_path`. With `base`, a pattern, only `base / "nbs"` is.
     """
     texts: set[str] = set()
     for _, nodes in cells:
@@ -141,11 +141,11 @@ def named(cells: Cells, base: str = "") -> set[Path]:
                 words = [_text(part) for part in parts]
                 if None in words:
                     words = words[: words.index(None)]
-                start = chain.id if isinstance(chain, ast.Name) else ""
-                meant = start == base if base else start != "tmp_path"
-                if meant and words and id(node) not in done:
-                    texts.add("/".join(map(str, words)))
-            elif not base and id(node) not in done and (text := _text(node)):
+                if words and id(node) not in done:
+                    start = ast.unparse(chain)
+                    if start != "tmp_path" and re.search(base, start):
+                        texts.add("/".join(map(str, words)))
+            elif id(node) not in done and (text := _text(node)):
                 texts.add(text if "/" in text else f"./{text}")
     return set(filter(None, map(_own, texts)))
 

@@ -261,7 +261,7 @@ def test_every_chapter_that_stops_is_told_and_the_others_are_kept(book):
     write(book / "nbs" / "wrong.ipynb", one="x = 1", hidden=f"#| hide\n{moved}")
     warn = "import warnings\n\nwarnings.warn('old', stacklevel=1)"
     write(book / "nbs" / "warned.ipynb", loud=warn)
-    write(book / "nbs" / "stale.ipynb", lost="from latent_book import VAE")
+    write(book / "nbs" / "stale.ipynb", lost="from latent_book import Nobody")
     runs = {run.path.stem: run for run in run_chapters.execute()}
     assert runs["right"].fault == ""
     told = str(runs["wrong"])
@@ -270,7 +270,7 @@ def test_every_chapter_that_stops_is_told_and_the_others_are_kept(book):
     assert "\x1b" not in told
     assert 'cell "loud" wrote to stderr:' in str(runs["warned"])
     assert "UserWarning: old" in str(runs["warned"])
-    said = 'nbs/stale.ipynb, cell "lost" imports latent_book.VAE, which'
+    said = 'nbs/stale.ipynb, cell "lost" imports latent_book.Nobody, which'
     assert str(runs["stale"]).startswith(said)
     assert list(run_chapters.execute([right])) == []  # its outputs are in the cache
     again = {run.path.stem for run in run_chapters.execute()}
