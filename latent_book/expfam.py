@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import sklearn.mixture
 from jaxtyping import Float, Int
-from scipy.special import entr, logsumexp, softmax
+from scipy.special import entr
 from sklearn import get_config
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.cluster import KMeans, kmeans_plusplus
@@ -357,16 +357,15 @@ def _squares(y: np.ndarray) -> np.ndarray:
     return np.einsum("in,in->n", y, y)
 
 
-def _add_moments(S: np.ndarray, G: np.ndarray, Y: Iterable[np.ndarray]) -> None:
+def _add_moments(S: np.ndarray, r: np.ndarray, y: np.ndarray) -> None:
     """Add the sums of r, r y and r y y^T (or r y^2, where S has room for no more) over
-    points with responsibilities G; Y has their coordinates in each component.
+    points y, as columns, that a component has got in part.
     """
-    for k, y in enumerate(Y):
-        D = len(y)
-        S[k, 0] += G[k].sum()
-        S[k, 1 : 1 + D] += y @ G[k]
-        squares = S.shape[1] == 1 + 2 * D
-        S[k, 1 + D :] += (y * y) @ G[k] if squares else ((y * G[k]) @ y.T).ravel()
+    D = len(y)
+    S[0] += r.sum()
+    S[1 : 1 + D] += y @ r
+    squares = len(S) == 1 + 2 * D
+    S[1 + D :] += (y * y) @ r if squares else ((y * r) @ y.T).ravel()
 
 
 def _whitened_pass(
@@ -391,9 +390,9 @@ def _whitened_pass(
         entropy += float(entr(G).sum(axis=0) @ w)
         log_prob += float(log_p @ w)
         G *= w
-        _add_moments(
-            S, G, Y if about is None else (about.points(k, rows) for k in range(K))
-        )
+        for k in range(K):
+            y = Y[k] if about is None else about.points(k, rows)
+            _add_moments(S[k], G[k], y)
     return S, log_prob, entropy
 
 
@@ -1012,17 +1011,27 @@ def _guess(how: str, X: np.ndarray, K: int, chance: Any) -> np.ndarray:
 
 def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Parameters:
     """The M-step for given responsibilities (K, N), about the means, which loses no
-    digits.
+    digits. Where R leaves some rows to nobody, weights and tied covariances count them
+    all the same, as in scikit-learn.
     """
     N_k = R.sum(axis=1) + 10 * np.finfo(float).eps
     mu = R @ X / N_k[:, None]
     if kind == "bernoulli":
-        return Parameters(N_k / N_k.sum(), mu, None)
+        return Parameters(N_k / len(X), mu, None)
+    if kind == "tied":
+        everyone = np.allclose(R.sum(axis=0), 1)
+        origin = X.mean(axis=0) if everyone else np.zeros(X.shape[1])
+        Y = X - origin
+        S = np.column_stack([R.sum(axis=1), R @ Y])
+        found = from_moments(kind, S, origin, Y.T @ Y, floor)
+        return found._replace(pi=N_k / len(X))
     about, S = _about(kind, mu), _no_moments(kind, *mu.shape)
-    for part in blocks(len(X), BLOCK):
-        points = (about.points(k, X[part]) for k in range(len(mu)))
-        _add_moments(S, R[:, part], points)
-    return _from_whitened(kind, S, about, floor)[0]
+    for k, r in enumerate(R):
+        its = np.flatnonzero(r)
+        for part in blocks(len(its), BLOCK):
+            some = its[part]
+            _add_moments(S[k], r[some], about.points(k, X[some]))
+    return _from_whitened(kind, S, about, floor)[0]._replace(pi=N_k / len(X))
 
 
 class _ByEngine(DensityMixin, BaseEstimator):
@@ -1214,9 +1223,16 @@ class _ByEngine(DensityMixin, BaseEstimator):
             return rows.X.astype(np.float64, copy=False)
         return rows.pick(np.arange(engine.N))
 
+    def _posterior(self, X) -> tuple[np.ndarray, np.ndarray]:
+        """The responsibilities (N, K), and log p(x)."""
+        R = self._log_joints(X)
+        log_p = np.empty(len(R), R.dtype)
+        _normalise(R.T, log_p)
+        return R, log_p
+
     def score_samples(self, X):
         """log p(x) of each row, in nats."""
-        return in_kind(logsumexp(self._log_joints(X), axis=1), X)
+        return in_kind(self._posterior(X)[1], X)
 
     def score(self, X, y=None) -> float:
         """The mean of log p(x), in nats."""
@@ -1224,7 +1240,7 @@ class _ByEngine(DensityMixin, BaseEstimator):
 
     def predict_proba(self, X):
         """Responsibilities: the posterior over components (N, K)."""
-        return in_kind(softmax(self._log_joints(X), axis=1), X)
+        return in_kind(self._posterior(X)[0], X)
 
     def predict(self, X):
         """The most probable component of each row."""
