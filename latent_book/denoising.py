@@ -72,8 +72,11 @@ def denoising_loss(
         raise ValueError(
             f"sigma={sigma}: the noise has a standard deviation of 0 or more"
         )
-    eps = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-    return (model(x + sigma * eps) - x).square().sum(dim=1).mean()
+    noisy = x
+    if sigma:
+        eps = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        noisy = x + sigma * eps
+    return (model(noisy) - x).square().sum(dim=1).mean()
 
 # %% ../nbs/denoising.ipynb #copy-network
 def copy_network(D: int) -> nn.Sequential:
