@@ -178,12 +178,12 @@ MODELS = {
 }
 LAYERS = [
     {"rows"},
-    {"files", "data", "plots"},
-    {"training", "linalg", "figures.kit"},
-    {"estimators", "vision", "pca", "mixture", "bound"},
-    {"manifold", "autoencoder", "denoising", "expfam"},
+    {"files", "data", "plots", "vision", "mixture", "bound"},
+    {"training", "linalg", "manifold", "figures.kit"},
+    {"estimators", "expfam", "pca"},
+    {"autoencoder", "denoising", "em"},
     {"vae", "variational", "gan"},
-    {"em", "collapse", "critique", "onwards"},
+    {"collapse", "critique", "onwards"},
     {
         "figures.vision",
         "figures.manifold",
