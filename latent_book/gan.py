@@ -391,7 +391,7 @@ class GAN(NetworkEstimator):
         return GANNetwork(made, judged).float()
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
-        """What the discriminator loses, minus eq-gan-game; on rows held out it says how
+        """What the discriminator loses, minus eq-gan-value; on rows held out it says how
         well it knows them from made ones.
         """
         real = pack(x[: len(x) // self.pack * self.pack], self.pack)
