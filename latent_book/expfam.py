@@ -30,6 +30,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm import tqdm
 
+from .files import Savable
 from .linalg import one_thread_blas
 from latent_book.rows import (
     Rule,
@@ -1034,7 +1035,7 @@ def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Paramet
     return _from_whitened(kind, S, about, floor)[0]._replace(pi=N_k / len(X))
 
 
-class _ByEngine(DensityMixin, BaseEstimator):
+class _ByEngine(Savable, DensityMixin, BaseEstimator):
     """What the estimators share: how they fit, how they score, and the book's verbs."""
 
     n_components: int
@@ -1047,9 +1048,13 @@ class _ByEngine(DensityMixin, BaseEstimator):
     random_state: Any
     weights_init: Any
     means_init: Any
-    weights_: np.ndarray
-    means_: np.ndarray
+    weights_: Float[np.ndarray, " K"]
+    means_: Float[np.ndarray, "K D"]
     lower_bound_: float
+    lower_bounds_: list[float]
+    history_: Float[np.ndarray, "steps 2"]
+    n_iter_: int
+    converged_: bool
     _floor: Any
     _n_parameters: Callable[[], int]
     _parameters: Callable[..., Parameters]
@@ -1270,6 +1275,14 @@ class _ByEngine(DensityMixin, BaseEstimator):
         return self.score_samples(X)
 
 # %% ../nbs/workshop/expfam.ipynb #gaussian-mixture
+_Spread = (  # full, tied, of each column, of all
+    Float[np.ndarray, "K D D"]
+    | Float[np.ndarray, "D D"]
+    | Float[np.ndarray, "K D"]
+    | Float[np.ndarray, " K"]
+)
+
+
 class GaussianMixture(_ByEngine):
     """A mixture of Gaussians, learned by EM: a drop-in for scikit-learn's, and quicker
     (up to some two hundred features, if covariances are full).
@@ -1307,6 +1320,11 @@ class GaussianMixture(_ByEngine):
     (600, 2)
     """
 
+    covariances_: _Spread
+    precisions_cholesky_: _Spread
+    precisions_: _Spread
+    # scikit-learn's own algorithm leaves none
+    _may_lack: ClassVar[set[str]] = {"feature_names_in_", "history_"}
     _rules: ClassVar[dict[str, Rule]] = {
         **_ByEngine._rules,
         "covariance_type": one_of(*KINDS[:4]),

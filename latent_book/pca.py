@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -25,6 +25,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
 
+from .files import Savable
 from latent_book.linalg import (
     Moments,
     Spectrum,
@@ -303,7 +304,9 @@ def ppca_em(
     return mu, W, sigma2, history
 
 # %% ../nbs/pca.ipynb #linear-code
-class _LinearCode(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class _LinearCode(
+    Savable, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """The verbs that PCA and its probabilistic sibling share: x -> z -> x, and
     scikit-learn's names for them.
     """
@@ -479,6 +482,12 @@ _SOLVED = {
 }
 
 
+class _Asked(NamedTuple):
+    n_components: int | float | str | None
+    svd_solver: str
+    dtype: str
+
+
 class PCA(_LinearCode):
     """Principal component analysis: a drop-in for `sklearn.decomposition.PCA`, with the
     book's verbs.
@@ -532,10 +541,18 @@ class PCA(_LinearCode):
     ((1000, 40), (1000, 784))
     """
 
-    # only after partial_fit, as is what it was asked for: n_components, svd_solver,
-    # dtype
-    moments_: Moments
-    _asked: tuple[Any, str, Any]
+    n_components_: int
+    n_samples_: int
+    mean_: Float[np.ndarray, " D"]
+    components_: Float[np.ndarray, "L D"]
+    explained_variance_: Float[np.ndarray, " L"]
+    explained_variance_ratio_: Float[np.ndarray, " L"]
+    singular_values_: Float[np.ndarray, " L"]
+    noise_variance_: float
+    _noise: float
+    moments_: Moments  # only after partial_fit, as is what it was asked for
+    _asked: _Asked
+    _may_lack: ClassVar[set[str]] = {"feature_names_in_", "moments_", "_asked"}
 
     def __init__(
         self,
@@ -605,8 +622,8 @@ class PCA(_LinearCode):
         joint = block if first else merge_moments(self.moments_, block)
         check_squares(np.diag(joint.S))
         self.moments_ = joint
-        dtype = X.dtype if first else np.promote_types(X.dtype, self._asked[2])
-        self._asked = (self.n_components, self.svd_solver, dtype)
+        dtype = X.dtype if first else np.promote_types(X.dtype, self._asked.dtype)
+        self._asked = _Asked(self.n_components, self.svd_solver, dtype.name)
         for name in _SOLVED & self.__dict__.keys():
             delattr(self, name)  # out of date; solved again at the next look
         return self
@@ -621,7 +638,8 @@ class PCA(_LinearCode):
                 raise ValueError(
                     "one row (n_samples = 1) has no variance; give more rows"
                 )
-            n_components, solver, dtype = self._asked
+            n_components, solver = self._asked[:2]
+            dtype = np.dtype(self._asked.dtype)
             L = _wanted(n_components, solver, self.moments_.N, len(self.moments_.mean))
             found = spectrum_of_moments(self.moments_, max(L, 1), dtype)
             self._store(found, min(_keep(n_components, found), L), dtype, solver)
@@ -786,6 +804,13 @@ class ProbabilisticPCA(_LinearCode):
     >>> model.sample(3, np.random.default_rng(0)).shape
     (3, 784)
     """
+
+    mu_: Float[np.ndarray, " D"]
+    W_: Float[np.ndarray, "D L"]
+    sigma2_: float
+    history_: list[float]
+    n_components_: int
+    n_iter_: int
 
     def __init__(
         self,
