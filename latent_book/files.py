@@ -384,8 +384,8 @@ def _no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
 
 # %% ../nbs/workshop/files.ipynb #savable
 class Savable:
-    """A model that declares what it learns, by annotations in its class; so it can be
-    saved.
+    """An estimator that declares what it learns, by annotations in its class; so it can
+    be saved.
 
     What is annotated is kept, if it is neither an argument of the constructor nor an
     attribute of the class. Letters of the shapes stand for the same number everywhere;
@@ -395,7 +395,8 @@ class Savable:
     --------
     >>> import numpy as np
     >>> from jaxtyping import Float
-    >>> class Mean(Savable):
+    >>> from sklearn.base import BaseEstimator
+    >>> class Mean(Savable, BaseEstimator):
     ...     mean_: Float[np.ndarray, " D"]
     ...
     ...     def fit(self, X):
