@@ -157,7 +157,7 @@ def validate_rows(
     model : the estimator; with `reset` it learns the number and the names of the
         columns, else they are compared.
     least : how many rows there must be.
-    rules : more for `sklearn.utils.validation.validate_data`.
+    rules : more for scikit-learn's `validate_data`.
 
     Raises
     ------
