@@ -1526,7 +1526,7 @@ class GaussianMixture(_ByEngine):
                     - 0.5 * D * math.log(2 * math.pi)
                 )
                 found = log_joints(X, Whitening(mu, A, A, constant))
-        found = found.astype(X.dtype, copy=False)
+            found = found.astype(X.dtype, copy=False)
         lost = np.flatnonzero(~(found.max(axis=1) > -np.inf))
         if len(lost):
             raise ValueError(
