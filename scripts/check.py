@@ -41,13 +41,25 @@ class Stopped(Exception):
 
 
 class Beside:
-    """A command beside the others: it gives way to them, and is silent to its end."""
+    """A command beside the others, silent to its end; with `gives_way`, it has the
+    time that they leave.
+    """
 
-    def __init__(self, log: "Log", name: str, command: Sequence[str | Path]) -> None:
+    def __init__(
+        self,
+        log: "Log",
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        gives_way: bool = True,
+    ) -> None:
         self.log, self.name, self.begun = log, name, time.monotonic()
         self.output: Any = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
-            ["nice", *command], cwd=ROOT, stdout=self.output, stderr=self.output
+            [*["nice"] * gives_way, *command],
+            cwd=ROOT,
+            stdout=self.output,
+            stderr=self.output,
         )
         self.watch = threading.Thread(target=self._wait, daemon=True)
         self.watch.start()
@@ -185,7 +197,7 @@ def everything(log: Log) -> None:
     chromium.join()
     log.stop_at_a_fault()
     render = [PYTHON, "scripts/build_book.py", "--strict", "--render-only"]
-    book = Beside(log, "book", render)
+    book = Beside(log, "book", render, gives_way=False)  # the browser waits for it
     well = log.run_tests("library tests", [*TWO, "--ignore=tests/browser"])
     green.note(tests, well, log.tests)
     book.join()
