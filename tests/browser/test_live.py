@@ -260,25 +260,38 @@ def test_each_control_moves_its_figure_by_touch(page_name, served):
 
 @each_live_page
 def test_each_figure_answers_within_a_frame(page_name, served):
+    """By the clock; where other programs hold the clock up, by the time that the page's
+    own thread takes, with all that it does meanwhile.
+    """
     with live(served, page_name) as page:
         slow, measured = [], 0
+        tools = page.context.new_cdp_session(page)
+        tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def taken() -> float:
+            metrics = tools.send("Performance.getMetrics")["metrics"]
+            return next(
+                1e3 * m["value"] for m in metrics if m["name"] == "TaskDuration"
+            )
+
         for control in page.query_selector_all(
             ".lb-figure :is(input[type=range], [role=slider])"
         ):
             if not control.is_enabled():
                 continue
             name, best = control.evaluate(READY)["name"], float("inf")
-            # the machine may be busy with other tests: the quietest round counts
-            for _ in range(8):
-                frame = 16 * slowness(page)
+            # the quietest round counts
+            for _ in range(4):
+                frame, before = 16 * slowness(page), taken()
                 times = control.evaluate(TIMES)
                 assert len(times) >= 8, f"{name} hardly ever draws"
-                best = min(best, median(times))
+                best = min(best, median(times), (taken() - before) / len(times))
                 if best < frame:
                     break
             measured += 1
             if best >= frame:
                 slow.append(f"{name}: {best:.1f} ms")
+        tools.detach()
         assert measured
         assert not slow
 
