@@ -109,6 +109,11 @@ FAULTS = [
     (r'<th class="head">(<p></p>)?</th>', "<td></td>"),
     # the words that are there say what a fold does
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+    # no words at all: the fold of a page's sections in the contents
+    (
+        r'<summary>(?=<span class="toctree-toggle")',
+        '<summary aria-label="Pages that belong to it">',
+    ),
 ]
 
 

@@ -314,6 +314,10 @@ def test_the_policy_is_that_of_the_finished_page():
         ),
         ('<div id="ethical-ad-placement"\n class="flat"></div><p>', "<p>"),
         ('<summary aria-label="Toggle hidden content">', "<summary>"),
+        (
+            '<summary><span class="toctree-toggle">',
+            '<summary aria-label="Pages that belong to it"><span class="toctree-toggle">',
+        ),
         ('<div class="citation" role="doc-biblioentry">', '<div class="citation" role="listitem">'),
         ('<section id="exercise-content">', "<section>"),
         ('<section class="theorem-content" id="proof-content">', '<section class="theorem-content">'),
