@@ -477,10 +477,14 @@ def test_a_lost_array_costs_one_figure_and_no_other(page_name, served):
         assert not uncaught(visit.heard)
 
 
-# From now on nothing can be drawn on, as if a script had a fault that shows late.
+# From now on no figure can be drawn on, as if a script had a fault that shows late. The
+# theme, which marks in the contents where the reader is, goes on.
 BREAK = """() => {
   const refuse = () => { throw new Error("a late fault"); };
-  Element.prototype.setAttribute = refuse;
+  const mark = Element.prototype.setAttribute;
+  Element.prototype.setAttribute = function (...given) {
+    return this.isConnected && !this.closest(".lb-live") ? mark.apply(this, given) : refuse();
+  };
   for (const name of ["putImageData", "drawImage"]) CanvasRenderingContext2D.prototype[name] = refuse;
 }"""
 NUDGE = """() => { for (const figure of document.querySelectorAll(".lb-figure")) {
