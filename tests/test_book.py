@@ -178,7 +178,7 @@ MODELS = {
 }
 LAYERS = [
     {"rows"},
-    {"files", "data", "plots", "vision", "mixture", "bound"},
+    {"files", "data", "plots", "reader", "vision", "mixture", "bound"},
     {"training", "linalg", "manifold", "figures.kit"},
     {"estimators", "expfam", "pca"},
     {"autoencoder", "denoising", "em"},
