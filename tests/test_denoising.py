@@ -502,6 +502,8 @@ def test_bad_images_get_an_error_that_names_the_cure(fitted, digits):
             d.mixture_score(MU, pi, MU, SIGMA)
     with pytest.raises(ValueError, match="0 or more"):
         mixture_log_prob(MU, *d.blur(*THREE, -0.1))
+    with pytest.raises(ValueError, match="0 or more"):
+        d.posterior_mean(MU, *THREE, -1.0)
 
 
 def test_training_takes_the_loss_as_it_is(digits):

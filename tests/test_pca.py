@@ -585,6 +585,7 @@ BAD = [
         "divide X by a constant",
     ),
     (PCA(4), cloud(9, 3), ValueError, "between 0 and.*lower n_components"),
+    (PCA(11), cloud(10, 20), ValueError, "lower n_components"),
     (PCA(0, svd_solver="randomized"), cloud(9, 3), ValueError, "between 1 and"),
     (PCA(3, svd_solver="arpack"), cloud(9, 3), ValueError, "strictly less"),
     (PCA("mle"), cloud(3, 9), ValueError, "give more rows"),
