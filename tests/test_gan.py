@@ -46,6 +46,14 @@ def test_the_score_is_the_log_probability_of_the_right_answers():
     assert torch.allclose(g.game_value(real, fake), right)
 
 
+def test_a_score_wrong_with_all_its_heart_is_finite_and_has_a_slope():
+    far = torch.tensor([1e4], requires_grad=True)
+    value = g.game_value(-far, far)
+    value.sum().backward()
+    assert value.item() == -2e4
+    assert far.grad.item() == -2
+
+
 @pytest.mark.equation("eq-gan-optimal")
 @given(a=positive, b=positive)
 @settings(max_examples=25, deadline=None)
@@ -287,6 +295,14 @@ def test_a_round_of_many_games_is_a_round_of_each(options):
             for a, b in zip(trained.parameters(), mine.parameters(), strict=True):
                 assert torch.allclose(a, b, atol=1e-6)
     assert all(p.requires_grad for p in D.parameters())
+
+
+def test_many_deep_networks_answer_as_each_alone():
+    with seeded(0):
+        few = g.ManyMLPs(3, (2, 7, 5, 1))
+    rows = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(0))
+    alone = torch.stack([few.one(k)(rows[k]) for k in range(3)])
+    assert torch.allclose(few(rows), alone, atol=1e-6)
 
 
 def test_the_generators_step_leaves_the_discriminator_alone():
