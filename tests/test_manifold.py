@@ -121,6 +121,17 @@ def test_two_causes_make_two_dimensions_wherever_the_balls_were_drawn():  # S3.1
         )
 
 
+def test_three_causes_make_three_dimensions():
+    chance = torch.Generator().manual_seed(3)
+    x, y, brightness = torch.rand(3, 4000, generator=chance)
+    three = causes(
+        x=0.6 * x - 0.3, y=0.6 * y - 0.3, brightness=0.5 + 0.5 * brightness,
+        size=0.5, distance=2.0,
+    ).double()  # fmt: skip
+    X = render(three, "disc", softness=m.SOFT).numpy()
+    assert np.median(m.local_dimension(X, 12, at=range(200))) == 3
+
+
 # --- distances to the surface
 # --------------------------------------------------------------------------------------
 
@@ -385,6 +396,7 @@ def test_the_slope_of_an_edge_by_quadrature(tau):
         (lambda: m.path_length(m.ball, torch.zeros(1, 2)), ValueError, "at least two points"),
         (lambda: m.nearest_on_manifold(torch.zeros(1, 9), m.ball, grid()), ValueError, "rows of 784"),
         (lambda: m.nearest_on_manifold(torch.zeros(1, 784), m.ball, grid()[:0]), ValueError, "at least one"),
+        (lambda: m.nearest_on_manifold(torch.full((1, 784), math.nan), m.ball, grid()), ValueError, "NaN"),
         (lambda: m.local_spectrum(np.arange(5)), TypeError, r"data\.X, not data\.y"),
         (lambda: m.local_spectrum(np.zeros((2, 28, 28))), ValueError, r"\(N, height, width\): data\.X"),
         (lambda: m.local_spectrum(np.zeros((0, 5))), ValueError, "at least one"),
@@ -395,9 +407,14 @@ def test_the_slope_of_an_edge_by_quadrature(tau):
         (lambda: m.mle_dimension(np.ones((4, 1))), ValueError, "at least two neighbours"),
         (lambda: m.mle_dimension(np.array([[0.0, 1.0]])), ValueError, r"np\.unique"),
         (lambda: m.mle_dimension(np.array([[np.nan, 1.0]])), ValueError, "finite"),
+        (lambda: m.mle_dimension(np.array([[2.0, 1.0]])), ValueError, "rise along each row"),
+        (lambda: m.mle_dimension(np.ones((3, 2))), ValueError, "equally far"),
+        (lambda: m.geodesic_distances(np.arange(9)), TypeError, "labels"),
         (lambda: m.geodesic_distances(np.eye(3), 3), ValueError, "from 1 to 2"),
         (lambda: m.classical_scaling(np.zeros((2, 3)), 1), ValueError, "N by N"),
         (lambda: m.classical_scaling(-np.ones((3, 3)), 1), ValueError, "not negative"),
+        (lambda: m.classical_scaling(np.triu(np.ones((3, 3)), 1), 1), ValueError, "symmetric"),
+        (lambda: m.classical_scaling(np.full((3, 3), np.inf), 1), ValueError, "link all pieces"),
         (lambda: m.classical_scaling(np.zeros((3, 3)), 0), ValueError, "from 1 to 2"),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ and enumeration instead of formulas.
 
 import math
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -246,6 +247,11 @@ def test_causes_kept_in_range_can_be_drawn_and_stay(values):
         (torch.full((2, 7), math.nan), ValueError, "drop such rows"),
         (torch.full((2, 7), math.inf), ValueError, "drop such rows"),
         (
+            torch.cat([v.causes(), math.nan * v.causes()]),
+            ValueError,
+            "row 1; drop such rows",
+        ),
+        (
             torch.zeros(1, 7),
             ValueError,
             r"size = 0 in row 0 lies outside \[0.5, 0.8\]; keep_in_range",
@@ -267,6 +273,22 @@ def test_whole_numbers_make_scenes_as_real_numbers_do():
     )
     assert mixed.dtype is torch.float64
     assert torch.allclose(mixed[:, 4:], v.causes()[:, 4:].double())
+
+
+def test_no_other_shape_and_no_other_cause():
+    with pytest.raises(ValueError, match="choose one of disc, triangle"):
+        v.render(v.causes(), "cube")
+    with pytest.raises(ValueError, match="no cause called 'colour'"):
+        v.causes(colour=1.0)
+
+
+def test_no_scene_makes_no_picture():
+    assert v.render(torch.zeros(0, 7)).shape == (0, 784)
+
+
+def test_kept_in_range_a_size_stops_and_an_angle_goes_round():
+    kept = v.keep_in_range(v.causes(size=7.0, angle=7.0))
+    assert torch.allclose(kept, v.causes(size=0.8, angle=7.0 - 2 * math.pi))
 
 
 @pytest.mark.parametrize("relief", [math.nan, math.inf])
@@ -328,6 +350,23 @@ def test_bad_pictures_get_an_error_that_names_the_cure(x, scenes, error, cure):
         v._check_pictures(x, scenes)
     v._check_pictures(torch.zeros(1, 784), 3)
     v._check_pictures(torch.zeros(3, 784), 3)
+
+
+def test_pictures_and_scenes_that_do_not_go_together_are_refused(monkeypatch):
+    # outside the tests nobody looks at the shapes in the signatures
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    z = v.sample_causes(20, torch.Generator().manual_seed(4))
+    x = v.render(z)
+    with pytest.raises(ValueError, match="as many, or one picture"):
+        v.energy(x[:2], z[:3])
+    with pytest.raises(ValueError, match="as many, or one picture"):
+        v.descend(x[:3], z[:1])
+    with pytest.raises(ValueError, match="784 grey values"):
+        v.log_likelihood(x[:1, :1], z, 0.3)
+    with pytest.raises(ValueError, match="fit wants pairs"):
+        v.Analyser().fit(x[:3], z[:2])
+    with pytest.raises(ValueError, match="2 guesses for 20 scenes"):
+        v.unexplained(v.to_targets(z[:2]), z)
 
 
 def test_a_picture_with_a_hole_is_refused_wherever_it_is_used():
