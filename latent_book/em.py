@@ -352,6 +352,6 @@ def em_bernoulli(
     return em(X, (pi, mu), log_joint_bernoulli, m_step, steps)
 
 # %% ../nbs/em.ipynb #estimator-import
-from .expfam import BernoulliMixture, CollapsedError, GaussianMixture
+from .expfam import BernoulliMixture, GaussianMixture
 
 _all_ = ["BernoulliMixture", "CollapsedError", "GaussianMixture"]

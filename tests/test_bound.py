@@ -2,6 +2,7 @@
 automatic differentiation, PyTorch's and SciPy's own.
 """
 
+import inspect
 import itertools
 import math
 from fractions import Fraction
@@ -485,6 +486,20 @@ WRONG = [
     ),
     (lambda: b.gaussian_on_grid(Z, 0.0, -1.0), "a width above zero"),
     (lambda: b.fit_reverse(Z, np.where(Z > 0, 0.0, -np.inf), 0.0, 1.0), "cut the grid"),
+    (lambda: b.elbo(np.array([[0.0, np.inf]]), OK), "zero width"),
+    (
+        lambda: b.posterior(np.array([[0.0, -1.0], [-np.inf, -np.inf]])),
+        "no cause can have made observation 1",
+    ),
+    (lambda: b.jensen_gap(OK[0], np.array([1.0, -1.0])), "above zero"),
+    (lambda: b.jensen_gap(OK[0], np.array([1.0, np.nan])), "above zero"),
+    (lambda: b.gaussian_on_grid(Z, 0.0, 0.0), "a width above zero"),
+    (
+        lambda: b.kl_gaussian(
+            np.zeros(2), np.eye(2) + np.eye(2, k=1) / 2, np.zeros(2), np.eye(2)
+        ),
+        "finite and symmetric",
+    ),
 ]
 
 
@@ -498,6 +513,45 @@ def test_bad_calls_are_refused_with_a_cure(call, cure):
 def test_shapes_that_do_not_fit_are_refused(q, p):
     with pytest.raises((ValueError, TypeError)):
         b.kl(np.full(q, 1 / q[-1]), np.full(p, 1 / p[-1]))
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "cure"),
+    [
+        (b.jensen_gap, (np.ones(1), np.ones(2)), "one weight for each value"),
+        (b.elbo, (LJ, OK[0]), r"pass q\[None\]"),
+        (b.elbo, (LJ, np.array([[0.2, 0.3, 0.5]])), "a row of q for each observation"),
+        (b.kl, (OK, np.array([[0.2, 0.3, 0.5]])), "two tables of one shape"),
+        (b.posterior, (LJ[0],), r"log_joint\[None\]"),
+        (
+            b.kl_gaussian,
+            (np.zeros(2), np.ones(2), np.zeros(2), np.eye(2)),
+            r"np.diag\(variances\)",
+        ),
+    ],
+)
+def test_a_user_is_told_which_shape_to_pass(function, arguments, cure):
+    """Without the tests' own check of shapes, which would be first to complain."""
+    with pytest.raises(ValueError, match=cure):
+        inspect.unwrap(function)(*arguments)
+
+
+def test_the_gap_of_jensen_is_right_where_the_values_fill_the_range_of_doubles():
+    extremes = np.array([1e-300, 1e300])
+    assert b.jensen_gap(np.array([1.0, 0.0]), extremes) == 0
+    assert b.jensen_gap(OK[0], extremes) == pytest.approx(
+        300 * math.log(10) - math.log(2)
+    )
+
+
+def test_a_gaussian_is_nowhere_from_itself():
+    assert b.kl_gaussian(np.ones(2), 3 * np.eye(2), np.ones(2), 3 * np.eye(2)) == 0
+
+
+def test_a_first_step_that_is_too_long_is_taken_back():
+    log_p = two_bumps(Z, 0.5)
+    far, near = (b.fit_reverse(Z, log_p, *at) for at in ((-4.0, 0.3), (0.0, 1.0)))
+    assert far == pytest.approx(near, abs=1e-4)
 
 
 def test_an_empty_table_gives_an_empty_answer():

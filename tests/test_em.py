@@ -4,6 +4,7 @@ densities and optimisers, scikit-learn.
 
 import math
 
+import jaxtyping
 import numpy as np
 import pytest
 import scipy.optimize
@@ -598,6 +599,18 @@ def test_errors_name_the_component_and_the_cure():
         e.m_step_bernoulli(np.full((40, 2), 0.5), q)
     with pytest.raises(ValueError, match="log 0"):
         e.m_step_bernoulli(np.ones((40, 2)), q, prior=0.0)
+
+
+def test_a_row_of_q_too_few_is_counted_for_the_user(monkeypatch):
+    # else the tests' own check of shapes is first to complain
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    X, _theta, q = problem(0)
+    with pytest.raises(ValueError, match="39 rows for 40 points"):
+        e.m_step_gaussian(X, q[:39])
+
+
+def test_a_collapse_is_an_error_of_scikit_learns_kind():
+    assert issubclass(e.CollapsedError, ValueError)
 
 
 def test_a_constant_column_is_a_collapse_unless_there_is_a_prior():

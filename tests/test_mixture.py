@@ -2,6 +2,7 @@
 scikit-learn and SciPy.
 """
 
+import inspect
 import itertools
 import math
 
@@ -275,3 +276,24 @@ def test_bad_input_is_an_error_that_names_the_cure():
         m.bic(np.zeros((0, 2)), pi, mu, Sigma)
     with pytest.raises(ValueError, match="one row a component"):
         m.log_joint(np.zeros((1, 0)), pi, np.zeros((3, 0)), np.zeros((3, 0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "cure"),
+    [
+        ({0: np.array([0.7, 0.5, -0.2])}, "no probabilities"),
+        ({1: np.zeros(2)}, "one row a component"),
+        ({2: np.stack([np.eye(2)] * 2)}, "do not fit"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_told_so_before_a_draw(change, cure):
+    """As a user meets it, without the tests' own check of shapes."""
+    theta = [change.get(i, part) for i, part in enumerate(parameters())]
+    with pytest.raises(ValueError, match=cure):
+        inspect.unwrap(m.sample_mixture)(3, *theta, np.random.default_rng(0))
+
+
+def test_labels_in_place_of_points_are_told_what_they_look_like():
+    _pi, mu, Sigma = parameters()
+    with pytest.raises(ValueError, match="look like labels"):
+        inspect.unwrap(m.log_gaussian)(np.arange(3.0), mu, Sigma)
