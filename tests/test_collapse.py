@@ -135,6 +135,19 @@ def test_active_units_are_those_whose_mean_moves():
     assert c.active_units(mu).tolist() == by_hand == [False, True, False]
 
 
+def test_one_row_has_no_variance():
+    with pytest.raises(ValueError, match="several images"):
+        c.active_units(torch.zeros(1, 3))
+
+
+def test_an_eigenvalue_at_the_noise_itself_is_dead():
+    assert c.predicted_dead(np.array([2.0, 1.0, 0.5]), 1.0).tolist() == [
+        False,
+        True,
+        True,
+    ]
+
+
 def test_the_context_decoder_is_a_distribution_over_all_images():
     """Its probabilities of all images of six pixels sum to 1, whatever the code."""
     torch.manual_seed(0)
@@ -174,10 +187,16 @@ def test_the_context_decoder_has_no_mean_to_show():
             ask()
 
 
+@pytest.mark.parametrize("predicted", [c.predicted_kl, c.predicted_dead])
 @pytest.mark.parametrize("sigma2", [0.0, -1.0, math.inf, math.nan])
-def test_a_noise_that_is_none_is_refused(sigma2):
+def test_a_noise_that_is_none_is_refused(predicted, sigma2):
     with pytest.raises(ValueError, match="positive number"):
-        c.predicted_kl(np.ones(2), sigma2)
+        predicted(np.ones(2), sigma2)
+
+
+def test_a_variance_below_zero_is_refused():
+    with pytest.raises(ValueError, match="0 or above"):
+        c.predicted_kl(np.array([1.0, -0.1]), 1.0)
 
 
 @pytest.mark.equation("eq-collapse-spectrum")

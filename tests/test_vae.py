@@ -42,6 +42,12 @@ def test_the_kl_is_that_of_torchs_distributions():
     assert torch.allclose(v.kl_to_prior(mu, log_var), by_torch)
 
 
+def test_a_dimension_that_says_nothing_is_free_and_a_huge_variance_costs_no_nan():
+    zeros = torch.zeros(2, 1, 3)
+    assert torch.equal(v.kl_to_prior(zeros, zeros), zeros)
+    assert v.kl_to_prior(torch.zeros(1), torch.full((1,), 200.0)).isinf()
+
+
 @pytest.mark.equation(
     "eq-vae-elbo",
     "eq-vae-bernoulli",

@@ -89,6 +89,9 @@ def test_only_shared_pixels_couple_causes():
     for t in (table, coupling):
         assert t.shape == (2, 2, 2)
     together = lambda t: t[1, 1, 0] - t[1, 0, 0] - t[0, 1, 0] + t[0, 0, 0]  # noqa: E731
+    alone = net.prior + x @ layer.weight  # what each cause says for itself
+    sorted_out = v.all_states(3).double() @ alone[0] + coupling.flatten()
+    assert torch.allclose(sorted_out.log_softmax(0), table.flatten())
     assert torch.allclose(together(table), together(coupling))
     assert abs(together(table)) > 0.1
 
@@ -177,6 +180,20 @@ def test_no_guess_that_is_as_sure_is_nearer(seed, c):
     rivals = rivals[rivals.max(1) >= c]
     if len(rivals):
         assert bound.kl(rivals, np.repeat(r, len(rivals), 0)).min() >= best - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("q", "c", "nearest"),
+    [
+        ([0.5, 0.3, 0.2], 0.8, [0.8, 0.12, 0.08]),  # the rest keeps its proportions
+        ([0.95, 0.05, 0.0], 0.8, [0.95, 0.05, 0.0]),  # sure enough already
+        ([1.0, 0.0, 0.0], 0.8, [1.0, 0.0, 0.0]),
+        ([0.5, 0.3, 0.2], 1.0, [1.0, 0.0, 0.0]),
+        ([1.0, 0.0, 0.0], 1.0, [1.0, 0.0, 0.0]),
+    ],
+)
+def test_a_guess_is_made_as_sure_as_it_has_to_be(q, c, nearest):
+    assert np.allclose(v.restrict(np.array([q]), c), [nearest])
 
 
 @pytest.mark.equation("eq-variational-kl-bits", "eq-variational-terms")
@@ -477,6 +494,7 @@ def test_any_modules_serve():
         ({"epochs": 0}, toys(), "at least 1"),
         ({"decoder": mlp([3, 4])}, toys(), r"decoder makes \(2, 4\)"),
         ({"encoder": mlp([4, 3])}, toys(), "encoder does not take"),
+        ({"encoder": mlp([12, 7])}, toys(), r"encoder makes \(2, 7\)"),
         ({"baseline": mlp([12, 2])}, toys(), "baseline makes"),
     ],
 )
@@ -487,13 +505,24 @@ def test_bad_input_is_told_what_to_do(settings, X, cure):
 
 def test_functions_refuse_what_makes_no_sense():
     with pytest.raises(ValueError, match="draw some states"):
-        v.all_states(40)
+        v.all_states(17)
+    with pytest.raises(ValueError, match="one for each of the 4 rows"):
+        v.mean_field(torch.zeros(1, 3), torch.zeros(1, 2))
+    with pytest.raises(ValueError, match=r"from 0 \(any guess\)"):
+        v.restrict(np.full((1, 2), 0.5), 1.5)
+    with pytest.raises(ValueError, match="two columns"):
+        v.restrict(np.ones((2, 1)), 0.5)
+    q = np.array([[0.5, 0.3, 0.2]])
+    with pytest.raises(ValueError, match="best member"):
+        v.gaps(np.log(q), q, np.ones((1, 3)) / 3)
     with pytest.raises(ValueError, match="divide by 255"):
         v.binarise(np.full((2, 3), 200.0), np.random.default_rng(0))
     with pytest.raises(ValueError, match="whole number"):
         HelmholtzMachine(2, epochs=1).fit(toys()).sample(0, 0)
     with pytest.raises(ValueError, match="draws"):
         HelmholtzMachine(2, epochs=1).fit(toys()).elbo(toys(), draws=0)
+    with pytest.raises(ValueError, match="binarise"):
+        NVIL(2, epochs=1).fit(toys()).encode(0.37 * toys())
     with pytest.raises(ValueError, match="NaN"):
         v.amortised_responsibilities(mlp([2, 3]), np.full((2, 2), np.nan))
 
