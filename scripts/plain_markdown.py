@@ -23,6 +23,7 @@ FENCE = re.compile(r"^(`{3,})\{([\w:-]+)\}[ \t]*(.*)$")
 LABELLED = re.compile(r"\$\$[ \t]*\((eq-[\w-]+)\)")
 TARGET = re.compile(r"^\([\w-]+\)=\n", re.M)
 LINK = re.compile(r"\]\(([\w./-]+)\.(?:ipynb|md)(#[\w-]*)?\)")
+NOTES = re.compile(r'<aside class="footnote [^>]*id="footcite-.*?</aside>', re.S)
 TERM = re.compile(r"^([^\s].*)\n((?:[ \t]+\S.*(?:\n|$))+)", re.M)
 
 
@@ -45,11 +46,10 @@ class Site:
         """The works that a page cites: their number there, and their description."""
         from bs4 import BeautifulSoup
 
-        soup = BeautifulSoup(
-            (self.html / f"{page}.html").read_text(encoding="utf-8"), "html.parser"
-        )
+        text = (self.html / f"{page}.html").read_text(encoding="utf-8")
+        soup = BeautifulSoup("".join(NOTES.findall(text)), "html.parser")
         found = {}
-        for note in soup.select("[id^=footcite-]"):
+        for note in soup.find_all("aside"):
             key = str(note["id"]).removeprefix("footcite-")
             number = note.select_one(".label").get_text().strip("[] ")  # type: ignore[union-attr]
             for link in note.select("p a"):

@@ -82,7 +82,10 @@ def measured(names: Iterable[Path], *, draft: bool = False) -> dict[str, Any]:
     cache: Any = get_cache(str(CACHE))
     found: dict[str, Any] = collections.defaultdict(Dot) if draft else {}
     for path in names:
-        notebook = read(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if "glue(" not in text:
+            continue
+        notebook = read(text)
         try:
             record = cache.match_cache_notebook(notebook)
         except KeyError:
