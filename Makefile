@@ -1,5 +1,6 @@
 # make book    export, run and render; prints the page to open
-# make lab     the chapters in JupyterLab, with live figures
+# make lab     your own copies of the chapters in JupyterLab, to run and to change
+# make edit    for authors: the chapters themselves in JupyterLab
 # make check   what has changed since it was last found right: a minute
 # make test    everything that CI checks
 # make export  the library from the notebooks, and the notebooks without outputs
@@ -14,7 +15,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book pdf epub zip check test bench lab export format clean
+.PHONY: book pdf epub zip check test bench lab edit export format clean
 .NOTPARALLEL:
 
 book: $(READY)
@@ -36,6 +37,11 @@ bench: $(READY)
 	$(BIN)/python benchmarks/everything.py
 
 lab: $(READY)
+	@$(BIN)/python scripts/build_book.py
+	@$(BIN)/python scripts/reader_copies.py
+	$(BIN)/jupyter lab --notebook-dir _build/lab --LabApp.default_url=/lab/tree/index.ipynb
+
+edit: $(READY)
 	$(BIN)/python scripts/build_book.py --export-only
 	$(BIN)/jupyter lab --notebook-dir nbs
 

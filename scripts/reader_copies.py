@@ -11,6 +11,7 @@ site.
                                                      # the chapter's item 2 proposes
 
 A copy that its reader has changed is never written over: it is set aside, and told.
+With the copies, this environment's JupyterLab learns to keep live figures in them.
 """
 
 import argparse
@@ -37,21 +38,32 @@ CLOSED = {  # directives whose cells a reader opens on request
     "echo": "details",
 }
 PAGES = ["notation.md", "appendix/glossary.md", "workshop/made.md"]  # beside notebooks
-# one of each that must be there
-MODULES = "latent_book anywidget pooch torch dask myst_nb pytest yaml pybtex"
+# where pip finds what a page imports: an extra of the library, or a package of its own
+EXTRAS = {
+    "torch": "networks",
+    **dict.fromkeys(["anywidget", "cycler", "matplotlib", "PIL"], "figures"),
+    **dict.fromkeys(["pooch", "requests"], "data"),
+    "dask": "dask",
+    "accelerate": "scale",
+}
+PACKAGES = {"pybtex": "pybtex", "pytest": "pytest", "yaml": "pyyaml"}
+# what the library brings, and what every notebook has
+THERE = {"jaxtyping", "joblib", "numpy", "safetensors", "scipy", "sklearn"}
+THERE |= {"threadpoolctl", "tqdm", "IPython", "matplotlib_inline", "traitlets"}
 FIRST = """\
 # @title Run this first. Your copy of this page, made from latent_book {version}
 import importlib.util, sys
 modules = "{modules}"
 if any(importlib.util.find_spec(name) is None for name in modules.split()):
-    %pip install --quiet "{wanted}"
+    %pip install --quiet {wanted}
 if "google.colab" in sys.modules:
     from google.colab import output
     output.enable_custom_widget_manager(){files}
 %load_ext latent_book.reader"""
+# on the branch `launch`, which has the folder `binder`, the notebooks are copies
 FILES = """
-from pathlib import Path
-if not any((folder / "settings.ini").exists() for folder in Path.cwd().parents):  # it reads the book's files
+from pathlib import Path  # this page reads the files that the book is made from
+if not any((home / "settings.ini").exists() and not (home / "binder").exists() for home in Path.cwd().parents):
     !git clone --quiet {address} latent_book_files && git -C latent_book_files checkout --quiet {commit}
     %cd -q latent_book_files/{folder}"""
 BINDER = """\
@@ -134,25 +146,69 @@ class Origin:
         self.version = settings["DEFAULT"]["version"]
         self.address = settings["DEFAULT"].get("git_url", "")
 
-    @property
-    def wanted(self) -> str:
-        """What pip is asked for: the library of the same commit, with what the
-        notebooks import beside it.
-        """
+    def wanted(self, *extras: str) -> str:
+        """The library of the same commit with some of its extras, as pip is asked."""
+        name = f"latent_book[{','.join(extras)}]" if extras else "latent_book"
         if self.address and self.commit:
-            return f"latent_book[notebook] @ git+{self.address}@{self.commit}"
-        return f"latent_book[notebook]=={self.version}"
+            return f"{name} @ git+{self.address}@{self.commit}"
+        return f"{name}=={self.version}"
 
-    def first_cell(self, path: Path, code: str) -> str:
+    def first_cell(self, path: Path, cells: list[str]) -> str:
         """The text of a copy's first code cell."""
-        files = ""
-        if self.address and "Path.cwd().parents" in code:
+        files, needed = "", sorted(imports(cells))
+        if self.address and any("Path.cwd().parents" in code for code in cells):
             home = path.parent.relative_to(self.folder).as_posix()
             files = FILES.format(address=self.address, commit=self.commit, folder=home)
-        at = f"{self.version} ({self.commit[:9]})" if self.commit else self.version
+        extras = sorted({EXTRAS[one] for one in needed if one in EXTRAS})
+        beside = [PACKAGES[one] for one in needed if one not in EXTRAS]
         return FIRST.format(
-            version=at, modules=MODULES, wanted=self.wanted, files=files
+            version=f"{self.version} ({self.commit[:9]})"
+            if self.commit
+            else self.version,
+            modules=" ".join(["latent_book", *needed]),
+            wanted=" ".join([f'"{self.wanted(*extras)}"', *beside]),
+            files=files,
         )
+
+
+def imports(cells: Iterable[str]) -> set[str]:
+    """The packages that a page imports, itself or by the library's modules, beside
+    those that every notebook and the library bring. What a function of the library
+    loads when it is called is not among them: its error tells the cure.
+    """
+    from sphinxext import needs
+
+    speaking = [("", code) for code in cells if "import" in code]
+    parsed = needs.parse(speaking)
+    nodes = [node for _, cell in parsed for node in _surely(cell)]
+    for path in needs.behind(needs.direct(parsed, strict=False)):
+        if path.suffix == ".py":
+            ((_, (module, *_)),) = needs.read(path)
+            nodes += getattr(module, "body", [])
+    names = {
+        name.partition(".")[0]
+        for node in nodes
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
+    return names - THERE - {"latent_book"} - set(sys.stdlib_module_names)
+
+
+def _surely(nodes: list[ast.AST]) -> Iterator[ast.AST]:
+    """Nodes, without what stands where a failed import is caught."""
+    caught = {
+        id(inner)
+        for node in nodes
+        if isinstance(node, ast.Try)
+        and any("NotFound" in ast.unparse(h.type) for h in node.handlers if h.type)
+        for inner in ast.walk(node)
+    }
+    return (node for node in nodes if id(node) not in caught)
 
 
 def code_cell(name: str, source: str, **metadata: Any) -> dict[str, Any]:
@@ -193,7 +249,11 @@ def copy_of(path: Path, built: Site, origin: Origin) -> dict[str, Any]:
         cells = [text_cell(f"part-{n}", page.text(p)) for n, p in enumerate(parts)]
         return _notebook(cells, origin)
     source = json.loads(text)["cells"]
-    code = "\n".join("".join(c["source"]) for c in source if c["cell_type"] == "code")
+    code = [
+        plain("".join(cell["source"]))[1]
+        for cell in source
+        if cell["cell_type"] == "code"
+    ]
     cells, folded = [], []
     sentences: list[str] = []
     for cell in source:
@@ -255,17 +315,18 @@ def _prose(key: str, pieces: list[str | Solution]) -> Iterator[dict[str, Any]]:
             yield text_cell(name, piece)
 
 
-def _code(key: str, source: str, page: Page) -> Iterator[dict[str, Any]]:
-    """A cell of code without its directives, and its caption below."""
+def plain(source: str) -> tuple[dict[str, str], str]:
+    """A cell's directives, and its code as the copy has it."""
     from sphinxext.notebook import split_directives
 
     directives, code = split_directives(source)
-    code = re.sub(
-        r"^from myst_nb import glue$",
-        "from latent_book.reader import glue",
-        code,
-        flags=re.M,
-    )
+    theirs, ours = "from myst_nb import glue", "from latent_book.reader import glue"
+    return directives, re.sub(f"^{theirs}$", ours, code, flags=re.M)
+
+
+def _code(key: str, source: str, page: Page) -> Iterator[dict[str, Any]]:
+    """A cell of code without its directives, and its caption below."""
+    directives, code = plain(source)
     if not code.strip():
         return
     if "slow" in directives or directives.get("eval") == "false":
@@ -327,6 +388,24 @@ def set_aside(path: Path) -> Path:
     return path.rename(aside)
 
 
+def keep_figures(environment: Path) -> None:
+    """Let an environment's JupyterLab save live figures with their notebook, so that
+    they are there when it is opened again, without a kernel. A reader's own setting
+    goes before.
+    """
+    lab = environment / "share" / "jupyter" / "lab"
+    path = lab / "settings" / "overrides.json"
+    try:
+        there = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError:
+        return  # somebody's own, and broken
+    ours = there.setdefault("@jupyter-widgets/jupyterlab-manager:plugin", {})
+    if lab.is_dir() and "saveState" not in ours:
+        ours["saveState"] = True
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(there, indent=2) + "\n", encoding="utf-8")
+
+
 def dump(notebook: dict[str, Any]) -> str:
     """A notebook as text."""
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
@@ -349,7 +428,7 @@ def prepare(folder: Path, built: Site, commit: str) -> None:
         path.with_suffix(".ipynb").write_text(copy, encoding="utf-8")
     (folder / "binder").mkdir(exist_ok=True)
     (folder / "binder" / "environment.yml").write_text(
-        BINDER.format(wanted=origin.wanted), encoding="utf-8"
+        BINDER.format(wanted=origin.wanted("notebook")), encoding="utf-8"
     )
 
 
@@ -461,6 +540,7 @@ def main() -> int:
         return 0
     for line in write(BUILD / "lab", built, Origin(ROOT)):
         print(line)
+    keep_figures(Path(sys.prefix))
     print(f"readers' copies in {BUILD / 'lab'}")
     return 0
 

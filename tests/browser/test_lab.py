@@ -1,4 +1,6 @@
-"""One live figure in a real JupyterLab, with a real kernel on the other side."""
+"""One live figure in a real JupyterLab, with a real kernel on the other side; and as it
+was saved, without.
+"""
 
 import json
 import os
@@ -15,7 +17,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from browsing import ROOT, until
+from jupyterlab.commands import get_app_dir
 from playwright.sync_api import Browser, Page
+from reader_copies import keep_figures
 
 SHOW = """\
 from latent_book.plots import COLOR
@@ -41,8 +45,8 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a notebook in a JupyterLab of its own, with its own settings and
-    nobody else's.
+    """The address of the notebook `{}` in a JupyterLab of its own, with its own settings
+    and nobody else's.
     """
     home: Path = tmp_path_factory.mktemp("lab")
     notebook = nbformat.v4.new_notebook(
@@ -61,7 +65,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ),
         encoding="utf-8",
     )
-    nbformat.write(notebook, home / "notes" / "figure.ipynb")
+    for name in ("figure", "kept"):
+        nbformat.write(notebook, home / "notes" / f"{name}.ipynb")
+    application = home / "share" / "jupyter" / "lab"
+    application.mkdir(parents=True)
+    for folder in ("schemas", "static", "themes"):
+        (application / folder).symlink_to(Path(get_app_dir()) / folder)
+    keep_figures(home)
     port, token = _free_port(), secrets.token_hex(16)
     command = [
         sys.executable,
@@ -86,6 +96,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = {
         **os.environ,
         **folders,
+        "JUPYTERLAB_DIR": str(application),
         "IPYTHONDIR": str(home / "ipython"),
         "PYTHONPATH": python_path,
     }
@@ -112,7 +123,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 "JupyterLab did not start:\n"
                 + (home / "log").read_text(encoding="utf-8")
             )
-        yield f"{address}/lab/tree/figure.ipynb?token={token}"
+        yield f"{address}/lab/tree/{{}}.ipynb?reset&token={token}"
     finally:
         process.terminate()
         try:
@@ -155,33 +166,56 @@ def answer(page: Page) -> dict:
     return json.loads(cell.locator(".jp-OutputArea-output pre").inner_text())
 
 
+def ask(lab: str, what: str, method: str = "GET") -> bytes:
+    """Put a question to JupyterLab's server."""
+    token = {"Authorization": "token " + lab.rpartition("token=")[2]}
+    address = f"{lab.partition('/lab/')[0]}/api/{what}"
+    asked = urllib.request.Request(address, headers=token, method=method)
+    with urllib.request.urlopen(asked, timeout=60) as answered:
+        return answered.read()
+
+
+class Visit:
+    """A notebook, opened by a browser that knows nothing of the visits before; its
+    errors, and requests to others than the server.
+    """
+
+    def __init__(self, lab: str, name: str, browser: Browser) -> None:
+        self.context = browser.new_context(viewport={"width": 1200, "height": 900})
+        self.context.set_default_timeout(90_000)
+        self.foreign: list[str] = []
+        self.errors: list[str] = []
+        own = (lab.split("/lab/")[0], "data:", "blob:")
+        self.context.on(
+            "request",
+            lambda r: None if r.url.startswith(own) else self.foreign.append(r.url),
+        )
+        page = self.page = self.context.new_page()
+        # on a busy machine: a kernel that is slow, a file on disk
+        question = page.locator("dialog.jp-Dialog")
+        page.add_locator_handler(
+            question,
+            lambda: question.locator(".jp-mod-accept").last.click(timeout=5_000),
+        )
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(lab.format(name))
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
+        until(
+            page,
+            "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'",
+            seconds=90,
+        )
+
+    def close(self) -> None:
+        """Leave; nothing must have gone wrong."""
+        assert not self.foreign
+        assert not self.errors
+        self.context.close()
+
+
 def test_a_slider_moves_the_kernel_and_the_kernel_draws(lab: str, browser: Browser):
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
-    context.set_default_timeout(90_000)
-    foreign: list[str] = []
-    own = lab.split("/lab/")[0]
-    context.on(
-        "request",
-        lambda r: (
-            None if r.url.startswith((own, "data:", "blob:")) else foreign.append(r.url)
-        ),
-    )
-    page = context.new_page()
-    question = page.locator(
-        "dialog.jp-Dialog"
-    )  # on a busy machine: a kernel that is slow, a file on disk
-    page.add_locator_handler(
-        question, lambda: question.locator(".jp-mod-accept").last.click(timeout=5_000)
-    )
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(lab)
-    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-    until(
-        page,
-        "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'",
-        seconds=90,
-    )
+    visit = Visit(lab, "figure", browser)
+    page = visit.page
     run_cell(page, 0)
     figure = page.locator(".jp-OutputArea .lb-figure")
     figure.wait_for()
@@ -209,6 +243,22 @@ def test_a_slider_moves_the_kernel_and_the_kernel_draws(lab: str, browser: Brows
     assert told["at"] == pytest.approx(shown)
     assert told["sent"] == 2  # light and dark
     assert told["size"] == [330, 220]
-    assert not foreign
-    assert not errors
-    context.close()
+    visit.close()
+
+
+def test_a_saved_figure_is_there_without_its_kernel(lab: str, browser: Browser):
+    visit = Visit(lab, "kept", browser)
+    run_cell(visit.page, 0)
+    visit.page.locator(".jp-OutputArea .lb-figure").wait_for()
+    visit.page.keyboard.press("Control+s")
+    until(visit.page, "!document.querySelector('.jp-mod-dirty')", seconds=60)
+    visit.close()
+    for one in json.loads(ask(lab, "sessions")):
+        ask(lab, f"sessions/{one['id']}", "DELETE")
+    assert json.loads(ask(lab, "kernels")) == []
+
+    visit = Visit(lab, "kept", browser)
+    figure = visit.page.locator(".jp-OutputArea .lb-figure")
+    figure.locator("canvas").wait_for()
+    assert figure.locator("input[type=range]").input_value() == "1"
+    visit.close()
