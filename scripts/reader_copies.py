@@ -351,11 +351,15 @@ def digest(notebook: dict[str, Any]) -> str:
 
 
 def write(folder: Path, built: Site, origin: Origin) -> list[str]:
-    """Write all copies into a folder. Copies that their readers have changed are set
-    aside beside the new ones; returns a line for each.
+    """Write all copies into a folder. Where the book has nothing new, what is there
+    stays. Copies that their readers have changed are set aside beside the new ones;
+    returns a line for each.
     """
     record = folder / ".written.json"
-    written = json.loads(record.read_text()) if record.exists() else {}
+    try:
+        written = json.loads(record.read_text())
+    except (OSError, ValueError):
+        written = {}
     told = []
     for page in sorted(built.copied):
         (source,) = (
@@ -368,12 +372,13 @@ def write(folder: Path, built: Site, origin: Origin) -> list[str]:
         if path.exists():
             try:
                 there = digest(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, KeyError):  # it cannot be read; it is the reader's
+            except (ValueError, KeyError, TypeError):  # it cannot be read
                 there = ""
-            if there == digest(made):
-                continue  # with the outputs of its reader's run
+            if there and digest(made) in (there, written.get(page)):
+                continue  # with what its reader has written, and the outputs of a run
             if there != written.get(page):
-                told.append(f"{path} is set aside as {set_aside(path).name}")
+                aside = set_aside(path).name
+                told.append(f"{path} was changed: it is {aside} now, beside a new copy")
         path.write_text(dump(made), encoding="utf-8")
         written[page] = digest(made)
         record.write_text(json.dumps(written))

@@ -4,6 +4,7 @@ book's checks share what is here.
 
 import json
 import tomllib
+from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from jaxtyping import install_import_hook
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from plain_markdown import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 install_import_hook("latent_book", "beartype.beartype")
@@ -75,6 +77,25 @@ def brought_by(*extras: str) -> set[str]:
             if not further.marker or any(map(further.marker.evaluate, kinds))
         ]
     return found
+
+
+class AnySite(Site):
+    """A built site that knows every label and every value, and none of them right."""
+
+    def __init__(self) -> None:
+        super().__init__(defaultdict(lambda: "1.2"), defaultdict(lambda: "A title"))
+        self.values = defaultdict(lambda: Unknown())
+
+    def references(self, page: str) -> dict[str, tuple[str, str]]:
+        """Every work, and its description."""
+        return defaultdict(lambda: ("1", "Someone. Something. 2000."))
+
+
+class Unknown:
+    """A measured value, whose form is everybody's."""
+
+    def __format__(self, spec: str) -> str:
+        return "0.5"
 
 
 def cloud(N: int, D: int, seed: int = 0, mean: float = 3.0) -> np.ndarray:

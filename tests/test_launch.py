@@ -1,26 +1,25 @@
-"""The copy of the notebooks that runs anywhere: its first cell installs what is
-missing, and what it installs is enough.
+"""The notebooks of the branch `launch`, which run anywhere: their first cell installs
+what is missing, and what it installs is enough.
 """
 
-import ast
 import importlib.util
 import json
-import re
 import sys
 import tomllib
 from importlib import metadata
 
-import add_launch_cell
 import build_book
 import pytest
+import reader_copies
 import yaml
-from conftest import ROOT, brought_by, notebooks
+from conftest import ROOT, AnySite, brought_by, cells, notebooks
 from IPython.core.interactiveshell import InteractiveShell
 from packaging.utils import canonicalize_name
 
 ADDRESS = "https://github.com/someone/latent_book"
-SETTINGS = f"[DEFAULT]\ngit_url = {ADDRESS}\n"
-WANTED = f"latent_book[notebook] @ git+{ADDRESS}@abc123"
+SETTINGS = f"[DEFAULT]\ngit_url = {ADDRESS}\nversion = 2.1.0\n"
+FROM = f" @ git+{ADDRESS}@abc123"
+PAGES = [*notebooks(), *(ROOT / "nbs" / name for name in reader_copies.PAGES)]
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +27,11 @@ def checkout(tmp_path_factory):
     """The notebooks and their settings, prepared."""
     folder = tmp_path_factory.mktemp("launch")
     (folder / "settings.ini").write_text(SETTINGS)
-    for path in notebooks():
+    for path in PAGES:
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    add_launch_cell.prepare(folder, "abc123")
+    reader_copies.prepare(folder, AnySite(), "abc123")
     return folder
 
 
@@ -61,22 +60,44 @@ def run(cell, monkeypatch, missing):
         shell, "showtraceback", lambda *_, **__: ran.append(f"failed: {sys.exc_info()}")
     )
     shell.run_cell(cell)
+    assert ran.pop() == "%load_ext latent_book.reader"
     return ran
 
 
 @pytest.mark.parametrize(
-    "missing", [["latent_book"], ["torch"], ["myst_nb"], ["pybtex", "yaml"]]
+    ("page", "missing", "wanted"),
+    [
+        ("collapse", ["latent_book"], "[figures,networks]"),
+        ("collapse", ["torch"], "[figures,networks]"),
+        ("collapse", ["anywidget", "torch"], "[figures,networks]"),
+        ("bound", ["matplotlib"], "[figures]"),
+        ("appendix/bibliography", ["yaml"], ""),
+        ("start/preface", ["latent_book"], "[figures]"),
+    ],
 )
 def test_the_cell_installs_where_anything_is_missing(
-    checkout, monkeypatch, tmp_path, missing
+    checkout, monkeypatch, tmp_path, page, missing, wanted
 ):
     monkeypatch.chdir(tmp_path)
-    ran = run(launch_cell(checkout / "nbs" / "collapse.ipynb"), monkeypatch, missing)
-    assert ran == [f'%pip install --quiet "{WANTED}"']
+    cell = launch_cell(checkout / "nbs" / f"{page}.ipynb")
+    line = run(cell, monkeypatch, missing)[0]
+    assert line.startswith(f'%pip install --quiet "latent_book{wanted}{FROM}"')
+    assert ("pybtex pyyaml" in line) == (page == "appendix/bibliography")
+
+
+@pytest.mark.parametrize(
+    ("page", "missing"), [("bound", ["torch", "yaml"]), ("collapse", ["pybtex"])]
+)
+def test_what_a_page_does_not_import_it_does_not_install(
+    checkout, monkeypatch, tmp_path, page, missing
+):
+    monkeypatch.chdir(tmp_path)
+    cell = launch_cell(checkout / "nbs" / f"{page}.ipynb")
+    assert run(cell, monkeypatch, missing) == []
 
 
 def test_the_cell_does_nothing_where_all_is_there(checkout, monkeypatch):
-    monkeypatch.chdir(checkout / "nbs" / "workshop")
+    monkeypatch.chdir(ROOT / "nbs" / "workshop")
     for name in ("nbs/collapse.ipynb", "nbs/workshop/speed.ipynb"):
         assert run(launch_cell(checkout / name), monkeypatch, []) == []
 
@@ -84,29 +105,36 @@ def test_the_cell_does_nothing_where_all_is_there(checkout, monkeypatch):
 def test_a_notebook_that_reads_the_projects_files_fetches_them(
     checkout, monkeypatch, tmp_path
 ):
-    monkeypatch.chdir(tmp_path)
     readers = [
         p for p in notebooks() if "Path.cwd().parents" in p.read_text(encoding="utf-8")
     ]
     assert len(readers) > 2
-    for path in readers:
-        clone, go = run(launch_cell(checkout / path.relative_to(ROOT)), monkeypatch, [])
-        assert clone.startswith(f"!git clone --quiet {ADDRESS} latent_book_files && ")
-        home = path.parent.relative_to(ROOT).as_posix()
-        assert go.split() == ["%cd", "-q", f"latent_book_files/{home}"]
+    # on Colab, and on Binder, where the notebooks around are copies
+    for place in (tmp_path, checkout / "nbs" / "workshop"):
+        monkeypatch.chdir(place)
+        for path in readers:
+            cell = launch_cell(checkout / path.relative_to(ROOT))
+            clone, go = run(cell, monkeypatch, [])
+            assert clone.startswith(
+                f"!git clone --quiet {ADDRESS} latent_book_files && "
+            )
+            home = path.parent.relative_to(ROOT).as_posix()
+            assert go.split() == ["%cd", "-q", f"latent_book_files/{home}"]
 
 
-def test_preparing_twice_is_preparing_once(checkout):
-    before = {p: p.read_bytes() for p in checkout.rglob("*.ipynb")}
-    add_launch_cell.prepare(checkout, "abc123")
-    assert before == {p: p.read_bytes() for p in checkout.rglob("*.ipynb")}
-    assert len(before) == len(notebooks())
+def test_each_notebook_has_its_copy_and_says_its_version(checkout):
+    copies = {
+        p.relative_to(checkout).with_suffix("") for p in checkout.rglob("*.ipynb")
+    }
+    assert copies == {path.relative_to(ROOT).with_suffix("") for path in PAGES}
+    first = launch_cell(checkout / "nbs" / "em.ipynb").splitlines()[0]
+    assert "latent_book 2.1.0 (abc123)" in first
 
 
 def test_without_an_address_it_says_what_to_do(tmp_path):
-    (tmp_path / "settings.ini").write_text("[DEFAULT]\ngit_url =\n")
+    (tmp_path / "settings.ini").write_text("[DEFAULT]\ngit_url =\nversion = 2.1.0\n")
     with pytest.raises(SystemExit, match="write the address"):
-        add_launch_cell.prepare(tmp_path, "abc123")
+        reader_copies.prepare(tmp_path, AnySite(), "abc123")
 
 
 def test_binder_is_told_which_python_and_what_to_install(checkout):
@@ -114,45 +142,43 @@ def test_binder_is_told_which_python_and_what_to_install(checkout):
     (python,) = [d for d in told["dependencies"] if str(d).startswith("python=")]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert python.removeprefix("python=") in project["requires-python"]
-    assert told["dependencies"][-1]["pip"][-1] == WANTED
+    assert told["dependencies"][-1]["pip"][-1] == f"latent_book[notebook]{FROM}"
+
+
+WHOSE = metadata.packages_distributions()
+
+
+def homes(module):
+    """The distributions that bring a module."""
+    found = WHOSE.get(module, [module])
+    return {canonicalize_name(name) for name in found}
 
 
 def test_what_the_notebooks_import_is_installed():
-    whose = metadata.packages_distributions()
     brought = brought_by("notebook")
-    assert "jupyter-book" not in brought, (
-        "the extra is not to install the whole workshop"
-    )
+    for unwanted in ("jupyter-book", "myst-nb"):
+        assert unwanted not in brought, "the extra is not to install the workshop"
     lacking = {}
     for path in notebooks():
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            source = re.sub(r"^\s*[%!].*$", "", "".join(cell["source"]), flags=re.M)
-            if cell["cell_type"] != "code":
-                continue
-            tree = ast.parse(source)
-            optional = {  # what a cell can do without
-                id(part)
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Try)
-                and any(
-                    "ImportError" in ast.dump(h.type) for h in node.handlers if h.type
-                )
-                for part in ast.walk(node)
-            }
-            for node in ast.walk(tree):
-                if id(node) in optional:
-                    continue
-                names = (
-                    [a.name for a in node.names] if isinstance(node, ast.Import) else []
-                )
-                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-                for name in {n.split(".")[0] for n in names} - set(
-                    sys.stdlib_module_names
-                ):
-                    homes = {canonicalize_name(d) for d in whose.get(name, [name])}
-                    if not homes & brought:
-                        lacking.setdefault(name, path.stem)
+        sources = [reader_copies.plain(text)[1] for _, text in cells(path, "code")]
+        for name in reader_copies.imports(sources):
+            assert name in reader_copies.EXTRAS or name in reader_copies.PACKAGES, (
+                f"{path.stem} imports {name}: say in reader_copies.py who brings it"
+            )
+            if not homes(name) & brought:
+                lacking[name] = path.stem
     assert lacking == {}
+
+
+def test_what_is_said_to_bring_a_module_does():
+    for name, extra in reader_copies.EXTRAS.items():
+        if importlib.util.find_spec(name):
+            assert homes(name) & brought_by(extra), name
+    for name, package in reader_copies.PACKAGES.items():
+        assert homes(name) == {package}
+    everywhere = brought_by() | {"ipython", "matplotlib-inline", "traitlets"}
+    for name in reader_copies.THERE:
+        assert homes(name) & everywhere, name
 
 
 def test_pages_lead_to_the_notebooks_once_there_is_an_address():
