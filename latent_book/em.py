@@ -352,6 +352,10 @@ def em_bernoulli(
     return em(X, (pi, mu), log_joint_bernoulli, m_step, steps)
 
 # %% ../nbs/em.ipynb #estimator-import
-from .expfam import BernoulliMixture, GaussianMixture
+from latent_book.expfam import (
+    BernoulliMixture,
+    CollapsedError,
+    GaussianMixture,
+)
 
 _all_ = ["BernoulliMixture", "CollapsedError", "GaussianMixture"]

@@ -88,7 +88,8 @@ def _fenced(text: str) -> Iterator[tuple[str, str, str]]:
     """Pieces of a text: (name, argument, body) of each directive, with an empty name
     for what stands between.
     """
-    lines, plain, at = text.splitlines(), [], 0
+    lines, at = text.splitlines(), 0
+    plain: list[str] = []
     while at < len(lines):
         if found := FENCE.match(lines[at]):
             if plain:

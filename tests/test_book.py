@@ -102,7 +102,10 @@ def test_every_number_in_the_prose_that_the_run_should_give_is_given(path):
         )
     )
     given = set()
-    for _, source in cells(path, "code"):
+    sources = [text for _, text in cells(path, "code")]
+    if not any("from myst_nb import glue" in text for text in sources):
+        sources = []  # its `glue` is not the site's
+    for source in sources:
         given |= set(re.findall(r"glue\(\s*f?[\"']([\w-]+)", source))
     assert used - given == set(), (
         "the prose uses numbers that no cell glues under a literal name"
