@@ -352,10 +352,7 @@ def em_bernoulli(
     return em(X, (pi, mu), log_joint_bernoulli, m_step, steps)
 
 # %% ../nbs/em.ipynb #estimator-import
-from latent_book.expfam import (
-    BernoulliMixture,
-    CollapsedError,
-    GaussianMixture,
-)
+from .expfam import BernoulliMixture, GaussianMixture
+from .expfam import CollapsedError as CollapsedError
 
 _all_ = ["BernoulliMixture", "CollapsedError", "GaussianMixture"]
