@@ -127,7 +127,7 @@ def elbo(
     if q.shape != log_joint.shape:
         raise ValueError(
             f"q has shape {q.shape} and log_joint {log_joint.shape}; pass a row of q "
-            "for each observation"
+            "for each observation, with a number for each cause"
         )
     with np.errstate(invalid="ignore"):
         # 0 times -inf is 0 here

@@ -47,7 +47,8 @@ def _check(pi: np.ndarray, mu: np.ndarray, Sigma: np.ndarray) -> np.ndarray:
             raise ValueError(
                 f"Sigma[{k}] is not positive definite: component {k} is flat or has "
                 "collapsed; "
-                "add a jitter to its diagonal, such as 1e-6, or use fewer components"
+                "add a jitter to its diagonal, such as 1e-6, or use fewer components "
+                "or features"
             ) from None
     return roots
 
