@@ -68,7 +68,7 @@ class _Note:
     def _repr_html_(self) -> str:  # with a ground of its own, for dark pages too
         ink, ground = ("#8a1c1c", "#fdecea") if self.fallen else ("#17456b", "#e8f1fa")
         return (
-            f'<div class="lb-note" style="color:{ink};background:{ground};'
+            f'<div class="lb-told" style="color:{ink};background:{ground};'
             f'border-left:4px solid {ink};padding:6px 12px;margin:4px 0">'
             f"<b>{html.escape(self.said)}</b> {html.escape(self.words)}</div>"
         )

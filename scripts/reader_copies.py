@@ -499,7 +499,7 @@ def run(notebook: dict[str, Any], folder: Path) -> tuple[list[str], str]:
         f"[{cell['id']}] {output['data']['text/plain']}"
         for cell in nb.cells
         for output in cell.get("outputs", [])
-        if "lb-note" in output.get("data", {}).get("text/html", "")
+        if "lb-told" in output.get("data", {}).get("text/html", "")
     ]
     return notes, stopped
 

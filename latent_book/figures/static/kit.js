@@ -263,15 +263,19 @@ const kit = (() => {
    * @param {string} name
    * @param {Element} node
    */
-  const rgb = (name, node = document.documentElement) => {
-    const seen = node.isConnected ? node : document.documentElement; // a first drawing happens before the page has it
+  const rgb = (name, node = document.body) => {
+    const seen = node.isConnected ? node : document.body; // a first drawing happens before the page has it
     const hex = getComputedStyle(seen).getPropertyValue(`--lb-${name}`).trim() || "#777777";
     return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
   };
 
-  /** Is the page dark just now? In the site by the theme's choice, in JupyterLab by its own. */
-  const dark = () =>
-    document.documentElement.dataset.theme === "dark" || document.body.dataset.jpThemeLight === "false";
+  /** What says that the page is dark, in each host of a figure: DARK in latent_book.plots. */
+  const DARK =
+    'html[data-theme="dark"], body[data-jp-theme-light="false"], html[theme="dark"], body.vscode-dark, ' +
+    "body.vscode-high-contrast:not(.vscode-high-contrast-light), body.dark";
+  const hosts = () => [document.documentElement, document.body];
+  /** Is the page dark just now? */
+  const dark = () => hosts().some((node) => node.matches(DARK));
 
   // --- pictures ------------------------------------------------------------------------------------------------
   /**
@@ -574,6 +578,10 @@ const kit = (() => {
     const spoken = el("div", { class: "lb-spoken", "aria-live": "polite" });
     root.append(stage, panel, spoken);
     host.append(root);
+    // A key that is pressed in a figure is the figure's. JupyterLab, which listens first, looks for the attribute: it would
+    // go to another cell, or cut this one.
+    root.dataset.lmSuppressShortcuts = "true";
+    for (const key of ["keydown", "keypress", "keyup"]) root.addEventListener(key, (event) => event.stopPropagation());
     /** @type {(() => void)[]} */
     const drawings = [];
     /** @type {[string, Act][]} */
@@ -637,9 +645,18 @@ const kit = (() => {
       listeners.push([event, guarded]);
     };
     listen("change", request);
-    const theme = new MutationObserver(request);
-    theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-    theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+    const look = () => {
+      if (root.classList.contains("lb-dark") === dark()) return;
+      root.classList.toggle("lb-dark");
+      request();
+    };
+    root.classList.toggle("lb-dark", dark());
+    const theme = new MutationObserver(guard(look));
+    for (const node of hosts())
+      theme.observe(node, {
+        attributes: true,
+        attributeFilter: ["class", "theme", "data-theme", "data-jp-theme-light"],
+      });
 
     /** @param {string} key @param {number} [index] */
     const read = (key, index) => (index === undefined ? model.get(key) : model.get(key)[index]);
@@ -902,7 +919,6 @@ const kit = (() => {
             const move = keys[event.key];
             if (!move) return;
             event.preventDefault();
-            event.stopPropagation(); // the page has shortcuts of its own, and JupyterLab moves between cells
             const [a, b] = get();
             const far = event.shiftKey ? 5 : 1;
             place(a + far * dx * move[0], b + far * dy * move[1]);
