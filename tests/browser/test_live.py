@@ -322,3 +322,26 @@ def choose_light(page: Page, theme: str) -> None:
         if page.evaluate("document.documentElement.dataset.theme") != theme:
             page.locator(".theme-switch-button:visible").first.click()
     until(page, f"document.documentElement.dataset.theme === '{theme}'")
+
+
+HOSTS = {  # how each says that it is dark
+    "JupyterLab, Notebook 7": "document.body.dataset.jpThemeLight = 'false'",
+    "Colab": "document.documentElement.setAttribute('theme', 'dark')",
+    "VS Code": "document.body.classList.add('vscode-dark')",
+    "VS Code, high contrast": "document.body.classList.add('vscode-high-contrast')",
+    "marimo": "document.body.classList.add('dark')",
+}
+
+
+def test_a_figure_is_dark_where_its_host_is(served):
+    paper = "getComputedStyle(document.querySelector('.lb-figure')).backgroundColor"
+    for host, says in HOSTS.items():
+        with live(served, "bound.html", fresh=True) as page:
+            choose_light(page, "light")
+            assert page.evaluate(paper) == "rgb(255, 255, 255)"
+            page.evaluate(f"() => {{ {says}; }}")
+            until(page, f"{paper} === 'rgb(19, 23, 28)' /* {host} */", seconds=5)
+            until(
+                page,
+                "document.querySelectorAll('.lb-figure:not(.lb-dark)').length === 0",
+            )

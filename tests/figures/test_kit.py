@@ -227,15 +227,30 @@ def test_two_figures_of_a_page_give_no_id_twice(node):
     reach into the other figure.
     """
     page = """
-    const made = [], node = () => ({ setAttribute(k, v) { if (k === "id") made.push(v); }, append() {}, style: {} });
+    const made = [], node = () => ({ setAttribute(k, v) { if (k === "id") made.push(v); }, append() {}, style: {},
+      addEventListener() {}, matches: () => false, classList: { toggle() {} } });
     globalThis.document = { createElement: node, createElementNS: node };
     """
     plot = 'kit.figure({ get: () => "", on() {} }, node()).plot({ x: [0, 1], y: [0, 1], axes: false, into: node() });'
-    browser = "globalThis.MutationObserver = class { observe() {} }; document.documentElement = document.body = {};"
+    browser = "globalThis.MutationObserver = class { observe() {} }; document.documentElement = document.body = node();"
     script = f"{page}{browser}{{ {KIT}\n{plot} }}\n{{ {KIT}\n{plot} }}\nreturn made;"
     ids = node.ask(script)
     assert len(ids) >= 2
     assert len(set(ids)) == len(ids)
+
+
+def test_script_and_stylesheet_know_the_same_dark_hosts():
+    from latent_book.plots import DARK, palette_css
+
+    said = "".join(
+        re.findall(
+            r"""^    ['"](.*)['"][ +;]*$""",
+            KIT.split("const DARK =")[1].split(";")[0] + ";",
+            re.M,
+        )
+    )
+    assert said == ", ".join(DARK)
+    assert f"{said}, .lb-dark {{" in palette_css()
 
 
 # --- Frames

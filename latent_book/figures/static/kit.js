@@ -572,16 +572,17 @@ const kit = (() => {
    * @param {HTMLElement} host
    */
   function figure(model, host) {
-    const root = el("div", { class: "lb-figure", role: "group", "aria-label": model.get("alt") || "live figure" });
+    // A key that is pressed in a figure is the figure's. JupyterLab, which listens first, looks for the attribute: it would
+    // go to another cell, or cut this one.
+    const alone = { "data-lm-suppress-shortcuts": "true" };
+    const name = model.get("alt") || "live figure";
+    const root = el("div", { class: "lb-figure", role: "group", "aria-label": name, ...alone });
+    for (const key of ["keydown", "keypress", "keyup"]) root.addEventListener(key, (event) => event.stopPropagation());
     const stage = el("div", { class: "lb-stage" });
     const panel = el("div", { class: "lb-panel" });
     const spoken = el("div", { class: "lb-spoken", "aria-live": "polite" });
     root.append(stage, panel, spoken);
     host.append(root);
-    // A key that is pressed in a figure is the figure's. JupyterLab, which listens first, looks for the attribute: it would
-    // go to another cell, or cut this one.
-    root.dataset.lmSuppressShortcuts = "true";
-    for (const key of ["keydown", "keypress", "keyup"]) root.addEventListener(key, (event) => event.stopPropagation());
     /** @type {(() => void)[]} */
     const drawings = [];
     /** @type {[string, Act][]} */
