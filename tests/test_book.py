@@ -126,6 +126,25 @@ def test_every_claim_of_the_chapter_is_asserted_where_it_is_named(path):
         )
 
 
+@pytest.mark.parametrize(
+    "path",
+    [p for p in notebooks() if "workshop" not in p.parts],
+    ids=lambda p: p.stem,
+)
+def test_every_assertion_says_its_claim(path):
+    """A reader whose change makes it false is told its words. What the library exports
+    asserts for its own sake.
+    """
+    silent = [
+        f"{name}: {ast.unparse(node)}"
+        for name, text in cells(path, "code")
+        if not {"export", "exporti"} & directives(text).keys()
+        for node in ast.walk(ast.parse(re.sub(r"^[%!].*$", "pass", text, flags=re.M)))
+        if isinstance(node, ast.Assert) and node.msg is None
+    ]
+    assert silent == [], "say them: `assert a < b, 'a is cheaper'`"
+
+
 @each_chapter
 def test_every_exercise_has_a_solution_that_asserts(path):
     text = "\n".join(t for _, t in cells(path, "markdown"))
