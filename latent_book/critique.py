@@ -16,6 +16,7 @@ _needs("torch")
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -216,9 +217,9 @@ def fit_many(
             f"shapes {[tuple(x.shape) for x in X]}; each should be (R, N, ...)"
         )
 
-    def total(model: nn.Module, *parts: Tensor | torch.Generator) -> Tensor:
+    def total(model: nn.Module, *parts: Any) -> Tensor:
         *rows, generator = parts
-        return loss(model, *[r.transpose(0, 1) for r in rows], generator).sum()  # type: ignore[union-attr]
+        return loss(model, *[r.transpose(0, 1) for r in rows], generator).sum()
 
     rows = tuple(x.transpose(0, 1).contiguous() for x in X)
     train(

@@ -992,8 +992,8 @@ def _as_given(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray | Non
 
 
 def _guess(how: str, X: np.ndarray, K: int, chance: Any) -> np.ndarray:
-    """Responsibilities (K, N) to begin with, in scikit-learn's ways: a seed leads to the
-    same.
+    """Responsibilities (K, N) to begin with, in scikit-learn's ways: a seed leads to
+    the same.
     """
     N = len(X)
     if how == "random":

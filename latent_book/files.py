@@ -459,7 +459,7 @@ def _is_record(hint: Any) -> bool:
 
 
 def _check_learned(model: Any, values: Mapping[str, Any], odd: set[str]) -> None:
-    """Are these the values that the model's class declares, and do they fit together?"""
+    """Are these the values that the model's class declares, and do they fit?"""
     hints, name = _learned(type(model)), type(model).__name__
     lacking = hints.keys() - values.keys() - model._may_lack
     if odd or lacking:

@@ -391,8 +391,8 @@ class GAN(NetworkEstimator):
         return GANNetwork(made, judged).float()
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
-        """What the discriminator loses, minus eq-gan-value; on rows held out it says how
-        well it knows them from made ones.
+        """What the discriminator loses, minus eq-gan-value; on rows held out it says
+        how well it knows them from made ones.
         """
         real = pack(x[: len(x) // self.pack * self.pack], self.pack)
         made = network.generator(self._causes(x, generator)[: len(real) * self.pack])
@@ -414,7 +414,7 @@ class GAN(NetworkEstimator):
     def train_step(
         self, run: Run, batch: tuple[Tensor, ...], generator: torch.Generator
     ) -> Tensor:
-        """One round, see `play_round`; returns both losses, the discriminator's first."""
+        """One round, see `play_round`; both losses, the discriminator's first."""
         (x,) = batch
         real = x[: len(x) // self.pack * self.pack]
         z, network = self._causes(real, generator), cast(GANNetwork, run.model)
@@ -449,8 +449,8 @@ class GAN(NetworkEstimator):
     def _check_together(self) -> None:
         if self.batch_size % self.pack:
             raise ValueError(
-                f"batch_size={self.batch_size} rows make no groups of pack={self.pack}; "
-                "take a multiple"
+                f"batch_size={self.batch_size} rows make no groups of "
+                f"pack={self.pack}; take a multiple"
             )
 
     def _check_values(self, X: np.ndarray) -> None:

@@ -155,7 +155,7 @@ class Moments(NamedTuple):
 
 
 def merge_moments(a: Moments, b: Moments) -> Moments:
-    """The moments of two sets of data together, eq-linalg-merge; exact, up to rounding."""
+    """The moments of two sets together, eq-linalg-merge; exact, up to rounding."""
     N = a.N + b.N
     apart = b.mean - a.mean
     return Moments(

@@ -83,6 +83,14 @@ def test_a_notebook_opens_with_a_title_and_a_subtitle(path):
 
 
 @each_notebook
+def test_code_fits_the_column_of_a_page(path):
+    """Docstrings and strings too, which the formatter leaves alone."""
+    for name, code in cells(path, "code"):
+        lines = [line for line in code.splitlines() if not line.startswith("#|")]
+        assert max(map(len, lines), default=0) <= 88, name
+
+
+@each_notebook
 def test_every_figure_has_a_caption_and_an_alternative_text(path):
     for name, source in cells(path, "code"):
         found = directives(source)

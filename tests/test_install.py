@@ -17,17 +17,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
-import venv
 import zipfile
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, brought_by, declared
+from conftest import ROOT, declared, run, tracked
 from mypy.fscache import FileSystemCache
 from mypy.modulefinder import FindModuleCache, ModuleNotFoundReason, SearchPaths
 from mypy.options import Options
@@ -42,86 +39,6 @@ BASE = ["bound", "data", "em", "expfam", "files", "linalg", "mixture", "pca", "r
 EXTRAS = ["networks", "figures", "data", "dask", "scale"]
 # the others compare with torch
 TORCH_FREE_TESTS = ["test_linalg", "test_pca", "test_mixture", "test_expfam"]
-
-
-def tracked() -> set[str]:
-    """The files of a clone."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return {name for name in listed.stdout.splitlines() if (ROOT / name).exists()}
-
-
-def run(command: list[str], path: Path | None = None, **more) -> str:
-    """What a command prints; its complaint, if it fails. `path`: where Python looks for
-    modules before anywhere else.
-    """
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIP_"))}
-    env |= {"OMP_NUM_THREADS": "1"} | ({"PYTHONPATH": str(path)} if path else {})
-    done = subprocess.run(command, capture_output=True, text=True, env=env, **more)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    return done.stdout
-
-
-@pytest.fixture(scope="session")
-def dist(tmp_path_factory) -> Path:
-    """The folder with the sdist, and the wheel that was made from the sdist."""
-    place = tmp_path_factory.mktemp("build")
-    for name in tracked():
-        (place / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, place / "clone" / name)
-    # --no-isolation: with the setuptools that is here, and without a network
-    run(
-        [
-            sys.executable,
-            "-m",
-            "build",
-            "--no-isolation",
-            "--outdir",
-            str(place / "dist"),
-            str(place / "clone"),
-        ]
-    )
-    return place / "dist"
-
-
-@pytest.fixture(scope="session")
-def unpacked(dist, tmp_path_factory) -> Path:
-    """The folder with what pip makes of the wheel."""
-    place = tmp_path_factory.mktemp("unpacked")
-    (wheel,) = dist.glob("*.whl")
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    run([*install, "--no-index", "--target", str(place), str(wheel)])
-    return place
-
-
-@pytest.fixture(scope="session")
-def install(unpacked, tmp_path_factory):
-    """A function: the Python of a new environment with the library, with what these
-    extras bring, and with nothing else.
-    """
-
-    @cache
-    def installed(*extras: str, without: str = "") -> Path:
-        place = tmp_path_factory.mktemp("home") / "venv"
-        venv.create(place, with_pip=False, symlinks=True)
-        inside = place / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-        sources = {part.name: part for part in unpacked.iterdir()}
-        for name in brought_by(*extras) - {"latent-book", without}:
-            found = metadata.distribution(name)
-            for top in {file.parts[0] for file in found.files or ()}:
-                # a folder that several share is there as a whole
-                sources[top] = Path(str(found.locate_file(top)))
-        for top, source in sources.items():
-            if top not in ("..", "__pycache__") and source.exists():
-                (inside / top).symlink_to(source)
-        return place / "bin" / "python"
-
-    return installed
 
 
 def test_the_source_distribution_is_the_clone(dist):

@@ -49,9 +49,11 @@ def _free_port() -> int:
 
 
 class Lab:
-    """A JupyterLab with its own settings and nobody else's."""
+    """A JupyterLab with its own settings and nobody else's, whose kernels run on the
+    given Python.
+    """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, python: Path) -> None:
         self.notes, self.log = home / "notes", home / "log"
         self.notes.mkdir()
         for name, values in SETTINGS.items():
@@ -62,6 +64,13 @@ class Lab:
         page.parent.mkdir(parents=True)
         news = "@jupyterlab/apputils-extension:announcements"
         page.write_text(json.dumps({"disabledExtensions": {news: True}}))
+        kernel = home / "DATA/kernels/python3/kernel.json"
+        kernel.parent.mkdir(parents=True)
+        argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        alone = {"PYTHONPATH": "", "TQDM_DISABLE": "1"}
+        kernel.write_text(
+            json.dumps({"argv": argv, "display_name": "Python 3", "env": alone})
+        )
         # the application as it is installed, with its own settings beside
         application = home / "share/jupyter/lab"
         application.mkdir(parents=True)
@@ -85,13 +94,11 @@ class Lab:
             "--allow-root",
         ]
         kinds = ("CONFIG", "DATA", "RUNTIME")
-        python_path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         environment = {
             **os.environ,
             **{f"JUPYTER_{kind}_DIR": str(home / kind) for kind in kinds},
             "JUPYTERLAB_DIR": str(application),
             "IPYTHONDIR": str(home / "ipython"),
-            "PYTHONPATH": os.pathsep.join(filter(None, python_path)),
         }
         with self.log.open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
@@ -171,8 +178,12 @@ SHUT = """async () => {
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab(tmp_path_factory.mktemp("lab"))
+def lab(tmp_path_factory: pytest.TempPathFactory, install: Any) -> Iterator[Lab]:
+    """JupyterLab, with the library in its kernels as Colab has it: the wheel, what its
+    extra brings, and nothing else.
+    """
+    python = install("notebook", also=("ipykernel",))
+    lab = Lab(tmp_path_factory.mktemp("lab"), python)
     try:
         yield lab
     finally:
