@@ -265,7 +265,16 @@ class Page:
             for paragraph in re.split(r"\n\s*\n|\n(?=[-|\d])", quoted):
                 for one in re.split(r"(?<=[.!?:)])\s+(?=[A-Z*(\[$])", paragraph):
                     if "{{" in one and "|" in one:
-                        yield re.sub(r"\[([^\]]*)\]\(\)", r"\1", " ".join(one.split()))
+                        yield _spoken(one)
+
+
+def _spoken(sentence: str) -> str:
+    """A sentence, or a row of a table, without what Markdown needs."""
+    text = re.sub(r"\[([^\]]*)\]\(\)", r"\1", " ".join(sentence.split()))
+    text = re.sub(r"(\*{1,2})([^*$]+)\1", r"\2", text)
+    if text.startswith("|"):
+        return re.sub(r" (?:\| )+", " · ", text.strip("| "))
+    return text
 
 
 def _folded(title: str, body: str) -> str:
