@@ -217,6 +217,11 @@ class PlaneFigure(LiveFigure):
         names: Sequence[str],
         **traits: Any,
     ) -> None:
+        if np.ndim(codes) != 2 or codes.shape[1] < 2:
+            raise ValueError(
+                f"codes have shape {np.shape(codes)}; the plane wants two numbers for "
+                "each image: fit a model with two causes"
+            )
         alt = (
             "Numerals in a plane, each where its digit is coded, and the picture "
             "that the chosen point decodes to."
@@ -244,6 +249,11 @@ class PlaneFigure(LiveFigure):
         `pack_network` takes.
         """
         layers, weights = pack_network(decoder)
+        if layers[0]["inputs"] != 2:
+            raise ValueError(
+                f"the decoder has {layers[0]['inputs']} causes, and a plane shows two: "
+                "pass the decoder of a model with two"
+            )
         blank = np.zeros(layers[-1]["outputs"])
         network = {"layers": layers, "weights": weights}
         return cls(

@@ -64,6 +64,11 @@ class DrawFigure(LiveFigure):
                 "examples are ten pictures of pixels that are 0 or 1, one a digit"
             )
         encoder, decoder = pack_network(network.encoder), pack_network(network.decoder)
+        if decoder[0][0]["inputs"] != 2:
+            raise ValueError(
+                f"the network has {decoder[0][0]['inputs']} causes, and the plane shows "
+                "two: pass one with n_components=2"
+            )
         decoder[0][-1]["activation"] = "sigmoid"  # the network ends in logits
         state: dict[str, Any] = {
             "encoder_layers": encoder[0],

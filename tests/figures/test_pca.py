@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from latent_book import pca as p
 from latent_book.figures.pca import ComponentsFigure, PlaneFigure, RotateFigure
@@ -87,3 +88,11 @@ def test_the_figures_hold_what_the_browser_needs():
     assert np.allclose(plane.decoded(), mu + W[:, :2] @ [0.2, 0.1], atol=1e-6)
     for shown in (figure, plane, RotateFigure(X[:, :2])):
         assert shown.poster().startswith(b"\x89PNG")
+
+
+def test_a_plane_wants_two_causes():
+    three = torch.nn.Sequential(torch.nn.Linear(3, 4))
+    with pytest.raises(ValueError, match="decoder has 3 causes, and a plane shows two"):
+        PlaneFigure.of_network(three, np.zeros((5, 3)), np.zeros(5, int), ["a"])
+    with pytest.raises(ValueError, match=r"codes have shape \(5, 1\)"):
+        PlaneFigure(np.zeros(4), np.eye(4)[:, :1], np.zeros((5, 1)), np.zeros(5), ["a"])

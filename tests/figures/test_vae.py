@@ -1,6 +1,7 @@
 """The figures of `vae`: what their scripts compute, held against Python."""
 
 import numpy as np
+import pytest
 import torch
 
 from latent_book.figures.vae import BetaFigure, DrawFigure
@@ -44,3 +45,9 @@ def test_the_browser_lays_out_the_pictures_as_python_does(maths):
     )
     (sheet,) = maths(figure, ("sheet", list(figure.trips), 2 * 4 * 9, 4, 3))
     assert np.allclose(np.reshape(sheet, (3, 15)), figure.sheet("trips"))
+
+
+def test_the_plane_of_a_drawing_wants_two_causes():
+    network = VAENetwork(n_features=4, n_components=3, hidden=(8,))
+    with pytest.raises(ValueError, match="network has 3 causes, and the plane shows"):
+        DrawFigure(network, np.zeros((10, 4)), np.zeros((10, 3)), np.arange(10))
