@@ -52,6 +52,7 @@ def test_it_exports_runs_and_keeps_the_rules(copy):
             "tests/test_library.py",
             "tests/test_book.py",
             "tests/test_equations.py",
+            "tests/test_experiments.py",
             "-k",
             rules,
         ],
