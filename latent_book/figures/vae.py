@@ -66,8 +66,8 @@ class DrawFigure(LiveFigure):
         encoder, decoder = pack_network(network.encoder), pack_network(network.decoder)
         if decoder[0][0]["inputs"] != 2:
             raise ValueError(
-                f"the network has {decoder[0][0]['inputs']} causes, and the plane shows "
-                "two: pass one with n_components=2"
+                f"the network has {decoder[0][0]['inputs']} causes, and the plane "
+                "shows two: pass one with n_components=2"
             )
         decoder[0][-1]["activation"] = "sigmoid"  # the network ends in logits
         state: dict[str, Any] = {
