@@ -327,7 +327,8 @@ def plain(source: str) -> tuple[dict[str, str], str]:
 def _code(key: str, source: str, page: Page) -> Iterator[dict[str, Any]]:
     """A cell of code without its directives, and its caption below."""
     directives, code = plain(source)
-    if not code.strip():
+    # a cell for the library's modules: the copy's first cell brings what it asks for
+    if not code.strip() or code.startswith("from latent_book import _needs\n"):
         return
     if "slow" in directives or directives.get("eval") == "false":
         yield code_cell(key, f"%%slow {directives.get('slow') or 'a while'}\n{code}")

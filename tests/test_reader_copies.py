@@ -184,6 +184,9 @@ def test_a_copy_has_nothing_that_only_the_site_understands(copies):
         if (found := MYST.search("".join(cell["source"])))
     ]
     assert left == []
+    for path, copy in copies.items():
+        code = "".join("".join(cell["source"]) for cell in copy["cells"])
+        assert "import _needs" not in code, f"{path.stem}: that is the module's"
 
 
 def test_a_copy_is_a_notebook_whose_cells_have_names_of_their_own(copies):
