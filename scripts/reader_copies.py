@@ -37,6 +37,7 @@ CLOSED = {  # directives whose cells a reader opens on request
     "code-fold": "details",
     "echo": "details",
 }
+MODULES_OWN = re.compile(r'from latent_book import _needs\s+(_needs\("\w+"\)\s*)+')
 PAGES = ["notation.md", "appendix/glossary.md", "workshop/made.md"]  # beside notebooks
 # where pip finds what a page imports: an extra of the library, or a package of its own
 EXTRAS = {
@@ -328,7 +329,7 @@ def _code(key: str, source: str, page: Page) -> Iterator[dict[str, Any]]:
     """A cell of code without its directives, and its caption below."""
     directives, code = plain(source)
     # a cell for the library's modules: the copy's first cell brings what it asks for
-    if not code.strip() or code.startswith("from latent_book import _needs\n"):
+    if not code.strip() or MODULES_OWN.fullmatch(code):
         return
     if "slow" in directives or directives.get("eval") == "false":
         yield code_cell(key, f"%%slow {directives.get('slow') or 'a while'}\n{code}")
