@@ -158,7 +158,10 @@ def copy_loss(
         raise ValueError(
             f"sigma={sigma}: the noise has a standard deviation of 0 or more"
         )
-    noisy = x + sigma * torch.randn(x.shape, generator=generator) if sigma else x
+    noisy = x
+    if sigma:
+        eps = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        noisy = x + sigma * eps
     return (model.decode(model.encode(noisy)) - x).square().sum(-1).mean(-1)
 
 
@@ -169,7 +172,8 @@ def bound_loss(
     eq-vae-elbo.
     """
     mu, log_var = model.encoder(x - model.mean).chunk(2, dim=-1)
-    z = reparameterise(mu, log_var, torch.randn(mu.shape, generator=generator))
+    eps = torch.randn(mu.shape, generator=generator, device=x.device, dtype=x.dtype)
+    z = reparameterise(mu, log_var, eps)
     distance = (x - model.decode(z)).square().sum(-1)
     log_scale = model.log_sigma2 + math.log(2 * math.pi)
     log_lik = -0.5 * (distance * (-model.log_sigma2).exp() + x.shape[-1] * log_scale)
@@ -375,7 +379,8 @@ def shifted(
         raise ValueError(
             f"{D} pixels, by={by}: pass square images, and a shift of 0 or more"
         )
-    steps = torch.randint(-by, by + 1, (2, B, 1), generator=generator)
-    down, right = (steps + torch.arange(side)).clamp(0, side - 1)
+    shape, here = (2, B, 1), x.device
+    steps = torch.randint(-by, by + 1, shape, generator=generator, device=here)
+    down, right = (steps + torch.arange(side, device=here)).clamp(0, side - 1)
     source = (side * down[:, :, None] + right[:, None, :]).reshape(1, B, D)
     return x.gather(2, source.expand(runs, B, D))

@@ -168,9 +168,10 @@ def noise_loss(
 
     One level for each row, spread evenly over the batch; unbiased.
     """
-    u = (torch.arange(len(x)) + torch.rand(1, generator=generator)) / len(x)
+    start = torch.rand(1, generator=generator, device=x.device)
+    u = (torch.arange(len(x), device=x.device) + start) / len(x)
     log_snr = (network.first + u * (network.last - network.first))[:, None].to(x)
-    eps = torch.randn(x.shape, generator=generator).to(x)
+    eps = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     z = torch.sigmoid(log_snr).sqrt() * x + torch.sigmoid(-log_snr).sqrt() * eps
     error = (network(z, log_snr) - eps).square().sum(dim=1).mean()
     return 0.5 * (network.first - network.last) * error
@@ -561,7 +562,8 @@ def ladder_loss(
     """Minus the bound of eq-onwards-chain, one draw an example, the mean over the
     batch.
     """
-    eps = torch.randn(len(x), sum(network.n_components), generator=generator).to(x)
+    shape = len(x), sum(network.n_components)
+    eps = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
     prices, _ = network(x, eps)
     return (prices.lower + prices.top - prices.recon).mean()
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import termios
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from conftest import ROOT, cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from latent_book import training as t
 from latent_book.data import digits8
@@ -449,3 +451,54 @@ def test_the_script_for_several_gpus_runs_in_two_processes(tmp_path):
     assert done.returncode == 0, done.stderr
     weights = torch.load(tmp_path / "vae.pt", weights_only=True)
     VAENetwork(n_components=16).load_state_dict(weights)
+
+
+def losses():
+    """Each loss of the library that draws, with a network and rows for it."""
+    from latent_book import critique, denoising, onwards, vae, variational
+
+    D, x, runs = 6, torch.rand(8, 6), torch.rand(2, 8, 9)
+    auto, belief = VAENetwork(D, 2, (4,)), variational.BeliefNetwork(D, 3)
+    mean = torch.zeros(2, 1, 9)
+    copier = critique.Coders(mean, 2, 9)
+    unsure = critique.Coders(mean, 2, 9, uncertain=True)
+    ladder = onwards.LadderNetwork(D, (3, 2), (4,))
+    clean = partial(denoising.denoising_loss, sigma=0.1)
+    return {
+        "neg_elbo": (vae.neg_elbo, auto, x),
+        "neg_iwae": (partial(vae.neg_iwae, k=3), auto, x),
+        "denoising_loss": (clean, nn.Linear(D, D), x),
+        "noise_loss": (onwards.noise_loss, onwards.NoiseNetwork(D, (4,)), x),
+        "ladder_loss": (onwards.ladder_loss, ladder, x),
+        "wake_sleep_loss": (variational.wake_sleep_loss, belief, x),
+        "nvil_loss": (variational.nvil_loss, belief, x),
+        "copy_loss": (partial(critique.copy_loss, sigma=0.1), copier, runs),
+        "bound_loss": (critique.bound_loss, unsure, runs),
+        "shifted": (lambda _, x, chance: critique.shifted(x, chance), copier, runs),
+    }
+
+
+class Draws(TorchFunctionMode):
+    """Notes where each draw is made."""
+
+    def __init__(self):
+        super().__init__()
+        self.devices = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        if (kwargs or {}).get("generator") is not None:
+            self.devices.append(made.device.type)
+        return made
+
+
+@pytest.mark.parametrize("name", losses())
+def test_a_loss_draws_where_its_rows_are(name):
+    """A generator on a GPU makes no numbers elsewhere; torch's device without numbers
+    finds such a place without one.
+    """
+    loss, network, x = losses()[name]
+    with Draws() as draws:
+        answer = loss(network.to("meta"), x.to("meta"), torch.Generator())
+    assert answer.device.type == "meta"
+    assert set(draws.devices) == {"meta"}
