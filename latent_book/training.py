@@ -13,6 +13,8 @@ _needs("torch")
 
 # %% ../nbs/workshop/training.ipynb #imports
 import contextlib
+import dataclasses
+import hashlib
 import inspect
 import itertools
 import json
@@ -23,6 +25,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -324,6 +327,18 @@ class Run:
         self.objective, self.optimizers = parts[0], parts[1:]
         self.lengths = [[g["lr"] for g in one.param_groups] for one in self.optimizers]
 
+    @cached_property
+    def fingerprints(self) -> list[Any]:
+        """The shape of each part of the data, and a hash of its values in their
+        order.
+        """
+        found = []
+        for x in (*self.data, *self.held_out):
+            values = x.detach().cpu().contiguous().view(torch.uint8).numpy()
+            digest = hashlib.sha256(values.data).hexdigest()
+            found.append([list(x.shape), digest])
+        return found
+
     def autocast(self) -> Any:
         """A block in which products are computed with 16 bits, if the run does so."""
         return self.helper.autocast()
@@ -552,14 +567,42 @@ def _last(history: History) -> str:
 
 # %% ../nbs/workshop/training.ipynb #checkpoint
 def _description(run: Run) -> dict[str, Any]:
-    """What must be the same for a run to go on: the settings, the sizes and the sums of
-    the data.
+    """What must be the same for a run to go on: the settings, the loss with what it was
+    given beforehand, the sizes, and the data with their order.
     """
-    sums = [
-        [list(x.shape), x.double().sum().item()] for x in (*run.data, *run.held_out)
-    ]
     sizes = {name: list(value.shape) for name, value in run.kept.items()}
-    return {**run.settings, "data": sums, "weights": sizes}
+    beside = {*run.settings, "device", "verbose"}
+    loss = _named(run.loss, beside)
+    return {**run.settings, "loss": loss, "data": run.fingerprints, "weights": sizes}
+
+
+def _named(loss: Any, beside: set[str]) -> Any:
+    """What a function is called, and the values that it holds: by `partial`, from the
+    function around it, or as the settings of its object (without those `beside`).
+    """
+    if isinstance(loss, partial):
+        given = [_told(value) for value in loss.args]
+        named = {name: _told(value) for name, value in loss.keywords.items()}
+        return [_named(loss.func, beside), *given, named]
+    function = getattr(loss, "__func__", loss)
+    name = getattr(function, "__qualname__", type(loss).__qualname__)
+    owner, held = getattr(loss, "__self__", None), {}
+    if dataclasses.is_dataclass(owner):
+        fields = [one.name for one in dataclasses.fields(owner)]
+        held = {one: getattr(owner, one) for one in fields if one not in beside}
+    elif inspect.isfunction(function):
+        held = dict(inspect.getclosurevars(function).nonlocals)
+        constants = function.__code__.co_consts
+        held["..."] = [_told(one) for one in constants if one != function.__doc__]
+    return [name, {one: _told(value) for one, value in held.items()}]
+
+
+def _told(value: Any) -> Any:
+    """A number or a word as it is, anything larger by its kind."""
+    if isinstance(value, list | tuple):
+        return [_told(one) for one in value]
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return value if plain else type(value).__qualname__
 
 
 def _write_checkpoint(run: Run, path: Path) -> None:

@@ -502,3 +502,62 @@ def test_a_loss_draws_where_its_rows_are(name):
         answer = loss(network.to("meta"), x.to("meta"), torch.Generator())
     assert answer.device.type == "meta"
     assert set(draws.devices) == {"meta"}
+
+
+def weighted(beta):
+    """A loss with a number of the function around it."""
+    return lambda model, x, generator: beta * model(x).square().mean()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"X": lambda X: X.flip(0)}, "data was"),
+        ({"loss": lambda _: partial(scaled, beta=2.0)}, r"loss was .*1\.0.*now .*2\.0"),
+        ({"loss": lambda _: weighted(1.0)}, "loss was .*scaled.*now .*weighted"),
+        ({"lr": lambda lr: 2 * lr}, r"lr was 0\.001, now 0\.002"),
+    ],
+)
+def test_a_checkpoint_is_of_one_loss_and_of_one_order_of_the_rows(
+    X, change, told, tmp_path
+):
+    given = {"loss": partial(scaled, beta=1.0), "X": X[:64], "lr": 1e-3}
+
+    def run(epochs, **given):
+        with t.seeded(0):
+            model = nn.Linear(X.shape[1], 1)
+        place = tmp_path / "run"
+        return t.train(
+            model,
+            epochs=epochs,
+            checkpoint=place,
+            progress=False,
+            device="cpu",
+            **given,
+        )
+
+    run(2, **given)
+    run(2, **given)  # the same goes on, here with nothing left to do
+    changed = {name: act(given[name]) for name, act in change.items()}
+    with pytest.raises(ValueError, match=told):
+        run(2, **{**given, **changed})
+
+
+def scaled(model, x, generator, beta):
+    """A loss with a weight."""
+    return beta * model(x).square().mean()
+
+
+def test_the_weight_of_a_closure_and_the_settings_of_an_estimator_tell_losses_apart():
+    from latent_book.vae import VAE
+
+    pairs = [
+        (weighted(1.0), weighted(4.0)),
+        (VAE(beta=1.0).get_loss, VAE(beta=4.0).get_loss),
+        (lambda m, x, g: 1.0 * m(x).mean(), lambda m, x, g: 2.0 * m(x).mean()),
+    ]
+    for one, other in pairs:
+        assert t._named(one, set()) != t._named(other, set())
+    beside = {"device", "epochs"}
+    longer = VAE(epochs=7, device="cpu").get_loss
+    assert t._named(VAE().get_loss, beside) == t._named(longer, beside)
