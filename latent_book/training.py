@@ -25,7 +25,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -312,6 +312,7 @@ class Run:
             Tensor
         ] = []  # of the steps that the history does not have yet
         self.rows: list[int] = []
+        self.described: dict[str, Any] = {}  # before its first step, for checkpoints
         self.data = tuple(x.to(helper.device) for x in _parts(X, "X"))
         held = () if X_val is None else _parts(X_val, "X_val")
         self.held_out = tuple(x.to(helper.device) for x in held)
@@ -326,18 +327,6 @@ class Run:
         parts = helper.prepare(_Objective(model, loss), *made)
         self.objective, self.optimizers = parts[0], parts[1:]
         self.lengths = [[g["lr"] for g in one.param_groups] for one in self.optimizers]
-
-    @cached_property
-    def fingerprints(self) -> list[Any]:
-        """The shape of each part of the data, and a hash of its values in their
-        order.
-        """
-        found = []
-        for x in (*self.data, *self.held_out):
-            values = x.detach().cpu().contiguous().view(torch.uint8).numpy()
-            digest = hashlib.sha256(values.data).hexdigest()
-            found.append([list(x.shape), digest])
-        return found
 
     def autocast(self) -> Any:
         """A block in which products are computed with 16 bits, if the run does so."""
@@ -545,6 +534,7 @@ def train(
     }  # fmt: skip
     run = Run(model, loss, X, X_val, settings, helper, hooks)
     if checkpoint is not None:
+        run.described = _description(run)
         _resume(run, Path(checkpoint))
     with _bar(run.total, run.step, progress and helper.is_main_process) as bar:
         try:
@@ -572,19 +562,25 @@ def _description(run: Run) -> dict[str, Any]:
     """
     sizes = {name: list(value.shape) for name, value in run.kept.items()}
     beside = {*run.settings, "device", "verbose"}
-    loss = _named(run.loss, beside)
-    return {**run.settings, "loss": loss, "data": run.fingerprints, "weights": sizes}
+    said = {"loss": _named(run.loss, beside), "data": [], "weights": sizes}
+    for x in (*run.data, *run.held_out):
+        values = x.detach().cpu().contiguous().view(torch.uint8).numpy()
+        said["data"].append([list(x.shape), hashlib.sha256(values.data).hexdigest()])
+    return json.loads(json.dumps({**run.settings, **said}))
 
 
 def _named(loss: Any, beside: set[str]) -> Any:
     """What a function is called, and the values that it holds: by `partial`, from the
-    function around it, or as the settings of its object (without those `beside`).
+    function around it, or as the settings of its object (without those `beside`). A
+    function that wraps another by `functools.wraps` counts as that.
     """
+    if not inspect.ismethod(loss):
+        loss = inspect.unwrap(loss)
     if isinstance(loss, partial):
         given = [_told(value) for value in loss.args]
         named = {name: _told(value) for name, value in loss.keywords.items()}
         return [_named(loss.func, beside), *given, named]
-    function = getattr(loss, "__func__", loss)
+    function = inspect.unwrap(getattr(loss, "__func__", loss))
     name = getattr(function, "__qualname__", type(loss).__qualname__)
     owner, held = getattr(loss, "__self__", None), {}
     if dataclasses.is_dataclass(owner):
@@ -612,7 +608,7 @@ def _write_checkpoint(run: Run, path: Path) -> None:
         tensors |= {f"adam/{i}/{name}": value for name, value in memory.items()}
     tensors["steps"] = torch.tensor(run.history.steps, dtype=torch.float64)
     history = {k: v for k, v in vars(run.history).items() if k != "steps"}
-    notes = {"epoch": run.epoch, "history": history, "run": _description(run)}
+    notes = {"epoch": run.epoch, "history": history, "run": run.described}
     write(path, "checkpoint", {**tensors, **notes})
 
 
@@ -630,7 +626,7 @@ def _resume(run: Run, path: Path) -> None:
         _expect(isinstance(before, dict), "it does not say which run it belongs to")
     except ValueError as error:
         raise ValueError(f"{error}. {cure}") from error
-    wanted = json.loads(json.dumps(_description(run)))
+    wanted = run.described
     differ = [k for k in wanted if before.get(k) != wanted[k]]
     if differ:
         told = ", ".join(f"{k} was {before.get(k)}, now {wanted[k]}" for k in differ)

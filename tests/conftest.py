@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tomllib
 import venv
-from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
@@ -20,7 +19,6 @@ import pytest
 from jaxtyping import install_import_hook
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from plain_markdown import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 install_import_hook("latent_book", "beartype.beartype")
@@ -164,25 +162,6 @@ def install(unpacked, tmp_path_factory):
         return place / "bin" / "python"
 
     return installed
-
-
-class AnySite(Site):
-    """A built site that knows every label and every value, and none of them right."""
-
-    def __init__(self) -> None:
-        super().__init__(defaultdict(lambda: "1.2"), defaultdict(lambda: "A title"))
-        self.values = defaultdict(lambda: Unknown())
-
-    def references(self, page: str) -> dict[str, tuple[str, str]]:
-        """Every work, and its description."""
-        return defaultdict(lambda: ("1", "Someone. Something. 2000."))
-
-
-class Unknown:
-    """A measured value, whose form is everybody's."""
-
-    def __format__(self, spec: str) -> str:
-        return "0.5"
 
 
 def cloud(N: int, D: int, seed: int = 0, mean: float = 3.0) -> np.ndarray:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import wraps
 
 import numpy as np
 import pandas as pd
@@ -537,6 +538,7 @@ def stop_after(steps: int):
     """The loss, until it is interrupted."""
     calls = iter(range(steps))
 
+    @wraps(loss)
     def stopping(model, x, generator):
         if model.training and next(calls, None) is None:
             raise KeyboardInterrupt
@@ -634,6 +636,7 @@ def test_twenty_kills_in_training(tmp_path):
     undisturbed = go(straight, None, 100)
 
     def run(tell):
+        @wraps(loss)
         def heard(model, x, generator):
             tell()
             if not at:
@@ -654,6 +657,7 @@ def test_twenty_kills_in_training(tmp_path):
     assert at[1] < at[-1] < 100
     steps = 0
 
+    @wraps(loss)
     def counted(model, x, generator):
         nonlocal steps
         steps += model.training

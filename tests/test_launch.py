@@ -12,7 +12,8 @@ import build_book
 import pytest
 import reader_copies
 import yaml
-from conftest import ROOT, AnySite, brought_by, cells, notebooks
+from any_site import AnySite
+from conftest import ROOT, brought_by, cells, notebooks
 from IPython.core.interactiveshell import InteractiveShell
 from packaging.utils import canonicalize_name
 

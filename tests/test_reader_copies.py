@@ -8,7 +8,8 @@ import re
 import nbformat
 import pytest
 import reader_copies
-from conftest import ROOT, AnySite, notebooks
+from any_site import AnySite
+from conftest import ROOT, notebooks
 from plain_markdown import SOLVED, NotBuilt, Page, Site, Solution, read_site
 from reader_copies import Origin, copy_of, write
 

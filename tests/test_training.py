@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import termios
-from functools import partial
+from functools import partial, wraps
 
 import numpy as np
 import pytest
@@ -328,6 +328,7 @@ sys.path.insert(0, {tests!r})
 import test_training as tt
 X = torch.from_numpy(tt.digits8("float32").X[:500])
 told = 0
+@tt.wraps(tt.noisy_error)
 def slowly(model, x, generator):
     global told
     told += 1
@@ -363,6 +364,7 @@ def test_ctrl_c_ends_a_run_in_good_order_and_another_process_goes_on(X, tmp_path
     resumed, whole = net(dropout=0.1), net(dropout=0.1)
     steps = []
 
+    @wraps(noisy_error)
     def counted(model, x, generator):
         steps.append(model.training)
         return noisy_error(model, x, generator)
@@ -556,6 +558,8 @@ def test_the_weight_of_a_closure_and_the_settings_of_an_estimator_tell_losses_ap
         (VAE(beta=1.0).get_loss, VAE(beta=4.0).get_loss),
         (lambda m, x, g: 1.0 * m(x).mean(), lambda m, x, g: 2.0 * m(x).mean()),
     ]
+    same_loss = wraps(scaled)(lambda *given: scaled(*given))
+    assert t._named(same_loss, set()) == t._named(scaled, set())
     for one, other in pairs:
         assert t._named(one, set()) != t._named(other, set())
     beside = {"device", "epochs"}
