@@ -38,6 +38,9 @@ CLOSED = {  # directives whose cells a reader opens on request
     "echo": "details",
 }
 MODULES_OWN = re.compile(r'from latent_book import _needs\s+(_needs\("\w+"\)\s*)+')
+YOURS = {  # what the site says of copies, and what a copy says of itself
+    "`make lab` opens a copy of this chapter that is yours.": "This copy is yours."
+}
 PAGES = ["notation.md", "appendix/glossary.md", "workshop/made.md"]  # beside notebooks
 # where pip finds what a page imports: an extra of the library, or a package of its own
 EXTRAS = {
@@ -260,6 +263,8 @@ def copy_of(path: Path, built: Site, origin: Origin) -> dict[str, Any]:
     for cell in source:
         said, key = "".join(cell["source"]), cell["id"]
         if cell["cell_type"] == "markdown":
+            for site, own in YOURS.items():
+                said = said.replace(site, own)
             sentences += page.sentences(said)
             for one in _prose(key, page.pieces(said)):
                 cells.append(one)

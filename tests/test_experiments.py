@@ -30,6 +30,12 @@ PROPOSED = [
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 def test_a_chapter_proposes_three_to_five_changes_that_can_be_made(path):
     chapter = json.loads(path.read_text(encoding="utf-8"))
+    (said,) = (
+        "".join(c["source"]) for c in chapter["cells"] if c["id"] == "experiments"
+    )
+    assert all(words in said for words in reader_copies.YOURS), (
+        "a copy says it otherwise"
+    )
     proposed = reader_copies.experiments(chapter)
     assert 3 <= len(proposed) <= 5
     for statements in proposed:
