@@ -265,7 +265,9 @@ def copy_of(path: Path, built: Site, origin: Origin) -> dict[str, Any]:
         if cell["cell_type"] == "markdown":
             for site, own in YOURS.items():
                 said = said.replace(site, own)
-            sentences += page.sentences(said)
+            # seconds differ from run to run, and no change is needed for that
+            quoting = page.sentences(said)
+            sentences += [one for one in quoting if "-seconds" not in one]
             for one in _prose(key, page.pieces(said)):
                 cells.append(one)
                 if "heading_collapsed" in one["metadata"]:
