@@ -129,6 +129,15 @@ class History:
     best: int = -1
     stopped: str = "finished"
 
+    def __repr__(self) -> str:
+        said = [f"{len(self.loss)} epochs, {len(self.steps)} steps, {self.stopped}"]
+        if self.loss:
+            said.append(f"loss {self.loss[0]:.4g} to {self.loss[-1]:.4g}")
+        if self.val_loss:
+            held_out = f"{self.val_loss[self.best]:.4g} at epoch {self.best}"
+            said.append(f"held out {held_out}")
+        return f"History({'; '.join(said)})"
+
 
 class DivergedError(ArithmeticError):
     """The loss is no finite number any more."""

@@ -565,3 +565,16 @@ def test_the_weight_of_a_closure_and_the_settings_of_an_estimator_tell_losses_ap
     beside = {"device", "epochs"}
     longer = VAE(epochs=7, device="cpu").get_loss
     assert t._named(VAE().get_loss, beside) == t._named(longer, beside)
+
+
+def test_a_history_is_told_in_a_line(X):
+    assert repr(t.History()) == "History(0 epochs, 0 steps, finished)"
+    with t.seeded(0):
+        model = nn.Linear(X.shape[1], 1)
+    loss = partial(scaled, beta=1.0)
+    given = {"X_val": X[:50], "epochs": 3, "batch_size": 100, "progress": False}
+    history = t.train(model, loss, X, device="cpu", **given)
+    told = repr(history)
+    assert "\n" not in told
+    assert told.startswith(f"History(3 epochs, {len(history.steps)} steps, finished; ")
+    assert f"held out {history.val_loss[history.best]:.4g} at epoch" in told
