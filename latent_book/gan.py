@@ -492,7 +492,7 @@ class GAN(NetworkEstimator):
         causes = validate_codes(self, Z, self.n_components_, cure)
         return self._answer(lambda net, z: net(z), causes, Z, "the image")
 
-    def sample(self, n: int, rng: Any) -> np.ndarray:
+    def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
         """n images, shape (n, D): causes from the prior, through the generator. There
         is no noise to add.
         """

@@ -296,12 +296,12 @@ class Diffusion(_Density):
         check_answer(X, "the data")
         return in_kind(np.stack([*stations, X]) if path else X, Z)
 
-    def sample(self, n: int, rng: Any) -> np.ndarray:
+    def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
         """n rows from the model, (n, D): standard normal noise, decoded."""
         rng = np.random.default_rng(rng)
         return self.decode(self._noise(n, rng), rng)
 
-    def elbo(self, X: Any, rng: Any) -> Any:
+    def elbo(self, X: Any, rng: Any = 0) -> Any:
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too
         low, never log p itself; eq-onwards-bound.
         """
@@ -459,7 +459,7 @@ class Flow(_Density):
             X = self.mean_ + self.scale_ * back
         return in_kind(check_answer(X, "the data"), Z)
 
-    def sample(self, n: int, rng: Any) -> np.ndarray:
+    def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
         """n rows from the model, (n, D): standard normal noise, decoded."""
         return self.decode(self._noise(n, np.random.default_rng(rng)))
 
@@ -633,7 +633,7 @@ class Ladder(_Density):
         recon, lower, top = (part.double().numpy() for part in prices)
         return Prices(recon.mean(0) + self._log_volume(), lower.mean(0), top)
 
-    def elbo(self, X: Any, rng: Any, *, k: int = 1) -> np.ndarray:
+    def elbo(self, X: Any, rng: Any = 0, *, k: int = 1) -> np.ndarray:
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,);
         eq-onwards-chain.
         """
@@ -649,7 +649,7 @@ class Ladder(_Density):
         return log_mean.double().numpy() + self._log_volume()
 
     @torch.no_grad()
-    def sample(self, n: int, rng: Any) -> np.ndarray:
+    def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
         """n rows from the model, (n, D): z_2 from the prior, z_1 given z_2, and the
         decoder's mean.
         """

@@ -902,7 +902,9 @@ class ProbabilisticPCA(_LinearCode):
         """scikit-learn's name for `log_prob`."""
         return self.log_prob(X)
 
-    def sample(self, n: int, rng: np.random.Generator | int) -> np.ndarray:
+    def sample(
+        self, n: int = 1, rng: np.random.Generator | int | None = None
+    ) -> np.ndarray:
         """n images drawn from the model, noise included, shape (n, D)."""
         check_is_fitted(self)
         return ppca_sample(

@@ -56,8 +56,10 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def torch_generator(rng: np.random.Generator | int) -> torch.Generator:
-    """A generator of torch's kind, seeded by a draw from numpy's, or by a seed."""
+def torch_generator(rng: np.random.Generator | int | None) -> torch.Generator:
+    """A generator of torch's kind, seeded by a draw from numpy's or by a seed; for None
+    another each time.
+    """
     seed = int(np.random.default_rng(rng).integers(2**62))
     return torch.Generator().manual_seed(seed)
 

@@ -390,7 +390,7 @@ class VAE(Reconstructor, NetworkEstimator):
         """The means mu of q(z | x), shape (N, L)."""
         return self.encode(X)[0]
 
-    def sample(self, n: int, rng: Any, *, noise: bool = True) -> np.ndarray:
+    def sample(self, n: int = 1, rng: Any = None, *, noise: bool = True) -> np.ndarray:
         """n images from the model, shape (n, D): causes from the prior, then x from p(x
         | z); without `noise`, its mean.
         """

@@ -514,7 +514,7 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
         """
         return super().transform(X)
 
-    def sample(self, n: int, rng: Any, *, noise: bool = True) -> np.ndarray:
+    def sample(self, n: int = 1, rng: Any = None, *, noise: bool = True) -> np.ndarray:
         """n images from the model, shape (n, D): causes from the prior, then bits from
         p(x | z); without `noise`, their probabilities.
         """

@@ -262,3 +262,19 @@ def test_scikit_learns_own_estimator_checks(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check(estimator)
+
+
+def test_every_model_draws_one_row_by_chance_unless_told_otherwise():
+    """The mixtures' `sample` is scikit-learn's, which draws by `random_state`."""
+    from test_files import BITS, MODELS
+
+    free = {n: m for n, m in MODELS.items() if n not in ("mixture", "bits")}
+    drawing = {name: model for name, model in free.items() if hasattr(model, "sample")}
+    assert len(drawing) >= 8
+    for name, model in drawing.items():
+        model = clone(model).fit(BITS)
+        one = model.sample()
+        assert one.shape == (1, 4), name
+        many = [model.sample(20) for _ in range(2)]
+        assert not np.array_equal(*many), f"{name}: without a seed each draw is new"
+        assert np.array_equal(model.sample(20, 0), model.sample(20, rng=0)), name
