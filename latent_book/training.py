@@ -585,8 +585,7 @@ def _named(loss: Any, beside: set[str]) -> Any:
     function around it, or as the settings of its object (without those `beside`). A
     function that wraps another by `functools.wraps` counts as that.
     """
-    if not inspect.ismethod(loss):
-        loss = inspect.unwrap(loss)
+    loss = inspect.unwrap(loss, stop=inspect.ismethod)
     if isinstance(loss, partial):
         given = [_told(value) for value in loss.args]
         named = {name: _told(value) for name, value in loss.keywords.items()}
