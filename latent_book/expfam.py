@@ -26,7 +26,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm import tqdm
 
@@ -36,6 +36,7 @@ from latent_book.rows import (
     Rule,
     all_finite,
     as_numpy,
+    as_random_state,
     blocks,
     check_settings,
     in_kind,
@@ -1108,7 +1109,7 @@ class _ByEngine(Savable, DensityMixin, BaseEstimator):
                 f"{self.n_components}, n_samples = {count}"
             )
         self._given(engine.rows.D)
-        chance = check_random_state(self.random_state)
+        chance = as_random_state(self.random_state)
         fresh = not (self.warm_start and hasattr(self, "converged_"))
         before = -math.inf if fresh else self.lower_bound_
         found, tries = None, self.n_init if fresh else 1
@@ -1271,7 +1272,7 @@ class _ByEngine(Savable, DensityMixin, BaseEstimator):
         return in_kind(codes @ np.asarray(self.means_), Z)
 
     def log_prob(self, X):
-        """log p(x) of each row, in nats."""
+        """The book's name for `score_samples`."""
         return self.score_samples(X)
 
 # %% ../nbs/workshop/expfam.ipynb #gaussian-mixture
@@ -1376,7 +1377,9 @@ class GaussianMixture(_ByEngine):
 
     def _theirs(self) -> sklearn.mixture.GaussianMixture:
         """scikit-learn's, with the same settings and the same mixture."""
-        theirs = sklearn.mixture.GaussianMixture(**self.get_params())
+        settings = self.get_params()
+        settings["random_state"] = as_random_state(self.random_state)
+        theirs = sklearn.mixture.GaussianMixture(**settings)
         vars(theirs).update({k: v for k, v in vars(self).items() if k.endswith("_")})
         return theirs
 
@@ -1655,7 +1658,7 @@ class BernoulliMixture(_ByEngine):
                 f"n_samples = {n_samples!r}; ask for a whole number of images, at "
                 "least 1"
             )
-        chance = check_random_state(self.random_state)
+        chance = as_random_state(self.random_state)
         z = np.sort(
             chance.choice(len(self.weights_), n_samples, p=self._parameters().pi)
         )

@@ -506,7 +506,7 @@ class PCA(_LinearCode):
     iterated_power : Krylov road: most steps to take; "auto" is 16. Under
         svd_solver="auto", the exact road follows where they were not enough.
     n_oversamples : Krylov road: vectors in a block beyond n_components.
-    random_state : seed of the Krylov road's random start.
+    random_state : a seed, a generator or None, for the Krylov road's random start.
     copy, power_iteration_normalizer : accepted, without effect: X is never overwritten,
         and blocks are always made orthonormal.
 
@@ -718,6 +718,10 @@ class PCA(_LinearCode):
         )
         return in_kind(log_p, X)
 
+    def log_prob(self, X):
+        """The book's name for `score_samples`."""
+        return self.score_samples(X)
+
     def _model_variances(self) -> tuple[np.ndarray, float]:
         sigma2 = float(self.noise_variance_)
         return np.maximum(self.explained_variance_.astype(np.float64), sigma2), sigma2
@@ -784,7 +788,7 @@ class ProbabilisticPCA(_LinearCode):
     n_components : number of causes L, from 1 to D - 1.
     solver : "closed" (exact, by eigenvectors) or "em".
     max_iter, tol : for "em", most steps, and the gain in nats per row that ends it.
-    random_state : for "em", seed of the random start.
+    random_state : for "em", a seed, a generator or None, for the random start.
 
     Attributes
     ----------

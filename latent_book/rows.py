@@ -6,7 +6,7 @@
 __all__ = ['as_numpy', 'in_kind', 'check_answer', 'check_rows', 'all_finite', 'check_grey', 'check_bits', 'validate_rows',
            'validate_codes', 'blocks', 'Units', 'single', 'standardise', 'picture_shape', 'SettingError', 'Rule',
            'whole', 'positive', 'not_negative', 'widths', 'one_of', 'true_or_false', 'none_or', 'setting',
-           'check_settings', 'draw_seed', 'child_seed']
+           'check_settings', 'as_random_state', 'draw_seed', 'child_seed']
 
 # %% ../nbs/workshop/rows.ipynb #imports
 import dataclasses
@@ -370,11 +370,21 @@ def check_settings(model: Any, rules: dict[str, Rule] | None = None) -> None:
         rule.check(name, getattr(model, name))
 
 # %% ../nbs/workshop/rows.ipynb #seeds
-def draw_seed(random_state: Any) -> int:
-    """One seed for a whole fit, from what scikit-learn calls a random state: a seed, a
-    generator, or None.
+def as_random_state(random_state: Any) -> np.random.RandomState:
+    """scikit-learn's kind of generator, of a seed, a generator of either of numpy's
+    kinds, or None.
+
+    It draws from the generator that was given, which moves on: the next fit is another.
+    ValueError for anything else.
     """
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    if isinstance(random_state, np.random.Generator):
+        return np.random.RandomState(random_state.bit_generator)
+    return check_random_state(random_state)
+
+
+def draw_seed(random_state: Any) -> int:
+    """One seed for a whole fit, of what `as_random_state` takes."""
+    return int(as_random_state(random_state).randint(2**31 - 1))
 
 
 def child_seed(seed: int, *key: int, purpose: str = "order", rank: int = 0) -> int:

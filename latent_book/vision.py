@@ -16,10 +16,14 @@ _needs("torch")
 # %% ../nbs/vision.ipynb #imports
 import functools
 import math
+from numbers import Integral
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
+
+from .rows import draw_seed
 
 # %% ../nbs/vision.ipynb #causes-table
 PIXELS = 28  # on a side; the picture runs from -1 to 1, so a pixel is 1/14 wide
@@ -307,7 +311,8 @@ class Analyser:
     Parameters
     ----------
     steps : training steps, each on `batch` pairs.
-    random_state : seed of the initial weights and of the order of the pairs.
+    random_state : a seed, a generator of numpy's or None, for the initial weights and
+        the order of the pairs.
 
     Examples
     --------
@@ -324,7 +329,7 @@ class Analyser:
         steps: int = 1200,
         batch: int = 64,
         rate: float = 1e-2,
-        random_state: int = 0,
+        random_state: Any = 0,
     ) -> None:
         self.steps, self.batch, self.rate, self.random_state = (
             steps,
@@ -344,8 +349,10 @@ class Analyser:
             )
         if self.steps < 1:
             raise ValueError(f"steps = {self.steps}; learning takes at least one step")
-        chance = torch.Generator().manual_seed(self.random_state)
-        self.net_, X, Y = _network(self.random_state), X.float(), to_targets(Z).float()
+        seed = self.random_state
+        seed = int(seed) if isinstance(seed, Integral) else draw_seed(seed)
+        chance = torch.Generator().manual_seed(seed)
+        self.net_, X, Y = _network(seed), X.float(), to_targets(Z).float()
         optimiser = torch.optim.Adam(self.net_.parameters(), fused=True)
         pace = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, self.rate, total_steps=self.steps

@@ -148,7 +148,7 @@ def test_a_mixture_takes_a_frame(model):
 # -----------------------------------------------------------------------------------------------
 
 VERBS = [
-    (PCA(3), ["transform", "encode", "fit_transform", "score_samples"]),
+    (PCA(3), ["transform", "encode", "fit_transform", "score_samples", "log_prob"]),
     (PCA(3, whiten=True, svd_solver="full"), ["transform"]),
     (ProbabilisticPCA(3), ["transform", "encode", "score_samples", "log_prob"]),
     (Autoencoder(3, hidden=(8,), **SMALL), ["transform", "reconstruct"]),
@@ -278,3 +278,124 @@ def test_every_model_draws_one_row_by_chance_unless_told_otherwise():
         many = [model.sample(20) for _ in range(2)]
         assert not np.array_equal(*many), f"{name}: without a seed each draw is new"
         assert np.array_equal(model.sample(20, 0), model.sample(20, rng=0)), name
+
+
+# --- chance
+
+
+def chance_of(kind: str, seed: int = 0):
+    """A random state of each kind that there is."""
+    if kind == "seed":
+        return seed
+    if kind == "RandomState":
+        return np.random.RandomState(seed)
+    bits = np.random.MT19937 if kind == "MT19937" else np.random.PCG64
+    return np.random.Generator(bits(seed))
+
+
+def learned(model) -> list[np.ndarray]:
+    """All numbers that a model has learned."""
+    if hasattr(model, "state_dict"):
+        return [np.asarray(part) for part in model.state_dict().values()]
+    return [
+        np.asarray(v)
+        for k, v in sorted(vars(model).items())
+        if k.endswith("_") and np.asarray(v).dtype.kind in "fi"
+    ]
+
+
+def random_models() -> dict:
+    """Every estimator with a `random_state`, in a setting in which it matters."""
+    from test_files import MODELS
+
+    free = {**MODELS, "pca": PCA(3, svd_solver="randomized"), "pca-auto": PCA(3)}
+    free["ppca"] = ProbabilisticPCA(2, solver="em", max_iter=1, tol=0.0)
+    for kind in ("full", "tied", "diag", "spherical"):
+        for start in ("kmeans", "k-means++", "random", "random_from_data"):
+            free[f"{kind}, {start}"] = GaussianMixture(
+                3, covariance_type=kind, init_params=start, max_iter=1
+            )
+    free["bits"] = BernoulliMixture(3, init_params="random", max_iter=1)
+    return free
+
+
+def wide_rows() -> np.ndarray:
+    """Noise on which PCA takes the Krylov road, whose last digits tell its start."""
+    return np.random.default_rng(1).normal(size=(1500, 1600)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["seed", "RandomState", "PCG64", "MT19937"])
+@pytest.mark.parametrize("name", random_models())
+@pytest.mark.filterwarnings("ignore")  # a step or an epoch is too few
+def test_equal_random_states_of_any_kind_give_equal_fits(name, kind):
+    from test_files import BITS
+
+    model = random_models()[name]
+    rows = wide_rows() if name.startswith("pca") else BITS
+
+    def fit(state):
+        return learned(clone(model).set_params(random_state=state).fit(rows))
+
+    one, same, other = (fit(chance_of(kind, seed)) for seed in (5, 5, 6))
+    assert all(map(np.array_equal, one, same))
+    assert not all(map(np.array_equal, one, other)), "the seed matters here"
+    if kind != "seed":  # a generator moves on
+        state = chance_of(kind, 5)
+        assert all(map(np.array_equal, one, fit(copy.deepcopy(state))))
+        first, second = model.set_params(random_state=state), clone(model)
+        assert second.random_state is not state  # a clone has a copy of its own
+        first, second = (learned(first.fit(rows)) for _ in range(2))
+        assert all(map(np.array_equal, one, first))
+        assert not all(map(np.array_equal, first, second))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_no_random_state_is_refused():
+    from test_files import BITS
+
+    for name in ("pca-auto", "ppca", "vae", "diag, random", "bits"):
+        model = random_models()[name].set_params(random_state="chance")
+        rows = wide_rows() if name.startswith("pca") else BITS
+        with pytest.raises(ValueError, match="chance"):
+            model.fit(rows)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_generator_draws_from_a_mixture(kind):
+    model = GaussianMixture(3, covariance_type=kind, random_state=0).fit(HEAPS)
+    bits = BernoulliMixture(3, max_iter=5, random_state=0).fit((X > 0.5).astype(float))
+    for one in (model, bits):
+        drawn = [
+            one.set_params(random_state=np.random.default_rng(seed)).sample(20)[0]
+            for seed in (1, 1, 2)
+        ]
+        assert np.array_equal(drawn[0], drawn[1])
+        assert not np.array_equal(drawn[0], drawn[2])
+        assert not np.array_equal(one.sample(20)[0], one.sample(20)[0])
+
+
+@pytest.mark.parametrize("model", DENSITIES, ids=by_name)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_log_prob_and_score_samples_are_one_thing(model, dtype):
+    rows = X.astype(dtype)
+    fitted = clone(model).fit(rows)
+    nats = fitted.log_prob(rows)
+    assert nats.shape == (len(rows),)
+    np.testing.assert_array_equal(nats, fitted.score_samples(rows))
+    assert fitted.score(rows) == pytest.approx(nats.mean(), rel=1e-6)
+    tensor = fitted.log_prob(torch.from_numpy(rows))
+    assert isinstance(tensor, torch.Tensor)
+    np.testing.assert_array_equal(tensor.numpy(), nats)
+
+
+def test_every_density_of_rows_has_both_names():
+    """Where `score_samples` is, `log_prob` is; the networks may have `log_prob`
+    alone.
+    """
+    import latent_book
+
+    models = [getattr(latent_book, n) for n in latent_book.__all__]
+    having = [m for m in models if hasattr(m, "score_samples")]
+    assert {type(m) for m in DENSITIES} <= set(having)
+    assert [m for m in having if not hasattr(m, "log_prob")] == []

@@ -672,7 +672,6 @@ def test_ppca_keeps_its_verbs():
         )
         assert fitted.history_[-1] == pytest.approx(fitted.score(X), abs=1e-6)
     assert not hasattr(PCA, "sample")  # a verb that a model cannot have is absent
-    assert not hasattr(PCA, "log_prob")
 
 
 # --- data of every kind

@@ -328,6 +328,13 @@ def test_training_repeats_itself_and_leaves_the_global_generator_alone():
     x, state = v.render(z), torch.random.get_rng_state()
     first = v.Analyser(steps=5, random_state=1).fit(x, z).encode(x)
     assert torch.equal(first, v.Analyser(steps=5, random_state=1).fit(x, z).encode(x))
+    known = [
+        v.Analyser(steps=5, random_state=np.random.default_rng(seed)).fit(x, z)
+        for seed in (1, 1, 2)
+    ]
+    one, same, other = (g.encode(x) for g in known)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
     assert not torch.equal(
         first, v.Analyser(steps=5, random_state=2).fit(x, z).encode(x)
     )
