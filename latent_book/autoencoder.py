@@ -23,15 +23,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .estimators import NetworkEstimator, Reconstructor
+from .estimators import RealEstimator, Reconstructor, by_rows
 from latent_book.rows import (
     Units,
     check_grey,
     one_of,
     positive,
     setting,
-    single,
-    standardise,
     whole,
     widths,
 )
@@ -92,7 +90,7 @@ class AutoencoderNetwork(nn.Module):
 
     Attributes
     ----------
-    encoder, decoder : the two chains.
+    encoder, decoder : the two chains; or any others that are put in their place.
     mean, scale : taken off the data first and put back last; 0 and 1 where the output
         is "sigmoid".
     """
@@ -113,8 +111,9 @@ class AutoencoderNetwork(nn.Module):
         self.n_features, self.n_components = n_features, n_components
         self.hidden, self.output = tuple(hidden), output
         widths = (n_features, *self.hidden, n_components)
-        self.encoder = mlp(widths)
-        self.decoder = mlp(widths[::-1], nn.Sigmoid() if output == "sigmoid" else None)
+        last = nn.Sigmoid() if output == "sigmoid" else None
+        self.encoder: nn.Module = mlp(widths)
+        self.decoder: nn.Module = mlp(widths[::-1], last)
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(()))
 
@@ -124,8 +123,10 @@ class AutoencoderNetwork(nn.Module):
         """
         if self.output == "sigmoid":
             grey = X.mean(dim=0).clamp(0.01, 0.99)
-            last: Any = self.decoder[-2]
-            last.bias.data = torch.logit(grey).to(self.mean)
+            chain: Any = self.decoder
+            last = chain[-2] if isinstance(chain, nn.Sequential) else None
+            if isinstance(last, nn.Linear) and last.bias is not None:
+                last.bias.data = torch.logit(grey).to(self.mean)
         else:
             spread = (X - X.mean(dim=0)).square().mean().sqrt()
             self.mean, self.scale = (
@@ -138,12 +139,13 @@ class AutoencoderNetwork(nn.Module):
         """The code g(x)."""
         if self.output == "linear":
             x = (x - self.mean) / self.scale
-        first: Any = self.encoder[0]  # units may have more digits than the network
-        return self.encoder(x.to(first.weight.dtype))
+        weight = next(self.encoder.parameters(), x)
+        # units may have more digits than the network
+        return by_rows(self.encoder, x.to(weight.dtype))
 
     def decode(self, z: Float[Tensor, "*batch L"]) -> Float[Tensor, "*batch D"]:
         """The image f(z)."""
-        image = self.decoder(z)
+        image = by_rows(self.decoder, z)
         return image if self.output == "sigmoid" else self.mean + self.scale * image
 
     def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
@@ -206,26 +208,32 @@ def axes_from_decoder(
 
 # %% ../nbs/autoencoder.ipynb #estimator
 @dataclass(eq=False, repr=False)
-class Autoencoder(Reconstructor, NetworkEstimator):
+class Autoencoder(Reconstructor, RealEstimator):
     """Codes and reconstructions by two networks, trained to make the squared error of
     the round trip small.
 
-    Takes numpy arrays or torch tensors, and answers in kind. The networks are trained
-    in single precision.
+    Takes numpy arrays or torch tensors, rows or pictures, and answers in kind. The
+    networks are trained in single precision.
 
     Parameters
     ----------
     n_components : width L of the code, from 1 to the width of the data.
     hidden : widths of the layers between data and code; () makes a linear autoencoder.
     output : "sigmoid" for images with grey values in [0, 1], "linear" for any real
-        data.
-    epochs, batch_size, lr, random_state, device, verbose : as in `NetworkEstimator`.
+        data, in any units.
+    encoder, decoder : modules in place of the chains, see `estimators.own`, from data
+        to codes and back; `fit` trains copies of them.
+    units : of a linear output, see `estimators.RealEstimator`.
+    epochs, batch_size, lr, random_state, device, verbose : as in
+        `estimators.NetworkEstimator`, with all its other settings.
 
     Attributes
     ----------
-    network_ : the `AutoencoderNetwork`.
-    history_ : what `training.train` saw: the loss of each epoch and of each step.
-    n_components_, n_features_in_, feature_names_in_ : what was fitted.
+    network_ : the `AutoencoderNetwork`; a linear one works in units of its own.
+    history_ : what `training.train` saw: the loss of each epoch and of each step, in
+        squared units of the data (of each column's own with `units="columns"`).
+    mean_, scale_ : of a linear output, see `estimators.RealEstimator`.
+    n_components_, n_features_in_, feature_names_in_, image_shape_ : what was fitted.
 
     Examples
     --------
@@ -240,18 +248,28 @@ class Autoencoder(Reconstructor, NetworkEstimator):
     _: KW_ONLY
     hidden: Sequence[int] = setting((128, 64), widths())
     output: str = setting("sigmoid", one_of("sigmoid", "linear"))
+    encoder: nn.Module | None = None
+    decoder: nn.Module | None = None
     epochs: int = setting(10, whole())
     lr: float = setting(5e-3, positive("5e-3"))
 
     def make_network(self, n_features: int) -> AutoencoderNetwork:
-        """An `AutoencoderNetwork` of these widths."""
-        L = self.n_components
+        """An `AutoencoderNetwork` of these widths, with copies of the reader's own
+        parts.
+        """
+        L = int(self.n_components)
         if n_features < L:
             raise ValueError(
                 f"n_components={L!r} must be a whole number from 1 to the width of the "
                 f"data, n_features={n_features}: above nothing is compressed"
             )
-        return AutoencoderNetwork(n_features, int(L), self.hidden, self.output)
+        said = f"n_components={L} and {n_features} pixels"
+        network = AutoencoderNetwork(n_features, L, self.hidden, self.output)
+        encoder = self._own("encoder", n_features, L, said)
+        decoder = self._own("decoder", L, n_features, said, ends=_ENDS[self.output])
+        network.encoder = network.encoder if encoder is None else encoder
+        network.decoder = network.decoder if decoder is None else decoder
+        return network
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """The squared error of the round trip, eq-autoencoder-cost."""
@@ -261,30 +279,33 @@ class Autoencoder(Reconstructor, NetworkEstimator):
         if self.output == "sigmoid":
             check_grey(X)
 
-    def _scale(self, X: np.ndarray) -> tuple[Units | None, Float[np.ndarray, "N D"]]:
-        return (None, single(X)) if self.output == "sigmoid" else standardise(X)
+    @property
+    def _scales(self) -> bool:
+        return self.output == "linear" and super()._scales
 
-    def _start(self, network: Any, rows: Tensor) -> nn.Module:
-        return network.start_at(rows) if self.output == "sigmoid" else network
+    def _start(self, network: Any, rows: Tensor, units: Units | None) -> nn.Module:
+        return network.start_at(rows) if units is None else network
 
     def _keep(
         self, network: Any, units: Units | None, history: History | None = None
     ) -> None:
-        if units is not None and history is not None:
-            # the network keeps them, in double precision: the mean may be far from 0
-            network.mean = torch.from_numpy(units.mean)
-            network.scale = torch.tensor(units.scale).double()
-            for losses in (history.loss, history.steps):  # in squared units of X
+        if units is not None and history is not None and np.ndim(units.scale) == 0:
+            for losses in (history.loss, history.val_loss, history.steps):
                 losses[:] = [units.scale**2 * loss for loss in losses]
-        if not network.scale > 0:
-            raise ValueError(f"scale={network.scale.item()}: a unit is positive")
-        super()._keep(network, None, history)
+        super()._keep(network, units, history)
 
-    def _blank(self, n_features: int) -> nn.Module:
-        network = self.make_network(n_features)
-        if self.output == "linear":
-            network.mean, network.scale = network.mean.double(), network.scale.double()
-        return network
+
+_ENDS = {
+    "sigmoid": {
+        "tanh": "grey values are in [0, 1]; end it in a sigmoid, or take "
+        "output='linear' and no such layer"
+    },
+    "linear": dict.fromkeys(
+        ("sigmoid", "tanh"),
+        "drop that layer, for real data have no bounds; or take output='sigmoid' for "
+        "grey values, and a sigmoid",
+    ),
+}
 
 # %% ../nbs/autoencoder.ipynb #whiten
 def whiten_codes(

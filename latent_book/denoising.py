@@ -13,6 +13,7 @@ _needs("torch")
 
 # %% ../nbs/denoising.ipynb #imports
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -22,9 +23,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .estimators import Coder, NetworkEstimator
+from .estimators import Coder, RealEstimator
 from .mixture import responsibilities
-from .rows import Rule, check_grey, in_kind, positive, setting, single, whole
+from .rows import Rule, Units, positive, setting, whole
 from .training import History
 
 # %% ../nbs/denoising.ipynb #halve
@@ -253,27 +254,33 @@ _NOISE = Rule(
 
 
 @dataclass(eq=False, repr=False)
-class DenoisingAutoencoder(Coder, NetworkEstimator):
+class DenoisingAutoencoder(Coder, RealEstimator):
     """A wide network that was trained to take off Gaussian noise; its step is the slope
     of the log-density.
 
-    Takes numpy arrays or torch tensors, and answers in kind. The network is trained in
-    single precision.
+    Takes numpy arrays or torch tensors, rows or pictures, and answers in kind. The
+    network is trained in single precision.
 
     Parameters
     ----------
     n_components : hidden units; more than pixels are welcome, for noise keeps the
         network from copying.
-    sigma : standard deviation of the noise in training, in units of the pixels.
+    sigma : standard deviation of the noise in training, in units of the pixels (of each
+        column's spread with `units="columns"`).
+    encoder, decoder : modules in place of the two layers, see `estimators.own`; `fit`
+        trains copies of them.
+    units : see `estimators.RealEstimator`.
     epochs, batch_size, lr, random_state, device, verbose : as in
-        `estimators.NetworkEstimator`.
+        `estimators.NetworkEstimator`, with all its other settings.
 
     Attributes
     ----------
-    network_ : a `torch.nn.Sequential`: linear, ReLU, linear.
+    network_ : a `torch.nn.Sequential`: linear, ReLU, linear, or the two parts that were
+        given; it works in units of its own.
     history_ : what `train` saw; the cost eq-denoising-loss for each epoch.
-    sigma_ : the noise that it was trained with.
-    n_components_, n_features_in_, feature_names_in_ : what was fitted.
+    sigma_ : the noise that it was trained with, a number, or one for each column.
+    mean_, scale_ : see `estimators.RealEstimator`.
+    n_components_, n_features_in_, feature_names_in_, image_shape_ : what was fitted.
 
     Examples
     --------
@@ -287,54 +294,83 @@ class DenoisingAutoencoder(Coder, NetworkEstimator):
     n_components: int = setting(400, whole())
     sigma: float = setting(0.3, _NOISE)
     _: KW_ONLY
+    encoder: nn.Module | None = None
+    decoder: nn.Module | None = None
     lr: float = setting(3e-3, positive())
     device: Any = "cpu"
 
     def make_network(self, n_features: int) -> nn.Sequential:
-        """A network of one wide layer, see `overcomplete`."""
-        return overcomplete(n_features, int(self.n_components))
+        """A network of one wide layer, see `overcomplete`, or of copies of the reader's
+        own parts.
+        """
+        D, L = n_features, int(self.n_components)
+        network, said = overcomplete(D, L), f"{D} pixels and n_components={L}"
+        encoder, decoder = (
+            self._own("encoder", D, L, said),
+            self._own("decoder", L, D, said, ends=_ENDS),
+        )
+        first: Any = network[:2] if encoder is None else [encoder]
+        last: Any = network[2:] if decoder is None else [decoder]
+        network = nn.Sequential(*first, *last)
+        noise = torch.tensor(float(self.sigma), dtype=torch.float64)
+        network.register_buffer("sigma", noise)  # in units of the network
+        return network
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """The squared error to the clean rows, eq-denoising-loss."""
-        return denoising_loss(network, x, generator, float(self.sigma))
+        return denoising_loss(network, x, generator, network.sigma.item())
 
-    def _scale(self, X: np.ndarray) -> tuple[None, Float[np.ndarray, "N D"]]:
-        return None, check_grey(single(X))  # what is denoised later may leave [0, 1]
+    def _start(self, network: Any, rows: Tensor, units: Units | None) -> nn.Module:
+        if units is not None and self.units == "one":
+            network.sigma.div_(units.scale)
+            if network.sigma < 0.01:
+                warnings.warn(
+                    f"sigma={self.sigma} is {100 * network.sigma.item():.2g}% of the "
+                    f"spread of X, {units.scale:.3g}: noise so weak lets the network "
+                    "copy; sigma is told in the units of X",
+                    stacklevel=4,
+                )
+        return network
 
-    def _keep(
-        self, network: nn.Module, units: Any, history: History | None = None
-    ) -> None:
+    def _keep(self, network: Any, units: Any, history: History | None = None) -> None:
+        noise = _NOISE.check("sigma", network.get_buffer("sigma").item())
+        self.sigma_: Any = noise * (1.0 if units is None else units.scale)
+        one = 1.0 if units is None or np.ndim(units.scale) else units.scale
         if history is not None:
-            _note_noise(network, self.sigma)
-        self.sigma_ = float(_NOISE.check("sigma", network.get_buffer("sigma").item()))
+            for losses in (history.loss, history.val_loss, history.steps):
+                losses[:] = [one**2 * loss for loss in losses]
         super()._keep(network, units, history)
 
-    def _blank(self, n_features: int) -> nn.Module:
-        return _note_noise(self.make_network(n_features), self.sigma)
-
     def _g(self, network: Any, x: Tensor) -> Tensor:
-        return network[:2](x)  # the hidden values, none negative
+        return network[:-1](x)  # the hidden values, none negative
 
     def _f(self, network: Any, z: Tensor) -> Tensor:
-        return network[2:](z)
+        return network[-1:](z)
 
     def denoise(self, X: Any) -> Any:
-        """Each row without its noise. The rows may leave [0, 1], as noise does, and so
-        may what comes back.
+        """Each row or picture without its noise. What comes back may leave the range of
+        the data, as noise does.
         """
-        return self._answer(lambda net, x: net(x), self._look(X), X)
+        clean = self._answer(lambda net, x: net(x), self._look(X), X, gives="data")
+        return self._like(clean, X)
 
     def grad_log_prob(self, X: Any) -> Any:
         """Estimate of the slope of log p_sigma at each row, eq-denoising-tweedie; to be
         trusted near noisy data only.
         """
-        rows = self._look(X)
-        return in_kind(score_from_denoiser(rows, self.denoise(rows), self.sigma_), X)
+        scale = torch.as_tensor(getattr(self, "scale_", 1.0))
+
+        def slope(network: Any, x: Tensor) -> Tensor:
+            return (network(x) - x) / network.sigma**2 / scale
+
+        slopes = self._answer(slope, self._look(X), X, "the slope")
+        return self._like(slopes, X)
 
 
-def _note_noise(network: nn.Module, sigma: float) -> nn.Module:
-    network.register_buffer("sigma", torch.tensor(float(sigma), dtype=torch.float64))
-    return network
+_ENDS = dict.fromkeys(
+    ("sigmoid", "tanh"),
+    "drop that layer, for a row without its noise has no bounds in the model's units",
+)
 
 # %% ../nbs/denoising.ipynb #memory
 def memory(

@@ -12,11 +12,11 @@ from . import _needs
 _needs("torch")
 
 # %% ../nbs/gan.ipynb #imports
-import copy
 import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import mlp
-from .estimators import NetworkEstimator, check_module
+from .estimators import RealEstimator
 from latent_book.rows import (
     check_grey,
     none_or,
@@ -323,37 +323,42 @@ class GANNetwork(nn.Module):
 
 # %% ../nbs/gan.ipynb #estimator
 @dataclass(eq=False, repr=False)
-class GAN(NetworkEstimator):
+class GAN(RealEstimator):
     """A generative adversarial network: images by a learned generator, and nothing
     else. No encode, no log_prob.
 
-    Takes numpy arrays or torch tensors; `decode` answers in kind. The networks are
-    trained in single precision.
+    Takes numpy arrays or torch tensors, rows or pictures; `decode` answers in kind. The
+    networks are trained in single precision.
 
     Parameters
     ----------
     n_components : number L of causes, independent standard normals.
     hidden : widths of the layers between; the discriminator has them in reverse.
-    output : "sigmoid" for images with grey values in [0, 1], "linear" for any real
-        data.
+    output : "sigmoid" for images with grey values in [0, 1], "tanh" for images in
+        [-1, 1], "linear" for any real data, in any units.
     loss : of the generator, "non-saturating" or "saturating"; see `generator_loss`.
     pack : how many examples of a kind the discriminator judges together; a cure for
         missing modes, eq-gan-packed.
     penalty : weight of the discriminator's squared slope; a cure for one that wins,
         eq-gan-penalty.
-    generator, discriminator : modules in place of the chains, from (B, L) to (B, D) and
-        from (B, pack D) to logits (B, 1); `fit` trains copies of them.
+    generator, discriminator : modules in place of the chains, from L causes to D
+        numbers or a picture, and from `pack` examples side by side (pictures as
+        channels) to one logit; see `estimators.own`. `fit` trains copies of them.
+    units : of a linear output, see `estimators.RealEstimator`.
     lr_discriminator : the discriminator's step length, if not the same.
     bfloat16 : see `training.train`.
     epochs, batch_size, lr, random_state, device, verbose : as in
-        `estimators.NetworkEstimator`; real rows a round, and rows that fill none are
-        left out of the epoch.
+        `estimators.NetworkEstimator`, with all its other settings but `patience` and
+        `validation_fraction`: a game has no loss by which to choose. The batch size
+        counts real rows a round, and rows that fill none are left out of the epoch.
 
     Attributes
     ----------
-    network_ : the `GANNetwork`, with `generator` and `discriminator`.
+    network_ : the `GANNetwork`, with `generator` and `discriminator`; with a linear
+        output it works in units of its own.
     history_ : the `GANHistory`.
-    n_components_, n_features_in_ : what was fitted.
+    mean_, scale_ : of a linear output, see `estimators.RealEstimator`.
+    n_components_, n_features_in_, feature_names_in_, image_shape_ : what was fitted.
 
     Examples
     --------
@@ -368,7 +373,7 @@ class GAN(NetworkEstimator):
     n_components: int = setting(32, whole())
     _: KW_ONLY
     hidden: Sequence[int] = setting((128, 128), widths("(128, 128)"))
-    output: str = setting("sigmoid", one_of("sigmoid", "linear"))
+    output: str = setting("sigmoid", one_of("sigmoid", "tanh", "linear"))
     loss: str = setting("non-saturating", one_of("non-saturating", "saturating"))
     pack: int = setting(1, whole())
     penalty: float = setting(0.3, not_negative())
@@ -382,13 +387,16 @@ class GAN(NetworkEstimator):
 
     def make_network(self, n_features: int) -> GANNetwork:
         """The two players, or copies of the reader's own."""
-        made, judged = copy.deepcopy((self.generator, self.discriminator))
+        D, L, m = n_features, int(self.n_components), self.pack
+        said = f"n_components={L}, pack={m} and {D} pixels"
+        made: Any = self._own("generator", L, D, said, ends=_ENDS[self.output])
+        judged: Any = self._own("discriminator", m * D, 1, said, ends=_LOGITS)
         if made is None:
-            last = nn.Sigmoid() if self.output == "sigmoid" else None
-            made = mlp((int(self.n_components), *self.hidden, n_features), last)
+            last = {"sigmoid": nn.Sigmoid(), "tanh": nn.Tanh()}.get(self.output)
+            made = mlp((L, *self.hidden, D), last)
         if judged is None:
-            judged = mlp((self.pack * n_features, *self.hidden[::-1], 1))
-        return GANNetwork(made, judged).float()
+            judged = mlp((m * D, *self.hidden[::-1], 1))
+        return GANNetwork(made, judged)
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """What the discriminator loses, minus eq-gan-value; on rows held out it says
@@ -402,14 +410,16 @@ class GAN(NetworkEstimator):
     def optimizers(
         self, network: Any, lr: float
     ) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-        """An Adam for each player, with a first moment of 0.5."""
+        """An Adam for each player, with a first moment of 0.5; or what `optimizer`
+        says.
+        """
         lr_d = lr if self.lr_discriminator is None else float(self.lr_discriminator)
         players = ((network.generator, lr), (network.discriminator, lr_d))
-        adam_g, adam_d = (
-            torch.optim.Adam(part.parameters(), lr=step, betas=(0.5, 0.999), fused=True)
-            for part, step in players
+        kind = self.optimizer or partial(
+            torch.optim.Adam, betas=(0.5, 0.999), fused=True
         )
-        return adam_g, adam_d
+        of_g, of_d = (kind(part.parameters(), lr=step) for part, step in players)
+        return of_g, of_d
 
     def train_step(
         self, run: Run, batch: tuple[Tensor, ...], generator: torch.Generator
@@ -436,7 +446,7 @@ class GAN(NetworkEstimator):
                 "hears nothing of use; raise penalty, lower lr_discriminator, or make "
                 "the discriminator smaller. (With loss='saturating', take "
                 "loss='non-saturating' first.)",
-                stacklevel=4,
+                stacklevel=7,
             )
 
     def _causes(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -447,6 +457,11 @@ class GAN(NetworkEstimator):
     _least_rows = 2
 
     def _check_together(self) -> None:
+        held = self.patience is not None or self.validation_fraction is not None
+        if held:
+            raise ValueError(
+                f"leave patience and validation_fraction at None: {_NO_JUDGE}"
+            )
         if self.batch_size % self.pack:
             raise ValueError(
                 f"batch_size={self.batch_size} rows make no groups of "
@@ -460,13 +475,19 @@ class GAN(NetworkEstimator):
             )
         if self.output == "sigmoid":
             check_grey(X)
+        elif self.output == "tanh" and not (X.min() >= -1 and X.max() <= 1):
+            raise ValueError(
+                f"X runs from {X.min():.4g} to {X.max():.4g}; with output='tanh' it is "
+                "in [-1, 1]: for grey values in [0, 1] pass 2 * X - 1"
+            )
 
-    def _check_network(self, network: Any, rows: Tensor) -> None:
-        m, D, L = self.pack, rows.shape[1], int(self.n_components)
-        said = f"n_components={L}, pack={m} and {D} pixels"
-        check_module("generator", network.generator, rows.new_zeros(2, L), D, said)
-        group = rows[:1].repeat(2, m)
-        check_module("discriminator", network.discriminator, group, 1, said)
+    def _held_out(self, X: np.ndarray, X_val: Any, seed: int) -> None:
+        if X_val is not None:
+            raise ValueError(f"X_val is of no use here: {_NO_JUDGE}")
+
+    @property
+    def _scales(self) -> bool:
+        return self.output == "linear" and super()._scales
 
     def _options(self) -> dict[str, Any]:
         return super()._options() | {"bfloat16": self.bfloat16, "drop_last": True}
@@ -483,19 +504,46 @@ class GAN(NetworkEstimator):
             self.history_ = GANHistory(lost_d, lost_g, history.stopped)
 
     def decode(self, Z: Any) -> Any:
-        """The images f(z) of the causes Z, shape (N, D)."""
+        """The images f(z) of the causes Z, shape (N, D), or pictures."""
         check_is_fitted(self)
         cure = (
             "draw Z from a standard normal of that width. (There is no encode that "
             "would give the Z of an image.)"
         )
         causes = validate_codes(self, Z, self.n_components_, cure)
-        return self._answer(lambda net, z: net(z), causes, Z, "the image")
+        made = self._answer(
+            lambda net, z: net(z), causes, Z, "the image", given="codes", gives="data"
+        )
+        return self._pictured(made)
 
     def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
-        """n images, shape (n, D): causes from the prior, through the generator. There
-        is no noise to add.
+        """n images, shape (n, D), or pictures: causes from the prior, through the
+        generator. There is no noise to add.
         """
         check_is_fitted(self)
         shape = (int(whole().check("n", n)), self.n_components_)
         return self.decode(np.random.default_rng(rng).normal(size=shape).astype("f4"))
+
+
+_NO_JUDGE = (
+    "a game has no loss that falls on held-out rows, by which weights could be chosen; "
+    "look at samples by callbacks=[...]"
+)
+_LOGITS = dict.fromkeys(
+    ("sigmoid", "tanh"), "drop that layer, for the discriminator answers a logit here"
+)
+_ENDS = {
+    "sigmoid": {
+        "tanh": "its images are in [-1, 1]; take output='tanh' and fit to 2 * X - 1, or "
+        "end it in a sigmoid"
+    },
+    "tanh": {
+        "sigmoid": "its images are in [0, 1]; take output='sigmoid' and fit to those"
+    },
+    "linear": {
+        "sigmoid": "real data have no bounds: drop that layer, or take "
+        "output='sigmoid' for grey values in [0, 1]",
+        "tanh": "real data have no bounds: drop that layer, or take output='tanh' for "
+        "images in [-1, 1]",
+    },
+}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Denoiser', 'noise_levels', 'step_back', 'Terms', 'chain_bound', 'NoiseNetwork', 'noise_loss', 'Diffusion', 'Coupling',
-           'FlowNetwork', 'flow_loss', 'Flow', 'Prices', 'LadderNetwork', 'ladder_loss', 'Ladder']
+           'FlowNetwork', 'OwnFlow', 'flow_loss', 'Flow', 'Prices', 'LadderNetwork', 'ladder_loss', 'Ladder']
 
 # %% ../nbs/onwards.ipynb #needs
 from . import _needs
@@ -12,6 +12,7 @@ from . import _needs
 _needs("torch")
 
 # %% ../nbs/onwards.ipynb #imports
+import copy
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -26,19 +27,21 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import mlp
-from .estimators import NetworkEstimator
+from .estimators import Own, RealEstimator, by_rows
 from latent_book.rows import (
     Units,
-    check_answer,
+    as_numpy,
+    blocks,
     check_rows,
     in_kind,
+    measure_units,
     positive,
     setting,
-    standardise,
     validate_codes,
     whole,
     widths,
 )
+from .training import torch_generator
 from .vae import kl_to_prior, reparameterise
 
 # %% ../nbs/onwards.ipynb #noise-levels
@@ -148,16 +151,18 @@ class NoiseNetwork(nn.Module):
             first,
             last,
         )
-        self.net = mlp((n_features + self.waves, *hidden, n_features))
+        self.net: nn.Module = mlp((n_features + self.waves, *hidden, n_features))
 
     def forward(self, z: Float[Tensor, "B D"], log_snr: Float[Tensor, "B 1"]) -> Tensor:
         """The guess at the noise, (B, D)."""
         u = (self.first - log_snr) / (self.first - self.last)
-        level = torch.cos(
-            math.pi * u * torch.arange(self.waves, device=z.device, dtype=z.dtype)
-        )
         a, s = (0.5 * nn.functional.logsigmoid(sign * log_snr) for sign in (1, -1))
-        return s.exp() * z + a.exp() * self.net(torch.cat([z, level], dim=1))
+        if isinstance(self.net, Own):
+            said = self.net(z, 1000 * u[:, 0])
+        else:
+            waves = torch.arange(self.waves, device=z.device, dtype=z.dtype)
+            said = self.net(torch.cat([z, torch.cos(math.pi * u * waves)], dim=1))
+        return s.exp() * z + a.exp() * said
 
 
 def noise_loss(
@@ -177,35 +182,24 @@ def noise_loss(
     return 0.5 * (network.first - network.last) * error
 
 # %% ../nbs/onwards.ipynb #diffusion
-class _Density(NetworkEstimator):
-    """What `Diffusion`, `Flow` and `Ladder` share: rows in units of their own, and a
-    density that is told in those of the caller.
+class _Density(RealEstimator):
+    """What `Diffusion`, `Flow` and `Ladder` share: rows that differ, and codes as wide
+    as they are.
     """
 
     _least_rows = 2
 
-    def _scale(self, X: np.ndarray) -> tuple[Units, Float[np.ndarray, "N D"]]:
-        units, rows = standardise(X)
-        if not np.square(rows).mean() > 0.5:
+    def _find_units(self, X: np.ndarray) -> Units | None:
+        units = super()._find_units(X)
+        told = units or measure_units(X)
+        # standardised rows have a number of at least 1
+        if all(np.abs(told.inside(X[part])).max() < 0.5 for part in blocks(len(X))):
             raise ValueError("all rows of X are equal; give rows that differ")
-        return units, rows
-
-    def _standard(self, X: Any) -> np.ndarray:
-        """The rows of X in the units of the network, in double precision."""
-        with np.errstate(over="ignore"):
-            rows = (self._look(X).astype(np.float64) - self.mean_) / self.scale_
-        return check_answer(rows, "the standardised value")
+        return units
 
     def _codes(self, Z: Any) -> np.ndarray:
         check_is_fitted(self)
-        Z = validate_codes(self, Z, self.n_features_in_, "pass Z from encode")
-        return Z.astype(np.float64)
-
-    def _log_volume(self) -> float:
-        """What `scale_` adds to a log-density of standardised rows to make it one of
-        the rows.
-        """
-        return -self.n_features_in_ * math.log(self.scale_)
+        return validate_codes(self, Z, self.n_features_in_, "pass Z from encode")
 
     def _noise(self, n: Any, rng: np.random.Generator) -> np.ndarray:
         check_is_fitted(self)
@@ -224,15 +218,19 @@ class Diffusion(_Density):
     hidden : widths of the network's hidden layers.
     T : noise levels of the chain, for `elbo`, `decode` and `sample`; training does not
         depend on it.
+    network : a module in place of the chain, `network(z, t)`, with z a row or a picture
+        and t from 0 to 1000, one number for each, as denoising networks have it; see
+        `NoiseNetwork` for what it is to say. `fit` trains a copy.
+    units : see `estimators.RealEstimator`.
     epochs, batch_size, lr, random_state, device, verbose : as in
-        `estimators.NetworkEstimator`.
+        `estimators.NetworkEstimator`, with all its other settings.
 
     Attributes
     ----------
-    network_ : the `NoiseNetwork`.
+    network_ : the `NoiseNetwork`; it works in units of its own.
     history_ : what `train` saw: the price of the way for T to infinity,
         eq-onwards-continuous, in nats per example.
-    mean_, scale_ : taken off the rows, and one number that they are divided by.
+    mean_, scale_ : see `estimators.RealEstimator`.
 
     Examples
     --------
@@ -247,12 +245,18 @@ class Diffusion(_Density):
 
     hidden: Sequence[int] = setting((256, 256), widths("(256, 256)"))
     T: int = setting(257, whole(2))
+    network: nn.Module | None = None
     epochs: int = setting(100, whole())
     lr: float = setting(2e-3, positive())
 
     def make_network(self, n_features: int) -> NoiseNetwork:
-        """A `NoiseNetwork` of these widths."""
-        return NoiseNetwork(n_features, tuple(self.hidden))
+        """A `NoiseNetwork` of these widths, or with a copy of the reader's own."""
+        made = NoiseNetwork(n_features, tuple(self.hidden))
+        times = (torch.zeros(2),)
+        said = f"{n_features} pixels"
+        mine = self._own("network", n_features, n_features, said, more=times)
+        made.net = made.net if mine is None else mine
+        return made
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """The price of the way from first to last noise, see `noise_loss`."""
@@ -260,12 +264,13 @@ class Diffusion(_Density):
 
     def denoise(self, z: Any, a: float, s: float) -> np.ndarray:
         """The guess at the standardised x, given z = a x + s eps, of shape (N, D)."""
-        log_snr = torch.full((len(z), 1), 2 * math.log(a / s))
+        kind = torch.float32
         with torch.no_grad():
-            eps = self.network_(torch.tensor(z, dtype=torch.float32), log_snr)
+            log_snr = torch.full((len(z), 1), 2 * math.log(a / s), dtype=kind)
+            eps = self.network_(torch.as_tensor(z, dtype=kind), log_snr)
         return (z - s * eps.double().numpy()) / a
 
-    def encode(self, X: Any, rng: Any, *, t: int | None = None) -> Any:
+    def encode(self, X: Any, *, rng: Any = 0, t: int | None = None) -> Any:
         """A draw of z_t for each row, eq-onwards-jump; the top of the chain, t = T, if
         none is told. Nothing is learned here.
         """
@@ -273,44 +278,77 @@ class Diffusion(_Density):
         t = self.T if t is None else t
         if not 1 <= t <= self.T:
             raise ValueError(f"t={t}; the levels of this chain are 1 to {self.T}")
-        rows, rng = self._standard(X), np.random.default_rng(rng)
-        return in_kind(a[t - 1] * rows + s[t - 1] * rng.normal(size=rows.shape), X)
 
-    def decode(self, Z: Any, rng: Any, *, path: bool = False) -> Any:
-        """Rows of data from the top of the chain, by T - 1 steps back that draw noise
-        from `rng`, and the decoder's mean.
+        def blur(network: Any, x: Tensor, chance: torch.Generator) -> Tensor:
+            eps = torch.randn(x.shape, generator=chance, dtype=torch.float32)
+            return a[t - 1] * x + s[t - 1] * eps
+
+        return self._answer(
+            blur, self._look(X), X, "the code", rng=torch_generator(rng)
+        )
+
+    def decode(self, Z: Any, *, rng: Any = 0, path: bool = False) -> Any:
+        """Rows of data, or pictures, from the top of the chain, by T - 1 steps back
+        that draw noise from `rng`, and the decoder's mean.
 
         With `path`, all stations, (T + 1, N, D): the top, each z below it, and the
         data.
         """
-        z, rng = self._codes(Z), np.random.default_rng(rng)
         a, s = noise_levels(self.T)
-        stations = [z]
-        for t in range(self.T - 1, 0, -1):
-            x_hat = self.denoise(z, a[t], s[t])
-            mean, var = step_back(z, x_hat, (a[t], s[t]), (a[t - 1], s[t - 1]))
-            z = mean + math.sqrt(var) * rng.normal(size=z.shape)
-            stations.append(z)
-        with np.errstate(over="ignore"):
-            X = self.mean_ + self.scale_ * self.denoise(z, a[0], s[0])
-        check_answer(X, "the data")
-        return in_kind(np.stack([*stations, X]) if path else X, Z)
+
+        def climb(z: np.ndarray, chance: torch.Generator) -> list[np.ndarray]:
+            stations = [z]
+            for t in range(self.T - 1, 0, -1):
+                x_hat = self.denoise(z, a[t], s[t])
+                mean, var = step_back(z, x_hat, (a[t], s[t]), (a[t - 1], s[t - 1]))
+                eps = torch.randn(z.shape, generator=chance, dtype=torch.float32)
+                z = mean + math.sqrt(var) * eps.double().numpy()
+                stations += [z] if path else []
+            return [*stations, self.denoise(z, a[0], s[0])][0 if path else -1 :]
+
+        def ask(network: Any, z: Tensor, chance: torch.Generator) -> Tensor:
+            told = climb(z.double().numpy(), chance)
+            return torch.from_numpy(np.stack(told, 1) if path else told[-1])
+
+        codes = self._codes(Z)
+        answer = self._answer(
+            ask, codes, codes, "the data", given="codes",
+            gives="codes" if path else "data", rng=torch_generator(rng), size=1024,
+        )  # fmt: skip
+        if not path:
+            return in_kind(self._pictured(answer), Z)
+        answer = np.swapaxes(answer, 0, 1)
+        units = self._units
+        answer[-1] = answer[-1] if units is None else units.outside(answer[-1])
+        return in_kind(self._pictured(answer), Z)
 
     def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
-        """n rows from the model, (n, D): standard normal noise, decoded."""
+        """n rows from the model, (n, D), or pictures: standard normal noise,
+        decoded.
+        """
         rng = np.random.default_rng(rng)
-        return self.decode(self._noise(n, rng), rng)
+        return self.decode(self._noise(n, rng), rng=rng)
 
-    def elbo(self, X: Any, rng: Any = 0) -> Any:
+    def elbo(self, X: Any, *, rng: Any = 0) -> Any:
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too
         low, never log p itself; eq-onwards-bound.
         """
-        rows, rng = self._standard(X), np.random.default_rng(rng)
+        levels, rng = noise_levels(self.T), np.random.default_rng(rng)
+
+        def bound(network: Any, x: Tensor) -> Tensor:
+            terms = chain_bound(x.double().numpy(), self.denoise, levels, rng)
+            with np.errstate(over="ignore", invalid="ignore"):
+                told = terms.recon - terms.steps.sum(axis=0) - terms.prior
+            return torch.from_numpy(told)
+
         with np.errstate(over="ignore", invalid="ignore"):
-            levels = noise_levels(self.T)
-            recon, steps, prior = chain_bound(rows, self.denoise, levels, rng)
-            bound = recon - steps.sum(axis=0) - prior + self._log_volume()
-        return in_kind(check_answer(bound, "the bound"), X)
+            rows = self._look(X)
+            size = max(1, min(1024, 2**18 // rows.shape[1]))
+            return self._answer(bound, rows, X, "the bound", gives="log p", size=size)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of `elbo` over the rows: higher is better."""
+        return float(np.mean(as_numpy(self.elbo(X))))
 
 # %% ../nbs/onwards.ipynb #coupling
 class Coupling(nn.Module):
@@ -387,7 +425,64 @@ class FlowNetwork(nn.Module):
     def log_prob(self, x: Float[Tensor, "B D"]) -> Tensor:
         """log p(x) in nats, exact; eq-onwards-change."""
         z, volume = self(x)
-        return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi)) + volume
+        return _log_normal(z) + volume
+
+
+class OwnFlow(Own):
+    """A flow of the reader's own, asked as the book's; see `Flow`.
+
+    Raises ValueError where it gives no (z, log |det dz/dx|), or `inverse` does not lead
+    back.
+    """
+
+    def __init__(self, module: nn.Module, shape: Sequence[int], D: int) -> None:
+        super().__init__(module, shape)
+        with torch.no_grad():
+            x = torch.randn(2, D, generator=torch.Generator().manual_seed(0))
+            try:
+                z, volume = module.eval()(x.reshape(2, *shape))
+                back = self.inverse(z.reshape(2, D))
+            except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"network does not take {(2, *shape)} and lead back: {error}; it "
+                    "is a module whose forward(x) gives (z, log |det dz/dx|), with a "
+                    "method inverse(z)"
+                ) from error
+        if z.numel() != x.numel() or volume.shape != (2,):
+            raise ValueError(
+                f"network makes z {tuple(z.shape)} and a volume {tuple(volume.shape)} "
+                f"of {(2, *shape)}; z is as large as x, and the volume one number a row"
+            )
+        if not torch.allclose(back, x, atol=1e-2):
+            raise ValueError(
+                "network.inverse(z) does not lead back to x: off by "
+                f"{(back - x).abs().max():.2g}"
+            )
+        module.train()
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "B D"]
+    ) -> tuple[Tensor, Tensor]:
+        """z = g(x) and log |det dz/dx|."""
+        weight = next(self.module.parameters(), x)
+        z, volume = self.module(x.reshape(len(x), *self.takes).to(weight.dtype))
+        return z.reshape(len(x), -1).to(x.dtype), volume.to(x.dtype)
+
+    def inverse(self, z: Float[Tensor, "B D"]) -> Tensor:
+        """x = f(z)."""
+        weight, undo = next(self.module.parameters(), z), self.module.inverse
+        x = undo(z.reshape(len(z), *self.takes).to(weight.dtype))  # type: ignore[operator]
+        x = x[0] if isinstance(x, tuple) else x
+        return x.reshape(len(z), -1).to(z.dtype)
+
+    def log_prob(self, x: Float[Tensor, "B D"]) -> Tensor:
+        """log p(x) in nats; eq-onwards-change."""
+        z, volume = self(x)
+        return _log_normal(z) + volume
+
+
+def _log_normal(z: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+    return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi))
 
 
 def _halves(D: int) -> Iterator[Tensor]:
@@ -414,15 +509,19 @@ class Flow(_Density):
     ----------
     layers : couplings in a row.
     hidden : widths of the hidden layers of the network in each.
+    network : a module in place of the couplings: `network(x)` gives z and log |det
+        dz/dx|, one number a row, and `network.inverse(z)` leads back. `fit` trains a
+        copy.
+    units : see `estimators.RealEstimator`.
     epochs, batch_size, lr, random_state, device, verbose : as in
-        `estimators.NetworkEstimator`.
+        `estimators.NetworkEstimator`, with all its other settings.
 
     Attributes
     ----------
-    network_ : the `FlowNetwork`.
+    network_ : the `FlowNetwork`; it works in units of its own.
     history_ : what `train` saw: minus log p of the standardised rows, in nats per
         example.
-    mean_, scale_ : taken off the rows, and one number that they are divided by.
+    mean_, scale_ : see `estimators.RealEstimator`.
 
     Examples
     --------
@@ -436,11 +535,15 @@ class Flow(_Density):
 
     layers: int = setting(8, whole())
     hidden: Sequence[int] = setting((64, 64), widths("(64, 64)"))
+    network: nn.Module | None = None
     epochs: int = setting(100, whole())
     lr: float = setting(2e-3, positive())
 
-    def make_network(self, n_features: int) -> FlowNetwork:
-        """A `FlowNetwork` of so many layers."""
+    def make_network(self, n_features: int) -> FlowNetwork | OwnFlow:
+        """A `FlowNetwork` of so many layers, or a copy of the reader's own."""
+        if self.network is not None:
+            shape = getattr(self, "image_shape_", (n_features,))
+            return OwnFlow(copy.deepcopy(self.network).float(), shape, n_features)
         return FlowNetwork(n_features, self.layers, tuple(self.hidden))
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -449,29 +552,36 @@ class Flow(_Density):
 
     def encode(self, X: Any) -> Any:
         """The one z that makes each row, (N, D): the posterior is this point."""
-        return self._answer(lambda net, x: net(x)[0], self._standard(X), X, "the code")
+        return self._answer(lambda net, x: net(x)[0], self._look(X), X, "the code")
 
     def decode(self, Z: Any) -> Any:
-        """The row that each z makes, (N, D); undoes `encode`."""
+        """The row or picture that each z makes; undoes `encode`."""
         codes = self._codes(Z)
-        back = self._answer(lambda net, z: net.inverse(z), codes, codes, "the data")
-        with np.errstate(over="ignore"):
-            X = self.mean_ + self.scale_ * back
-        return in_kind(check_answer(X, "the data"), Z)
+        back = self._answer(
+            lambda net, z: net.inverse(z), codes, Z, "the data",
+            given="codes", gives="data",
+        )  # fmt: skip
+        return self._pictured(back)
 
     def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
-        """n rows from the model, (n, D): standard normal noise, decoded."""
+        """n rows from the model, (n, D), or pictures: standard normal noise,
+        decoded.
+        """
         return self.decode(self._noise(n, np.random.default_rng(rng)))
 
     def log_prob(self, X: Any) -> Any:
         """log p(x) of each row in nats, (N,): exact; eq-onwards-change."""
-        rows = self._standard(X)
-        log_p = self._answer(lambda net, x: net.log_prob(x), rows, rows, "log p")
-        return in_kind(log_p + self._log_volume(), X)
+        return self._answer(
+            lambda net, x: net.log_prob(x), self._look(X), X, "log p", gives="log p"
+        )
+
+    def score_samples(self, X: Any) -> Any:
+        """`log_prob` under scikit-learn's name."""
+        return self.log_prob(X)
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of log p(x) in nats: exact."""
-        return float(self.log_prob(X).mean())
+        return float(np.mean(as_numpy(self.log_prob(X)), dtype=np.float64))
 
 # %% ../nbs/onwards.ipynb #ladder
 class Prices(NamedTuple):
@@ -524,7 +634,7 @@ class LadderNetwork(nn.Module):
         """log p(x | z_1) in nats, with one variance for all numbers of x;
         eq-vae-gaussian.
         """
-        distance = (x - self.decoder(z)).square().sum(dim=-1)
+        distance = (x - by_rows(self.decoder, z)).square().sum(dim=-1)
         size = x.shape[-1] * (self.log_sigma2 + math.log(2 * math.pi))
         return -0.5 * (distance * (-self.log_sigma2).exp() + size)
 
@@ -541,8 +651,8 @@ class LadderNetwork(nn.Module):
         mu_top, log_var_top = self.guess_top(x).chunk(2, dim=-1)
         z_top = reparameterise(mu_top, log_var_top, eps_top)
         seen = torch.cat([x.expand(*z_top.shape[:-1], x.shape[-1]), z_top], dim=-1)
-        mu, log_var = self.guess_low(seen).chunk(2, dim=-1)
-        mean, log_v = self.expect_low(z_top).chunk(2, dim=-1)
+        mu, log_var = by_rows(self.guess_low, seen).chunk(2, dim=-1)
+        mean, log_v = by_rows(self.expect_low, z_top).chunk(2, dim=-1)
         z = reparameterise(mu, log_var, eps_low)
         recon = self.log_lik(x, z)
         unit = (-0.5 * log_v).exp()  # one over a standard deviation of p(z_1 | z_2)
@@ -579,15 +689,19 @@ class Ladder(_Density):
     ----------
     n_components : widths of z_1, which makes the rows, and of z_2 above it.
     hidden : widths of the networks' hidden layers.
+    guess_top, guess_low, expect_low, decoder : modules in place of the chains, see
+        `LadderNetwork` and `estimators.own`; `fit` trains copies of them. `guess_low`
+        takes x and z_2 side by side.
+    units : see `estimators.RealEstimator`.
     epochs, batch_size, lr, random_state, device, verbose : as in
-        `estimators.NetworkEstimator`.
+        `estimators.NetworkEstimator`, with all its other settings.
 
     Attributes
     ----------
-    network_ : the `LadderNetwork`.
+    network_ : the `LadderNetwork`; it works in units of its own.
     history_ : what `train` saw: minus the bound of the standardised rows, in nats per
         example.
-    mean_, scale_ : taken off the rows, and one number that they are divided by.
+    mean_, scale_ : see `estimators.RealEstimator`.
 
     Examples
     --------
@@ -602,62 +716,127 @@ class Ladder(_Density):
 
     n_components: tuple[int, int] = setting((16, 4), widths("(16, 4)"))
     hidden: Sequence[int] = setting((200,), widths("(200,)"))
+    guess_top: nn.Module | None = None
+    guess_low: nn.Module | None = None
+    expect_low: nn.Module | None = None
+    decoder: nn.Module | None = None
     epochs: int = setting(40, whole())
     batch_size: int = setting(256, whole())
     lr: float = setting(5e-3, positive("5e-3"))
 
     def make_network(self, n_features: int) -> LadderNetwork:
-        """A `LadderNetwork` of these widths."""
-        low, top = self.n_components
-        return LadderNetwork(n_features, (low, top), tuple(self.hidden))
+        """A `LadderNetwork` of these widths, with copies of the reader's own parts."""
+        (low, top), D = self.n_components, n_features
+        network = LadderNetwork(D, (low, top), tuple(self.hidden))
+        said = f"n_components={(low, top)} and {D} pixels"
+        for name, inputs, width in (
+            ("guess_top", D, 2 * top),
+            ("guess_low", D + top, 2 * low),
+            ("expect_low", top, 2 * low),
+            ("decoder", low, D),
+        ):
+            ends = _ENDS if name == "decoder" else None
+            part = self._own(name, inputs, width, said, pair=width != D, ends=ends)
+            if part is not None:
+                setattr(network, name, part)
+        return network
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """Minus the bound, see `ladder_loss`."""
         return ladder_loss(network, x, generator)
 
-    @torch.no_grad()
     def _draw(
-        self, X: Any, k: int, rng: np.random.Generator | int
-    ) -> tuple[Prices, Tensor]:
+        self, X: Any, k: int, rng: Any, tell: Callable[..., Tensor], gives: str
+    ) -> Any:
+        """`tell(prices, log_weights)` from k draws for each row."""
         whole().check("k", k)
-        x = torch.from_numpy(self._standard(X)).float()
-        rng = np.random.default_rng(rng)
-        eps = rng.normal(size=(int(k), len(x), sum(self.network_.n_components)))
-        return self.network_(x, torch.from_numpy(eps).float())
 
-    def prices(self, X: Any, rng: Any, *, k: int = 1) -> Prices:
-        """The `Prices` of each row in nats, arrays (N,): means over k draws, the two
-        KLs exact given those.
+        def ask(network: Any, x: Tensor, chance: torch.Generator) -> Tensor:
+            shape = int(k), len(x), sum(network.n_components)
+            eps = torch.randn(shape, generator=chance, dtype=torch.float32)
+            return tell(*network(x, eps.to(x.dtype)))
+
+        rows = self._look(X)
+        return self._answer(ask, rows, X, "the bound", gives=gives, rng=rng)
+
+    def prices(self, X: Any, *, k: int = 1, rng: Any = 0) -> Prices:
+        """The `Prices` of each row in nats, (N,): means over k draws, the two KLs exact
+        given those.
         """
-        prices, _ = self._draw(X, k, rng)
-        recon, lower, top = (part.double().numpy() for part in prices)
-        return Prices(recon.mean(0) + self._log_volume(), lower.mean(0), top)
 
-    def elbo(self, X: Any, rng: Any = 0, *, k: int = 1) -> np.ndarray:
+        def tell(prices: Prices, log_weights: Tensor) -> Tensor:
+            parts = prices.recon.mean(0), prices.lower.mean(0), prices.top
+            return torch.stack(parts, 1)
+
+        told = self._draw(X, k, rng, tell, "codes")
+        volume = 0.0 if self._units is None else self._units.log_volume
+        return Prices(told[:, 0] + volume, told[:, 1], told[:, 2])
+
+    def elbo(self, X: Any, *, k: int = 1, rng: Any = 0) -> Any:
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,);
         eq-onwards-chain.
         """
-        recon, lower, top = self.prices(X, rng, k=k)
+        recon, lower, top = self.prices(X, k=k, rng=rng)
         return recon - lower - top
 
-    def iwae(self, X: Any, k: int, rng: Any) -> np.ndarray:
+    def iwae(self, X: Any, k: int = 50, *, rng: Any = 0) -> Any:
         """The importance-weighted bound with k draws for each row, in nats, (N,);
         eq-vae-iwae.
         """
-        _, log_weights = self._draw(X, k, rng)
-        log_mean = log_weights.logsumexp(0) - math.log(k)
-        return log_mean.double().numpy() + self._log_volume()
 
-    @torch.no_grad()
-    def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
-        """n rows from the model, (n, D): z_2 from the prior, z_1 given z_2, and the
-        decoder's mean.
+        def tell(prices: Prices, log_weights: Tensor) -> Tensor:
+            return log_weights.logsumexp(0) - math.log(k)
+
+        return self._draw(X, k, rng, tell, "log p")
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of `elbo` over the rows: higher is better."""
+        return float(np.mean(as_numpy(self.elbo(X))))
+
+    def encode(self, X: Any) -> Any:
+        """The mean of z_1 given x and the mean of z_2, (N, L_1): what `decode`
+        takes.
         """
+
+        def ask(network: Any, x: Tensor) -> Tensor:
+            top = network.guess_top(x).chunk(2, dim=-1)[0]
+            return network.guess_low(torch.cat([x, top], dim=-1)).chunk(2, dim=-1)[0]
+
+        return self._answer(ask, self._look(X), X, "the code")
+
+    def decode(self, Z: Any) -> Any:
+        """The mean of x given each z_1, rows (N, D) or pictures."""
+        check_is_fitted(self)
+        width = int(self.n_components[0])
+        codes = validate_codes(self, Z, width, "pass Z from encode")
+        made = self._answer(
+            lambda net, z: net.decoder(z), codes, Z, "the image",
+            given="codes", gives="data",
+        )  # fmt: skip
+        return self._pictured(made)
+
+    def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
+        """n rows from the model, (n, D), or pictures: z_2 from the prior, z_1 given
+        z_2, and the decoder's mean.
+        """
+
+        def ask(network: Any, z: Tensor) -> Tensor:
+            low, top = network.n_components
+            eps, z_top = z.split([low, top], dim=-1)
+            mean, log_v = network.expect_low(z_top).chunk(2, dim=-1)
+            return network.decoder(reparameterise(mean, log_v, eps))
+
         check_is_fitted(self)
         n, rng = int(whole().check("n", n)), np.random.default_rng(rng)
         low, top = self.network_.n_components
-        z_top = torch.from_numpy(rng.normal(size=(n, top))).float()
-        mean, log_v = self.network_.expect_low(z_top).chunk(2, dim=-1)
-        eps = torch.from_numpy(rng.normal(size=(n, low))).float()
-        z = reparameterise(mean, log_v, eps)
-        return self.mean_ + self.scale_ * self.network_.decoder(z).double().numpy()
+        z_top, eps = rng.normal(size=(n, top)), rng.normal(size=(n, low))
+        z = np.concatenate([eps, z_top], axis=1)
+        drawn = self._answer(ask, z, z, "the image", given="codes", gives="data")
+        return self._pictured(drawn)
+
+
+_ENDS = dict.fromkeys(
+    ("sigmoid", "tanh"),
+    "drop that layer, for here the decoder says means in units of the model's own, "
+    "which have no bounds",
+)

@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['as_numpy', 'in_kind', 'check_answer', 'check_rows', 'all_finite', 'check_grey', 'check_bits', 'validate_rows',
-           'validate_codes', 'blocks', 'Units', 'single', 'standardise', 'picture_shape', 'SettingError', 'Rule',
-           'whole', 'positive', 'not_negative', 'widths', 'one_of', 'true_or_false', 'none_or', 'setting',
-           'check_settings', 'as_random_state', 'draw_seed', 'child_seed']
+           'validate_codes', 'blocks', 'Units', 'single', 'measure_units', 'standardise', 'picture_shape',
+           'SettingError', 'Rule', 'whole', 'positive', 'not_negative', 'fraction', 'widths', 'one_of', 'true_or_false',
+           'none_or', 'setting', 'check_settings', 'as_random_state', 'draw_seed', 'child_seed']
 
 # %% ../nbs/workshop/rows.ipynb #imports
 import dataclasses
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -148,7 +149,13 @@ def check_bits(X: np.ndarray, cure: str) -> np.ndarray:
 
 # %% ../nbs/workshop/rows.ipynb #validate
 def validate_rows(
-    model: Any, X: Any, *, reset: bool = False, least: int = 1, **rules: Any
+    model: Any,
+    X: Any,
+    *,
+    reset: bool = False,
+    least: int = 1,
+    pictures: bool = False,
+    **rules: Any,
 ) -> np.ndarray:
     """The rows of X as floats, looked at as scikit-learn wants it; for the estimators.
 
@@ -157,6 +164,8 @@ def validate_rows(
     model : the estimator; with `reset` it learns the number and the names of the
         columns, else they are compared.
     least : how many rows there must be.
+    pictures : also take `(N, height, width)` and `(N, channels, height, width)`. With
+        `reset` the model learns that shape as `image_shape_`.
     rules : more for scikit-learn's `validate_data`.
 
     Raises
@@ -172,6 +181,8 @@ def validate_rows(
             "X has one dimension and whole numbers: these look like labels; pass the "
             "images, one row of pixels each. (Reshape your data if they are no labels.)"
         )
+    if pictures:
+        X = _flat(model, X, reset)
     if getattr(X, "ndim", 2) > 2:
         raise ValueError(
             f"X has shape {X.shape}; it wants one row of numbers an example: flatten "
@@ -188,6 +199,37 @@ def validate_rows(
             **rules,
         )
     return rows.copy() if min(rows.strides) < 0 else rows  # torch counts forwards only
+
+
+def _flat(model: Any, X: Any, reset: bool) -> Any:
+    """Pictures as rows; anything else as it is."""
+    if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) in (2, 3):
+        X = _stacked(X)
+    shape = getattr(X, "shape", ())[1:]
+    if reset and hasattr(model, "image_shape_"):
+        del model.image_shape_
+    if len(shape) not in (2, 3):
+        return X
+    known = getattr(model, "image_shape_", None)
+    if not reset and known is not None and tuple(shape) != known:
+        raise ValueError(
+            f"X has pictures of shape {tuple(shape)}, but this {type(model).__name__} "
+            f"was fitted to {known}; resize them, or fit again"
+        )
+    if reset:
+        model.image_shape_ = tuple(map(int, shape))
+    return np.asarray(X).reshape(len(X), math.prod(shape))
+
+
+def _stacked(X: Any) -> np.ndarray:
+    """Pictures in a list, as one array."""
+    sizes = {np.shape(picture) for picture in X}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"X is a list of pictures of the shapes {sorted(sizes)[:4]}; bring them to "
+            "one size"
+        )
+    return np.stack([as_numpy(picture) for picture in X])
 
 
 def validate_codes(model: Any, Z: Any, width: int, source: str) -> np.ndarray:
@@ -218,7 +260,22 @@ class Units(NamedTuple):
     """What lies between the caller's rows and a model's: x = mean + scale * row."""
 
     mean: Float[np.ndarray, " D"]
-    scale: float
+    scale: Any  # a number, or one for each column
+
+    def inside(self, X: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+        """The caller's rows in the model's units."""
+        with np.errstate(over="ignore"):
+            return ((X - self.mean) / self.scale).astype(dtype, copy=False)
+
+    def outside(self, rows: np.ndarray) -> np.ndarray:
+        """The model's rows in the caller's units, in double precision."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.mean + self.scale * rows.astype(np.float64)
+
+    @property
+    def log_volume(self) -> float:
+        """What a log-density in the model's units lacks of one in the caller's."""
+        return -float(np.log(np.broadcast_to(self.scale, self.mean.shape)).sum())
 
 
 def single(X: np.ndarray) -> Float[np.ndarray, "N D"]:
@@ -234,33 +291,64 @@ def single(X: np.ndarray) -> Float[np.ndarray, "N D"]:
     return rows
 
 
-def standardise(X: np.ndarray) -> tuple[Units, Float[np.ndarray, "N D"]]:
-    """The units of X, and (X - mean) / scale in single precision.
+def measure_units(X: np.ndarray, columns: bool = False) -> Units:
+    """The units of X: the mean of each column, and the scale.
 
     The scale is the root of the mean variance, one for all columns, or 1 where all rows
-    are equal. ValueError where squares of X are no numbers of double precision.
+    are equal. With `columns` it is each column's own, and 1 for one that does not vary.
+
+    Warns if there is one scale for columns that differ in range by more than a
+    thousand. ValueError where squares of X are no numbers of double precision.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = X.mean(axis=0, dtype=np.float64)
-        squares = (np.square(X[part] - mean).sum() for part in blocks(len(X)))
-        scale = math.sqrt(sum(map(float, squares)) / X.size)
-    differ = bool((X[:1] != X).any())
+        squares = sum(np.square(X[part] - mean).sum(axis=0) for part in blocks(len(X)))
+        scale = np.sqrt(squares / len(X))
+        off = np.zeros_like(mean)
+        for part in blocks(len(X)):
+            off = np.maximum(off, np.abs(X[part] - mean).max(axis=0))
     # what rounding makes of equal rows is no spread
-    if differ and np.isfinite(mean).all():
-        # no square of it can vanish
-        off = max(float(np.abs(X[part] - mean).max()) for part in blocks(len(X)))
-        differ = off > 4 * np.finfo(X.dtype).eps * float(np.abs(mean).max())
-    numbers = math.isfinite(scale) and np.isfinite(mean).all()
-    if not numbers or (differ and scale < 1e-150):
+    tiny = 4 * np.finfo(X.dtype).eps
+    differ = (X[:1] != X).any(axis=0) & (off > tiny * np.abs(mean))
+    varies = off[differ]
+    if not columns:
+        some = off.max() > tiny * np.abs(mean).max() if mean.size else False
+        differ = np.broadcast_to(differ.any() and some, differ.shape)
+        scale = np.broadcast_to(np.sqrt(np.square(scale).mean()), scale.shape)
+    numbers = np.isfinite(mean).all() and np.isfinite(scale).all()
+    if not numbers or (scale[differ] < 1e-150).any():
         raise ValueError(
             "the squares of X are too large or too small for a number; multiply X by a "
             "constant, e.g. X / np.abs(X).max()"
         )
-    scale = scale if differ else 1.0
+    if not columns:
+        _warn_of_columns(varies)
+    scale = np.where(differ, scale, 1.0)
+    return Units(mean, scale if columns else float(scale[0]))
+
+
+def standardise(
+    X: np.ndarray, units: Units | None = None
+) -> tuple[Units, Float[np.ndarray, "N D"]]:
+    """The units of X, see `measure_units`, or those that are given, and (X - mean) /
+    scale in single precision.
+    """
+    units = measure_units(X) if units is None else units
     rows = np.empty(X.shape, np.float32)
     for part in blocks(len(X)):
-        rows[part] = (X[part] - mean) / scale
-    return Units(mean, scale), rows
+        rows[part] = units.inside(X[part])
+    return units, rows
+
+
+def _warn_of_columns(off: Float[np.ndarray, " D"]) -> None:
+    """`off` is how far each column that varies goes from its mean."""
+    if off.size and (ratio := off.max() / off.min()) > 1000:
+        warnings.warn(
+            f"columns of X differ in range by a factor of {ratio:.3g}, and the model "
+            "learns in one unit for all: it will hardly see the smaller ones. If they "
+            "are measured in different units, take units='columns'",
+            stacklevel=2,
+        )
 
 # %% ../nbs/workshop/rows.ipynb #picture
 def picture_shape(n_features: int) -> tuple[int, int]:
@@ -316,6 +404,14 @@ def not_negative(finite: bool = True) -> Rule:
     return Rule(
         lambda v: _is(v, Real) and v >= 0 and (math.isfinite(v) or not finite),
         "must be a number, 0 or above",
+    )
+
+
+def fraction() -> Rule:
+    """A number between 0 and 1, neither of them."""
+    return Rule(
+        lambda v: _is(v, Real) and 0 < float(v) < 1,
+        "must be a share between 0 and 1, such as 0.1",
     )
 
 

@@ -12,7 +12,6 @@ from . import _needs
 _needs("torch")
 
 # %% ../nbs/vae.ipynb #imports
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -27,12 +26,12 @@ from torch import Tensor, nn
 
 from .autoencoder import mlp
 from latent_book.estimators import (
-    NetworkEstimator,
+    RealEstimator,
     Reconstructor,
     by_rows,
-    check_module,
 )
 from latent_book.rows import (
+    Units,
     as_numpy,
     check_bits,
     in_kind,
@@ -260,12 +259,12 @@ def neg_elbo(
 
 # %% ../nbs/vae.ipynb #estimator
 @dataclass(eq=False, repr=False)
-class VAE(Reconstructor, NetworkEstimator):
+class VAE(Reconstructor, RealEstimator):
     """A variational autoencoder: a code with its uncertainty, images from the prior,
     and a bound on log p(x).
 
-    Takes numpy arrays or torch tensors, and answers in kind. The networks are trained
-    in single precision.
+    Takes numpy arrays or torch tensors, rows or pictures, and answers in kind. The
+    networks are trained in single precision.
 
     Parameters
     ----------
@@ -273,27 +272,32 @@ class VAE(Reconstructor, NetworkEstimator):
     hidden : widths of the layers between data and code; () makes encoder and decoder
         linear.
     likelihood : "bernoulli" for images of zeros and ones (grey ones are refused;
-        `variational.binarise` draws bits from them), "gaussian" for real data of about
-        unit spread (standardise others: weights and steps are of that size).
-    sigma2 : variance of the Gaussian's noise; None learns it.
+        `variational.binarise` draws bits from them), "gaussian" for real data in any
+        units.
+    sigma2 : variance of the Gaussian's noise, the same for all pixels, in squared units
+        of the data (of each column's spread with `units="columns"`); None learns it.
     beta : weight of the KL term; 1 is the bound.
     warm_up : epochs over which the weight of the KL rises from 0 to beta.
     free_bits : nats that each dimension of the code may spend uncharged, on average
         over a batch.
     k : draws an example for the importance-weighted bound to train on; 1 trains on the
         plain bound, and only that knows `beta`, `warm_up` and `free_bits`.
-    encoder, decoder : modules in place of the chains, see `VAENetwork`; `fit` trains
-        copies of them.
+    encoder, decoder : modules in place of the chains, see `VAENetwork` and
+        `estimators.own`; `fit` trains copies of them. The encoder may answer a pair, mu
+        and log sigma^2; the decoder ends in a linear layer or a convolution, without a
+        sigmoid.
     bfloat16 : see `training.train`.
+    units : of a Gaussian, see `estimators.RealEstimator`.
     epochs, batch_size, lr, random_state, device, verbose : as in
-        `estimators.NetworkEstimator`.
+        `estimators.NetworkEstimator`, with all its other settings.
 
     Attributes
     ----------
-    network_ : the `VAENetwork`.
+    network_ : the `VAENetwork`; a Gaussian one works in units of its own.
     history_ : what `training.train` saw: the loss of each epoch and of each step, in
-        nats per example.
-    n_components_, n_features_in_, feature_names_in_ : what was fitted.
+        nats per example; for a Gaussian, of the standardised rows.
+    mean_, scale_ : of a Gaussian, see `estimators.RealEstimator`.
+    n_components_, n_features_in_, feature_names_in_, image_shape_ : what was fitted.
 
     Examples
     --------
@@ -301,9 +305,12 @@ class VAE(Reconstructor, NetworkEstimator):
     >>> from latent_book.data import mnist
     >>> X = (mnist("test").X > 0.5).astype(float)
     >>> model = VAE(8, epochs=1, random_state=0).fit(X)
-    >>> mu, log_var = model.encode(X)
-    >>> mu.shape, model.sample(3, np.random.default_rng(0)).shape
+    >>> mean, variance = model.posterior(X)
+    >>> mean.shape, model.sample(3, rng=0).shape
     ((1000, 8), (3, 784))
+    >>> pictures = mnist("test").images > 0.5
+    >>> VAE(8, epochs=1).fit(pictures).sample(3).shape
+    (3, 28, 28)
     """
 
     n_components: int = setting(2, whole())
@@ -322,9 +329,14 @@ class VAE(Reconstructor, NetworkEstimator):
 
     def make_network(self, n_features: int) -> VAENetwork:
         """A `VAENetwork` of these widths, with copies of the reader's own parts."""
-        parts = copy.deepcopy((self.encoder, self.decoder))
-        rest = (int(self.n_components), self.hidden, self.likelihood, self.sigma2)
-        return VAENetwork(n_features, *rest, *parts).float()
+        D, L = n_features, int(self.n_components)
+        said = f"n_components={L} and {D} pixels"
+        ends = _ENDS[self.likelihood]
+        heads = f"{said} (mu and log sigma^2)"
+        encoder = self._own("encoder", D, 2 * L, heads, pair=True)
+        decoder = self._own("decoder", L, D, said, ends=ends)
+        rest = (self.hidden, self.likelihood, self.sigma2)
+        return VAENetwork(D, L, *rest, encoder, decoder)
 
     def get_loss(
         self,
@@ -354,15 +366,15 @@ class VAE(Reconstructor, NetworkEstimator):
         if self.likelihood == "bernoulli":
             check_bits(X, "take likelihood='gaussian' for real numbers")
 
-    def _start(self, network: Any, rows: Tensor) -> nn.Module:
-        return network.start_at(rows)
+    @property
+    def _scales(self) -> bool:
+        return self.likelihood == "gaussian" and super()._scales
 
-    def _check_network(self, network: Any, rows: Tensor) -> None:
-        L, D = network.n_components, rows.shape[1]
-        said = f"n_components={L} and {D} pixels"
-        heads = f"{said} (mu and log sigma^2)"
-        check_module("encoder", network.encoder, rows, 2 * L, heads)
-        check_module("decoder", network.decoder, rows.new_zeros(len(rows), L), D, said)
+    def _start(self, network: Any, rows: Tensor, units: Units | None) -> nn.Module:
+        if self.sigma2 is not None and units is not None:
+            one = 1.0 if self.units == "columns" else float(units.scale)
+            network.log_sigma2.fill_(math.log(self.sigma2) - 2 * math.log(one))
+        return network.start_at(rows)
 
     def _options(self) -> dict[str, Any]:
         return super()._options() | {"bfloat16": self.bfloat16}
@@ -373,40 +385,51 @@ class VAE(Reconstructor, NetworkEstimator):
         if not largest <= 20:
             told += (
                 f". The encoder's log sigma^2 reaches {largest:.3g}: its variance has "
-                "exploded. Data far from 0 and 1 do that: standardise them, "
-                "(X - X.mean()) / X.std()"
+                "exploded. Rows far from all others do that: look at X for them"
             )
         return told
 
-    def encode(self, X: Any) -> tuple[Any, Any]:
-        """mu and log sigma^2 of q(z | x), each of shape (N, L)."""
-        rows = self._look(X)
-        both = self._answer(
-            lambda net, x: torch.stack(net.encode(x), 1), rows, rows, "the code"
-        )
-        return in_kind(both[:, 0], X), in_kind(both[:, 1], X)
+    def _g(self, network: Any, x: Tensor) -> Tensor:
+        return network.encode(x)[0]
 
     def transform(self, X: Any) -> Any:
         """The means mu of q(z | x), shape (N, L)."""
-        return self.encode(X)[0]
+        return super().transform(X)
+
+    def posterior(self, X: Any) -> tuple[Any, Any]:
+        """Mean and variance of each cause in q(z | x), both of shape (N, L)."""
+
+        def both(network: Any, x: Tensor) -> Tensor:
+            mu, log_var = network.encode(x)
+            return torch.stack([mu, log_var.exp()], 1)
+
+        rows = self._look(X)
+        told = self._answer(both, rows, rows, "the posterior")
+        return in_kind(told[:, 0], X), in_kind(told[:, 1], X)
 
     def sample(self, n: int = 1, rng: Any = None, *, noise: bool = True) -> np.ndarray:
-        """n images from the model, shape (n, D): causes from the prior, then x from p(x
-        | z); without `noise`, its mean.
+        """n images from the model, shape (n, D), or pictures: causes from the prior,
+        then x from p(x | z); without `noise`, its mean.
         """
+
+        def draw(network: Any, z: Tensor, chance: torch.Generator) -> Tensor:
+            mean = network.decode(z)
+            if not noise:
+                return mean
+            if self.likelihood == "bernoulli":
+                return torch.bernoulli(mean, generator=chance)
+            spread = (0.5 * network.log_sigma2).exp()
+            eps = torch.randn(mean.shape, generator=chance, dtype=mean.dtype)
+            return mean + spread * eps
+
         check_is_fitted(self)
         chance = torch_generator(rng)
         shape = (int(whole().check("n", n)), self.n_components_)
-        with torch.no_grad():
-            z = torch.randn(shape, generator=chance, dtype=torch.float32)
-            mean = self.network_.decode(z)
-            if noise and self.likelihood == "bernoulli":
-                mean = torch.bernoulli(mean, generator=chance)
-            elif noise:
-                spread = (0.5 * self.network_.log_sigma2).exp()
-                eps = torch.randn(mean.shape, generator=chance, dtype=mean.dtype)
-                mean = mean + spread * eps
-        return mean.numpy()
+        z = torch.randn(shape, generator=chance, dtype=torch.float32).numpy()
+        drawn = self._answer(
+            draw, z, z, "the image", given="codes", gives="data", rng=chance
+        )
+        return self._pictured(drawn)
 
     def elbo(self, X: Any, *, draws: int = 1, rng: Any = 0) -> Any:
         """The bound of each row in nats, shape (N,): unbiased, the mean over `draws` of
@@ -436,23 +459,32 @@ class VAE(Reconstructor, NetworkEstimator):
         """
         return self.iwae(X, k, rng=rng)
 
+    def score_samples(self, X: Any) -> Any:
+        """An ESTIMATE of log p(x) for each row, as `log_prob`, from 500 draws that are
+        the same for all: a row's score does not depend on the others, as scikit-learn
+        wants it.
+        """
+        return self._draw(X, 500, None, lambda log_w, *_: iwae_bound(log_w))
+
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `elbo` over the rows, one draw each: higher is better."""
         return float(np.mean(as_numpy(self.elbo(X))))
 
     def _draw(self, X: Any, k: Any, rng: Any, reduce: Callable[..., Tensor]) -> Any:
-        """`reduce(log_w, log_lik, kl)` for all rows, from k draws of z each, a few
-        thousand decoded images at a time.
+        """`reduce(log_w, log_lik, kl)` for all rows, from k draws of z each; without
+        `rng` the noise is that of seed 0, the same for each row.
         """
         whole().check("draws", k)
 
-        def answer(network: Any, x: Tensor, chance: torch.Generator) -> Tensor:
+        def answer(network: Any, x: Tensor, chance: Any = None) -> Tensor:
             mu, log_var = network.encode(x)
-            log_w, log_lik = [], []
+            log_w, log_lik, rows = [], [], len(x)
+            if chance is None:
+                chance, rows = torch.Generator().manual_seed(0), 1
             for part in torch.arange(int(k)).split(16):
-                shape = (len(part), *mu.shape)
+                shape = (len(part), rows, mu.shape[1])
                 eps = torch.randn(shape, generator=chance, dtype=torch.float32)
-                eps = eps.to(x.dtype)
+                eps = eps.to(x.dtype).expand(-1, len(x), -1)
                 z = reparameterise(mu, log_var, eps)
                 log_lik.append(network.log_lik(x, z))
                 log_w.append(log_lik[-1] + _log_ratio(z, log_var, eps))
@@ -460,7 +492,22 @@ class VAE(Reconstructor, NetworkEstimator):
                 torch.cat(log_w), torch.cat(log_lik), kl_to_prior(mu, log_var)
             )
 
-        return self._estimate(answer, X, rng)
+        rows = self._look(X)
+        return self._answer(answer, rows, X, "the bound", gives="log p", rng=rng)
+
+
+_ENDS = {
+    "bernoulli": {
+        "sigmoid": "drop that layer, for here the decoder says log-odds (a Bernoulli "
+        "takes their sigmoid itself)",
+        "tanh": "drop that layer, for here the decoder says log-odds",
+    },
+    "gaussian": dict.fromkeys(
+        ("sigmoid", "tanh"),
+        "drop that layer, for here the decoder says means in units of the model's own, "
+        "which have no bounds",
+    ),
+}
 
 # %% ../nbs/vae.ipynb #grid
 @torch.no_grad()

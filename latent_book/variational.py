@@ -13,7 +13,6 @@ from . import _needs
 _needs("torch")
 
 # %% ../nbs/variational.ipynb #imports
-import copy
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -33,9 +32,9 @@ from latent_book.estimators import (
     NetworkEstimator,
     Reconstructor,
     by_rows,
-    check_module,
 )
 from latent_book.rows import (
+    Units,
     as_numpy,
     check_bits,
     check_grey,
@@ -454,10 +453,10 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
     n_components : number L of causes, at least 1; it may exceed the number of pixels.
     hidden : widths of the layers between images and causes; () is one layer of weights
         each way.
-    encoder, decoder : modules in place of these chains, see `BeliefNetwork`; `fit`
-        trains copies of them.
+    encoder, decoder : modules in place of these chains, see `BeliefNetwork` and
+        `estimators.own`; `fit` trains copies of them. Both answer log-odds.
     epochs, batch_size, lr, random_state, device, verbose : as in
-        `estimators.NetworkEstimator`.
+        `estimators.NetworkEstimator`, with all its other settings.
 
     Attributes
     ----------
@@ -486,9 +485,13 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
 
     def make_network(self, n_features: int) -> BeliefNetwork:
         """A `BeliefNetwork` of these widths, with copies of the reader's own parts."""
-        parts = copy.deepcopy((self.encoder, self.decoder))
-        L = int(self.n_components)
-        return BeliefNetwork(n_features, L, self.hidden, *parts).float()
+        D, L = n_features, int(self.n_components)
+        said = f"{D} pixels and n_components={L}"
+        return BeliefNetwork(
+            D, L, self.hidden,
+            self._own("encoder", D, L, said, ends=_ENDS),
+            self._own("decoder", L, D, said, ends=_ENDS),
+        )  # fmt: skip
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """Both phases of wake-sleep, see `wake_sleep_loss`."""
@@ -497,16 +500,8 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
     def _check_values(self, X: np.ndarray) -> None:
         check_bits(X, "")
 
-    def _start(self, network: Any, rows: Tensor) -> nn.Module:
+    def _start(self, network: Any, rows: Tensor, units: Units | None) -> nn.Module:
         return network.start_at(rows)
-
-    def _check_network(self, network: Any, rows: Tensor) -> None:
-        D, L = network.n_features, network.n_components
-        said = f"{D} pixels and n_components={L}"
-        check_module("encoder", network.encoder, rows, L, said)
-        check_module("decoder", network.decoder, rows.new_zeros(len(rows), L), D, said)
-        if network.baseline is not None:
-            check_module("baseline", network.baseline, rows, 1, said)
 
     def transform(self, X: Any) -> Any:
         """The probability q(z_l = 1 | x) of each cause, shape (N, L): all that q says,
@@ -515,14 +510,21 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
         return super().transform(X)
 
     def sample(self, n: int = 1, rng: Any = None, *, noise: bool = True) -> np.ndarray:
-        """n images from the model, shape (n, D): causes from the prior, then bits from
-        p(x | z); without `noise`, their probabilities.
+        """n images from the model, shape (n, D), or pictures: causes from the prior,
+        then bits from p(x | z); without `noise`, their probabilities.
         """
+
+        def draw(network: Any, n: Tensor, chance: torch.Generator) -> Tensor:
+            images, causes = network.dream(len(n), chance)
+            return images if noise else network.decode(causes)
+
         check_is_fitted(self)
-        n = int(whole().check("n", n))
-        images, causes = self.network_.dream(n, torch_generator(rng))
-        with torch.no_grad():
-            return (images if noise else self.network_.decode(causes)).numpy()
+        places = np.zeros((int(whole().check("n", n)), 1), np.float32)
+        drawn = self._answer(
+            draw, places, places, "the image", given="codes", gives="data",
+            rng=torch_generator(rng),
+        )  # fmt: skip
+        return self._pictured(drawn)
 
     def elbo(self, X: Any, *, draws: int = 1, rng: Any = 0) -> Any:
         """The bound of each row in nats, shape (N,): unbiased, the mean over `draws`
@@ -532,7 +534,7 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
         def answer(net: Any, x: Tensor, chance: torch.Generator) -> Tensor:
             return sampled_elbo(net, x, chance, int(draws)).mean(0)
 
-        return self._in_parts(answer, X, draws, rng)
+        return self._draw(answer, X, draws, rng)
 
     @property
     def log_prob_kind(self) -> str:
@@ -562,22 +564,54 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
             return log_weights(net, x, chance, draws).logsumexp(0) - math.log(draws)
 
         if k is None and self.log_prob_kind == "exact":
-            return self._in_parts(exact, X, 2 ** int(self.n_components), rng)
+            states = 2 ** int(self.n_components)
+            return self._draw(exact, X, states, rng, max(16, 2**19 // states))
         draws = 500 if k is None else k
-        return self._in_parts(estimate, X, draws, rng)
+        return self._draw(estimate, X, draws, rng)
+
+    def score_samples(self, X: Any) -> Any:
+        """`log_prob` under scikit-learn's name: EXACT up to 10 causes. Else an ESTIMATE
+        from 500 draws, the chance of which is the same for all rows: a row's score does
+        not depend on the others.
+        """
+        if self.log_prob_kind == "exact":
+            return self.log_prob(X)
+
+        def estimate(net: Any, x: Tensor, _: torch.Generator) -> Tensor:
+            logits, chance = by_rows(net.encoder, x), torch.Generator().manual_seed(0)
+            shape = (500, 1, logits.shape[1])
+            u = torch.rand(shape, generator=chance, dtype=torch.float32)
+            z = (u < logits.sigmoid()).to(x.dtype)
+            log_w = net.log_joint(x, z) - log_bernoulli(z, logits)
+            return log_w.logsumexp(0) - math.log(500)
+
+        return self._draw(estimate, X, 500, 0)
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `elbo` over the rows, one draw each: higher is better."""
         return float(np.mean(as_numpy(self.elbo(X))))
 
-    def _in_parts(
-        self, answer: Callable[..., Tensor], X: Any, draws: Any, rng: Any
+    def _draw(
+        self,
+        answer: Callable[..., Tensor],
+        X: Any,
+        draws: Any,
+        rng: Any,
+        size: int | None = None,
     ) -> Any:
-        """`answer` for all rows, not too many at a time."""
+        """`answer` for all rows, from so many draws or states each."""
         whole().check("draws", draws)
-        check_is_fitted(self)
-        size = max(1, 2**24 // (int(draws) * self.n_features_in_))
-        return self._estimate(answer, X, rng, size)
+        rows = self._look(X)
+        return self._answer(
+            answer, rows, X, "the bound", gives="log p", rng=rng, size=size
+        )
+
+
+_ENDS = dict.fromkeys(
+    ("sigmoid", "tanh"),
+    "drop that layer, for encoder and decoder answer log-odds here; their sigmoid is "
+    "taken by the model",
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -592,7 +626,7 @@ class NVIL(HelmholtzMachine):
     n_components, hidden, encoder, decoder : as in `HelmholtzMachine`, with the same
         attributes after `fit`.
     epochs, batch_size, lr, random_state, device, verbose : as in
-        `estimators.NetworkEstimator`.
+        `estimators.NetworkEstimator`, with all its other settings.
 
     Examples
     --------
@@ -610,9 +644,10 @@ class NVIL(HelmholtzMachine):
 
     def make_network(self, n_features: int) -> BeliefNetwork:
         """A `BeliefNetwork` with a baseline."""
-        network, own = super().make_network(n_features), copy.deepcopy(self.baseline)
+        network = super().make_network(n_features)
+        own = self._own("baseline", n_features, 1, f"{n_features} pixels")
         network.baseline = mlp([n_features, 1]) if own is None else own
-        return network.float()
+        return network
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """Minus the bound, with the slope of `nvil_loss`."""

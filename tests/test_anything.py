@@ -206,7 +206,7 @@ def answers(model, X) -> dict[str, np.ndarray]:
     if hasattr(model, "elbo"):
         said["elbo"] = model.elbo(X, rng=0)
     if isinstance(model, Flow | Diffusion):
-        code = model.encode(X) if isinstance(model, Flow) else model.encode(X, 0)
+        code = model.encode(X)
         said["encode"] = code
     if hasattr(model, "sample") and not hasattr(model, "covariance_type"):
         drawn = (
@@ -226,6 +226,8 @@ def outcome(model, X):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "the discriminator wins")
+        warnings.filterwarnings("ignore", "columns of X differ in range")
+        warnings.filterwarnings("ignore", ".*noise so weak")
         model = clone(model)
         try:
             model.fit(X)

@@ -363,11 +363,11 @@ def test_any_modules_will_do_and_stay_as_they_were():
     )
     before = G[0].weight.clone()
     model = GAN(
-        2, output="linear", generator=G, discriminator=D, pack=2, epochs=1, batch_size=8
+        2, output="tanh", generator=G, discriminator=D, pack=2, epochs=1, batch_size=8
     )
     model.fit(toys(), None)
     assert torch.equal(before, G[0].weight)
-    assert not torch.equal(before, model.network_.generator[0].weight)
+    assert not torch.equal(before, model.network_.generator.module[0].weight)
 
 
 def test_a_saved_gan_comes_back(tmp_path):
@@ -383,7 +383,7 @@ def test_a_saved_gan_comes_back(tmp_path):
     [
         ({}, 255 * toys(), "divide by 255"),
         ({}, np.arange(20), "labels"),
-        ({}, toys().reshape(16, 6, 6), "flatten"),
+        ({}, toys()[:12].reshape(2, 1, 2, 3, 6), "flatten"),
         ({}, np.full((9, 3), np.nan, dtype=np.float32), "NaN"),
         ({"n_components": 0}, toys(), "at least 1"),
         ({"pack": 3, "batch_size": 64}, toys(), "take a multiple"),
@@ -391,7 +391,9 @@ def test_a_saved_gan_comes_back(tmp_path):
         ({"lr": 0.0}, toys(), "such as 1e-3"),
         ({"penalty": -1e-3}, toys(), "0 or above"),
         ({"loss": "wasserstein"}, toys(), "use 'non-saturating'"),
-        ({"output": "tanh"}, toys(), "use 'sigmoid'"),
+        ({"output": "relu"}, toys(), "use 'sigmoid'"),
+        ({"output": "tanh"}, 3 * toys(), "2 \\* X - 1"),
+        ({"patience": 3}, toys(), "a game has no loss"),
         ({"generator": nn.Linear(2, 5)}, toys(), "should make"),
         ({"discriminator": nn.Linear(5, 1)}, toys(), "does not take"),
     ],

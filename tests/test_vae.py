@@ -80,9 +80,11 @@ def test_bound_and_weights_are_those_of_torchs_distributions(likelihood):
 def test_the_estimator_speaks_its_verbs_and_scikit_learns():
     X = toys()
     model = clone(VAE(2, hidden=(8,), epochs=2)).fit(X)
-    mu, log_var = model.encode(X)
-    assert mu.shape == log_var.shape == (80, 2)
+    mu, variance = model.posterior(X)
+    assert mu.shape == variance.shape == (80, 2)
+    assert (variance > 0).all()
     assert np.array_equal(model.transform(X), mu)
+    assert np.array_equal(model.encode(X), mu)
     assert model.decode(mu).shape == model.reconstruct(X).shape == X.shape
     assert set(np.unique(model.sample(5, 0))) <= {0.0, 1.0}
     assert np.mean(model.elbo(X, draws=50)) < np.mean(model.iwae(X, 50)) + 0.1
@@ -111,7 +113,7 @@ def test_a_saved_vae_comes_back(tmp_path):
         ({"k": 0}, toys(), "at least 1"),
         ({"k": 5, "beta": 2.0}, toys(), "leave beta=1"),
         ({"likelihood": "poisson"}, toys(), "use 'bernoulli' or 'gaussian'"),
-        ({"decoder": torch.nn.Linear(2, 5)}, toys(), "it should make"),
+        ({"decoder": torch.nn.Linear(2, 5)}, toys(), "should make"),
         ({"encoder": torch.nn.Linear(9, 4)}, toys(), "does not take"),
     ],
 )
