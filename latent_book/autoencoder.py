@@ -265,8 +265,10 @@ class Autoencoder(Reconstructor, RealEstimator):
             )
         said = f"n_components={L} and {n_features} pixels"
         network = AutoencoderNetwork(n_features, L, self.hidden, self.output)
-        encoder = self._own("encoder", n_features, L, said)
-        decoder = self._own("decoder", L, n_features, said, ends=_ENDS[self.output])
+        encoder = self._own("encoder", n_features, L, said, data=True)
+        decoder = self._own(
+            "decoder", L, n_features, said, data=False, ends=_ENDS[self.output]
+        )
         network.encoder = network.encoder if encoder is None else encoder
         network.decoder = network.decoder if decoder is None else decoder
         return network

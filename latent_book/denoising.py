@@ -306,8 +306,8 @@ class DenoisingAutoencoder(Coder, RealEstimator):
         D, L = n_features, int(self.n_components)
         network, said = overcomplete(D, L), f"{D} pixels and n_components={L}"
         encoder, decoder = (
-            self._own("encoder", D, L, said),
-            self._own("decoder", L, D, said, ends=_ENDS),
+            self._own("encoder", D, L, said, data=True),
+            self._own("decoder", L, D, said, data=False, ends=_ENDS),
         )
         first: Any = network[:2] if encoder is None else [encoder]
         last: Any = network[2:] if decoder is None else [decoder]

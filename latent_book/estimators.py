@@ -98,7 +98,7 @@ def _in_a_row(answer: Any, n: int) -> Tensor:
 
 def own(
     name: str,
-    module: nn.Module,
+    module: Any,
     inputs: Float[Tensor, "B D"],
     width: int,
     settings: str,
@@ -154,7 +154,7 @@ def own(
         module.train(learning)
         convolves = any(type(m).__name__.startswith("Conv") for m in module.modules())
         cure = ""
-        if convolves and not shapes:
+        if convolves and not any(math.prod(s[1:]) > 1 for s in shapes):
             cure = ". A network with convolutions wants pictures: fit to X of shape "
             cure += "(N, height, width) or (N, channels, height, width)"
         raise ValueError(
@@ -484,22 +484,23 @@ class NetworkEstimator(BaseEstimator):
         inputs: int,
         width: int,
         settings: str,
+        *,
+        data: bool,
         **more: Any,
     ) -> Own | None:
         """A copy of the reader's own network in the setting of this name, from rows of
         `inputs` numbers to `width`, see `own`; None if there is none.
+
+        `data` : it takes rows of data, one or several side by side, and no codes.
         """
         module = getattr(self, name)
         if module is None:
             return None
-        D = math.prod(self.image_shape_) if hasattr(self, "image_shape_") else 0
         shapes: list[tuple[int, ...]] = [(inputs, 1, 1)]
-        groups = inputs // D if D and inputs % D == 0 else 0
-        if groups:  # of pictures, one beside the other
-            *channels, H, W = self.image_shape_
-            shapes = [(groups * math.prod(channels), H, W)]
-            if groups == 1 and not channels:
-                shapes.append((H, W))
+        if data and hasattr(self, "image_shape_"):  # several count as channels
+            *_, H, W = self.image_shape_
+            shapes = [(inputs // (H * W), H, W)]
+            shapes += [(H, W)] if inputs == H * W else []
         rows = torch.zeros(2, inputs)
         copied = copy.deepcopy(module)
         if isinstance(copied, nn.Module):

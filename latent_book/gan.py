@@ -389,8 +389,12 @@ class GAN(RealEstimator):
         """The two players, or copies of the reader's own."""
         D, L, m = n_features, int(self.n_components), self.pack
         said = f"n_components={L}, pack={m} and {D} pixels"
-        made: Any = self._own("generator", L, D, said, ends=_ENDS[self.output])
-        judged: Any = self._own("discriminator", m * D, 1, said, ends=_LOGITS)
+        made: Any = self._own(
+            "generator", L, D, said, data=False, ends=_ENDS[self.output]
+        )
+        judged: Any = self._own(
+            "discriminator", m * D, 1, said, data=True, ends=_LOGITS
+        )
         if made is None:
             last = {"sigmoid": nn.Sigmoid(), "tanh": nn.Tanh()}.get(self.output)
             made = mlp((L, *self.hidden, D), last)
@@ -522,7 +526,9 @@ class GAN(RealEstimator):
         """
         check_is_fitted(self)
         shape = (int(whole().check("n", n)), self.n_components_)
-        return self.decode(np.random.default_rng(rng).normal(size=shape).astype("f4"))
+        z = np.random.default_rng(rng).normal(size=shape)
+        z = z.astype(np.float32) if self._units is None else z
+        return self.decode(z)
 
 
 _NO_JUDGE = (

@@ -254,7 +254,9 @@ class Diffusion(_Density):
         made = NoiseNetwork(n_features, tuple(self.hidden))
         times = (torch.zeros(2),)
         said = f"{n_features} pixels"
-        mine = self._own("network", n_features, n_features, said, more=times)
+        mine = self._own(
+            "network", n_features, n_features, said, data=True, more=times
+        )
         made.net = made.net if mine is None else mine
         return made
 
@@ -736,7 +738,10 @@ class Ladder(_Density):
             ("decoder", low, D),
         ):
             ends = _ENDS if name == "decoder" else None
-            part = self._own(name, inputs, width, said, pair=width != D, ends=ends)
+            part = self._own(
+                name, inputs, width, said,
+                data=name == "guess_top", pair=width != D, ends=ends,
+            )  # fmt: skip
             if part is not None:
                 setattr(network, name, part)
         return network

@@ -333,8 +333,8 @@ class VAE(Reconstructor, RealEstimator):
         said = f"n_components={L} and {D} pixels"
         ends = _ENDS[self.likelihood]
         heads = f"{said} (mu and log sigma^2)"
-        encoder = self._own("encoder", D, 2 * L, heads, pair=True)
-        decoder = self._own("decoder", L, D, said, ends=ends)
+        encoder = self._own("encoder", D, 2 * L, heads, data=True, pair=True)
+        decoder = self._own("decoder", L, D, said, data=False, ends=ends)
         rest = (self.hidden, self.likelihood, self.sigma2)
         return VAENetwork(D, L, *rest, encoder, decoder)
 
@@ -426,6 +426,7 @@ class VAE(Reconstructor, RealEstimator):
         chance = torch_generator(rng)
         shape = (int(whole().check("n", n)), self.n_components_)
         z = torch.randn(shape, generator=chance, dtype=torch.float32).numpy()
+        z = z if self._units is None else z.astype(np.float64)
         drawn = self._answer(
             draw, z, z, "the image", given="codes", gives="data", rng=chance
         )

@@ -489,8 +489,8 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
         said = f"{D} pixels and n_components={L}"
         return BeliefNetwork(
             D, L, self.hidden,
-            self._own("encoder", D, L, said, ends=_ENDS),
-            self._own("decoder", L, D, said, ends=_ENDS),
+            self._own("encoder", D, L, said, data=True, ends=_ENDS),
+            self._own("decoder", L, D, said, data=False, ends=_ENDS),
         )  # fmt: skip
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -645,7 +645,7 @@ class NVIL(HelmholtzMachine):
     def make_network(self, n_features: int) -> BeliefNetwork:
         """A `BeliefNetwork` with a baseline."""
         network = super().make_network(n_features)
-        own = self._own("baseline", n_features, 1, f"{n_features} pixels")
+        own = self._own("baseline", n_features, 1, f"{n_features} pixels", data=True)
         network.baseline = mlp([n_features, 1]) if own is None else own
         return network
 
