@@ -254,9 +254,7 @@ class Diffusion(_Density):
         made = NoiseNetwork(n_features, tuple(self.hidden))
         times = (torch.zeros(2),)
         said = f"{n_features} pixels"
-        mine = self._own(
-            "network", n_features, n_features, said, data=True, more=times
-        )
+        mine = self._own("network", n_features, n_features, said, data=True, more=times)
         made.net = made.net if mine is None else mine
         return made
 

@@ -54,9 +54,8 @@ def check_answer(answer: np.ndarray, what: str) -> np.ndarray:
     """The answer, if all of it are numbers; ValueError where some row was too far away
     for them.
     """
-    finite = np.isfinite(answer)
-    if not finite.all():
-        row = np.argwhere(~finite)[0][0]
+    if not all_finite(answer):
+        row = np.argwhere(~np.isfinite(answer))[0][0]
         raise ValueError(
             f"{what} of row {row} is beyond the numbers of a computer; give rows in "
             "the units of those that the model was fitted to, or drop such rows"
