@@ -10,6 +10,7 @@ __all__ = ['MNIST', 'FASHION_MNIST', 'ImageSet', 'mnist', 'digits8', 'photograph
 import gzip
 import hashlib
 import io
+import math
 import os
 import time
 import zlib
@@ -27,30 +28,58 @@ from . import _needs
 # %% ../nbs/workshop/data.ipynb #image-set
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Grey images of one size, with the class of each.
+    """Images of one size, grey or in colour, with the class of each.
 
     `len(data)` is their number; `data[:100]` and `data[data.y == 3]` are smaller sets
     of the same kind.
 
     Attributes
     ----------
-    images : grey values from 0 (black) to 1 (white).
-    y : class of each image, an index into `names`.
+    images : values from 0 (black) to 1 (white), shape (N, height, width); of colour
+        pictures (N, channels, height, width), with 3 channels, or 1 for grey.
+    y : class of each image, an index into `names`, shape (N,).
     names : what the classes are called.
+
+    Raises
+    ------
+    ValueError : the images or the classes have another shape; the error names it.
     """
 
-    images: Float[np.ndarray, "N height width"]
-    y: Int[np.ndarray, " N"]
+    images: Float[np.ndarray, "*N_picture"]
+    y: Int[np.ndarray, "*N"]
     names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        shape, classes = np.shape(self.images), np.shape(self.y)
+        if len(shape) == 2:
+            raise ValueError(
+                f"images has shape {shape}; these look like rows of pixels: pass "
+                "images.reshape(len(images), height, width)"
+            )
+        if len(shape) not in (3, 4):
+            raise ValueError(
+                f"images has shape {shape}; pass (N, height, width), or (N, channels, "
+                "height, width)"
+            )
+        if len(shape) == 4 and shape[1] not in (1, 3):
+            last = shape[3] in (1, 3)
+            raise ValueError(
+                f"images has shape {shape}; 1 or 3 channels come before height and "
+                "width: "
+                + ("np.moveaxis(images, -1, 1)" if last else "drop the others")
+            )
+        if classes != shape[:1]:
+            raise ValueError(
+                f"y has shape {classes} and images {shape}; pass one class for each "
+                "image"
+            )
 
     @property
     def X(self) -> Float[np.ndarray, "N D"]:
-        """The images as rows of D = height * width pixels; shares memory with
-        `images`.
+        """The images as rows of D = height * width pixels, or of D = channels * height
+        * width; shares memory with `images`.
         """
-        return self.images.reshape(
-            len(self), self.images.shape[1] * self.images.shape[2]
-        )
+        return self.images.reshape(len(self), math.prod(self.images.shape[1:]))
 
     def __len__(self) -> int:
         return len(self.y)

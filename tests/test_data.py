@@ -250,6 +250,49 @@ def test_image_set_refuses_a_single_index(index):
         mnist("test")[index]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_image_set_takes_colour(channels):
+    images = np.random.default_rng(0).random((6, channels, 4, 5))
+    pictures = ImageSet(images, np.arange(6) % 2, ("even", "odd"))
+    assert pictures.X.shape == (6, channels * 20)
+    assert np.shares_memory(pictures.X, images)
+    # an image is one channel after the other
+    assert np.array_equal(pictures.X[2, -20:], images[2, -1].ravel())
+    odd = pictures[pictures.y == 1]
+    assert odd.images.shape == (3, channels, 4, 5)
+    assert odd.X.shape == (3, channels * 20)
+    assert pictures[pictures.y == 2].X.shape == (0, channels * 20)
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "told"),
+    [
+        ((6, 64), (6,), r"\(6, 64\).*rows of pixels.*reshape"),
+        ((64,), (64,), r"\(64,\).*\(N, height, width\)"),
+        ((), (), r"\(\).*\(N, height, width\)"),
+        ((2, 2, 3, 4, 5), (2,), r"\(2, 2, 3, 4, 5\).*\(N, channels, height, width\)"),
+        ((6, 8, 8, 3), (6,), r"\(6, 8, 8, 3\).*moveaxis\(images, -1, 1\)"),
+        ((6, 4, 8, 8), (6,), r"\(6, 4, 8, 8\).*drop the others"),
+        ((6, 8, 8), (5,), r"\(5,\) and images \(6, 8, 8\).*one class"),
+        ((6, 8, 8), (6, 1), r"\(6, 1\) and images \(6, 8, 8\)"),
+        ((6, 3, 8, 8), (), r"\(\) and images \(6, 3, 8, 8\)"),
+    ],
+)
+def test_image_set_refuses_other_shapes(shape, classes, told):
+    with pytest.raises(ValueError, match=told):
+        ImageSet(np.zeros(shape), np.zeros(classes, int), ("a",))
+
+
+def test_the_cures_for_shapes_are_true():
+    last = np.random.default_rng(0).random((6, 8, 9, 3))
+    pictures = ImageSet(np.moveaxis(last, -1, 1), np.zeros(6, int), ("a",))
+    assert np.array_equal(pictures.images[4, 2], last[4, :, :, 2])
+    rows = last[..., 0].reshape(6, -1)
+    assert np.array_equal(
+        ImageSet(rows.reshape(len(rows), 8, 9), np.zeros(6, int), ("a",)).X, rows
+    )
+
+
 def test_image_set_is_frozen():
     with pytest.raises(AttributeError):
         mnist("test").y = np.arange(3)
