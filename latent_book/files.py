@@ -7,6 +7,7 @@ __all__ = ['Model', 'write', 'read', 'not_finite', 'save', 'load', 'Savable']
 
 # %% ../nbs/workshop/files.ipynb #imports
 import contextlib
+import copy
 import hashlib
 import inspect
 import json
@@ -18,7 +19,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import UnionType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -83,6 +84,7 @@ def write(path: str | os.PathLike[str], kind: str, values: Mapping[str, Any]) ->
     ----------
     kind : what they are, such as "checkpoint"; `read` asks for it.
     values : arrays, tensors, numbers, words, None, and lists of these; arrays of words.
+        A path is written as a word.
 
     Raises
     ------
@@ -216,9 +218,11 @@ def _has_words(value: Any) -> bool:
 
 
 def _as_json(value: Any) -> Any:
-    """Numbers of NumPy as Python's, and a device by its name."""
+    """Numbers of NumPy as Python's, a device by its name, and a path as a word."""
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, PurePath):
+        return str(value)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.device):
         return str(value)
@@ -250,6 +254,16 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         `state_dict` and `load_state_dict` of a torch module, as all models of this
         library have.
 
+    Notes
+    -----
+    An argument that is a torch module, or a list with one, is code. Of that the file
+    keeps the name alone, and `load` asks for it again; its weights are the model's.
+
+    A random generator is written as None: what was learned does not need it any more.
+
+    Arguments that only training needs, such as callbacks, a class may name in
+    `_unsaved`, a frozenset: they come back as the constructor's defaults.
+
     Raises
     ------
     TypeError
@@ -260,18 +274,33 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written; what was there before is still there.
     """
-    kind, arguments = type(model), {}
+    kind, unsaved = type(model), _unsaved(type(model))
+    arguments: dict[str, Any] = {}
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(
                 f"{kind.__name__} takes *{name}, which cannot be saved; name its "
                 "arguments"
             )
+        if name in unsaved:
+            if parameter.default is parameter.empty:
+                raise TypeError(
+                    f"{kind.__name__}._unsaved names {name}, which has no default to "
+                    "come back as; give it one"
+                )
+            continue
         if not hasattr(model, name):
             raise TypeError(
                 f"{kind.__name__} does not keep its argument: add self.{name} = {name}"
             )
-        arguments[_ARGUMENT + name] = getattr(model, name)
+        value = getattr(model, name)
+        if _has_module(value):
+            _check_kept(model, name, value)
+            arguments[_GIVEN + name] = None
+        else:
+            chance = isinstance(value, np.random.Generator | np.random.RandomState)
+            arguments[_ARGUMENT + name] = None if chance else value
+            _check_writable(model, name, arguments[_ARGUMENT + name])
     if not hasattr(model, "state_dict"):
         raise TypeError(
             f"{kind.__name__} has no state_dict; keep it by joblib.dump(model, path)"
@@ -283,44 +312,100 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
             "lower lr (what is infinite "
             "by design is no weight: give it to register_buffer with persistent=False)"
         )
+    write(path, kind.__qualname__, {**state, **arguments})
+
+
+_ARGUMENT, _GIVEN = "argument/", "given/"
+
+
+def _unsaved(kind: type) -> frozenset[str]:
+    """The arguments that are left out of files of this class."""
+    return frozenset(getattr(kind, "_unsaved", ()))
+
+
+def _has_module(value: Any) -> bool:
+    """Is it a torch module, or a list with one?"""
+    if isinstance(value, list | tuple):
+        return any(map(_has_module, value))
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
+def _check_kept(model: Any, name: str, value: Any) -> None:
+    """Are the weights in the model's? A list hides its modules from torch."""
+    if isinstance(value, list | tuple) and hasattr(model, "parameters"):
+        kept = {id(weight) for weight in model.parameters()}
+        for part in value:
+            if isinstance(part, list | tuple):
+                _check_kept(model, name, part)
+            elif _has_module(part) and not kept.issuperset(map(id, part.parameters())):
+                raise TypeError(
+                    f"the weights of {name} are none of the model's, and would be "
+                    f"lost: self.{name} = nn.ModuleList({name})"
+                )
+
+
+def _check_writable(model: Any, name: str, value: Any) -> None:
+    if _is_tensor(value) or _is_array(value) or _has_words(value):
+        return
     try:
-        write(path, kind.__qualname__, {**state, **arguments})
-    except TypeError as error:
+        json.dumps(value, default=_as_json)
+    except (TypeError, ValueError) as error:
+        kind = type(model).__name__
         raise TypeError(
-            f"{kind.__name__} was made with an argument that a file without code "
-            f"cannot hold: {error}. Keep the whole model "
-            "by joblib.dump, or the weights of a network by "
-            "safetensors.torch.save_model(model.network_, path)"
+            f"{kind} was made with {name}={value!r:.80}, which a file without code "
+            f"cannot hold: {error}. If training alone needs it, name it in "
+            f"{kind}._unsaved; else keep the whole model by joblib.dump, or the "
+            "weights of a network by safetensors.torch.save_model(model.network_, path)"
         ) from error
 
 
-_ARGUMENT = "argument/"
-
-
-def load(kind: type[Model], path: str | os.PathLike[str]) -> Model:
-    """The model of this class that `save` wrote. No code is taken from the file;
-    arguments that are lists come back as tuples.
+def load(kind: type[Model], path: str | os.PathLike[str], /, **given: Any) -> Model:
+    """The model of this class that `save` wrote, in evaluation mode. No code is taken
+    from the file; arguments that are lists come back as tuples.
 
     Whatever stands in the file, the network that is built from it has no more tensors
     than the file has, within reason.
+
+    Parameters
+    ----------
+    given : the torch modules that the model was made with, by the names of their
+        arguments: `load(VAE, path, encoder=encoder)`. The model gets copies, with the
+        weights of the file; the modules handed over stay as they are.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
+    TypeError
+        If what is handed over is no module.
     ValueError
-        If the file is damaged, belongs to another class, or does not fit it.
+        If the file is damaged, belongs to another class, or does not fit it, or if
+        other modules are handed over than the model was made with.
     """
     state, arguments = read(path, kind.__qualname__), {}
+    noted = {n.removeprefix(_GIVEN) for n in state if n.startswith(_GIVEN)}
+    for name in noted:
+        del state[_GIVEN + name]
     for name in [name for name in state if name.startswith(_ARGUMENT)]:
         arguments[name.removeprefix(_ARGUMENT)] = _tuples(state.pop(name))
+    for name in _unsaved(kind):  # whatever a file says of them
+        arguments.pop(name, None)
+    try:
+        unknown = noted - inspect.signature(kind).parameters.keys()
+        if wrong := unknown | (noted & arguments.keys()) | (noted & _unsaved(kind)):
+            raise ValueError(f"no module belongs into {', '.join(sorted(wrong)):.80}")
+    except ValueError as error:
+        raise _misfit(kind, path, error) from error
+    _check_given(kind, noted, given)
+    arguments |= copy.deepcopy(given)  # together: what two of them share stays shared
     try:
         if bad := not_finite(state):
             raise ValueError(f"{', '.join(bad[:3])} has a NaN or an infinity")
         for name, value in state.items():
             if "complex" in str(getattr(value, "dtype", "")):
                 raise ValueError(f"{name} is complex")
-        with _no_larger_than(state):
+        with _no_larger_than(state, spare=2**26 if given else 2**22):
             model = kind(**arguments)
             model.load_state_dict(state)  # type: ignore[attr-defined]
         if bad := not_finite(model.state_dict()):  # type: ignore[attr-defined]
@@ -331,10 +416,39 @@ def load(kind: type[Model], path: str | os.PathLike[str]) -> Model:
         Exception
         # the arguments are the file's: a class may stumble over them in any way
     ) as error:
-        raise ValueError(
-            f"the weights in {path} do not fit this {kind.__qualname__}: {error}"
-        ) from error
+        raise _misfit(kind, path, error) from error
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(model, torch.nn.Module):
+        model.eval()
     return model
+
+
+def _misfit(kind: type, path: str | os.PathLike[str], why: Exception) -> ValueError:
+    return ValueError(
+        f"the weights in {path} do not fit this {kind.__qualname__}: {why}"
+    )
+
+
+def _check_given(kind: type, noted: set[str], given: Mapping[str, Any]) -> None:
+    """Are these the modules that the file asks for?"""
+    call = f"load({kind.__name__}, path"
+    call += "".join(f", {name}=..." for name in sorted(noted)) + ")"
+    if lacking := sorted(noted - given.keys()):
+        raise ValueError(
+            f"this {kind.__name__} was made with your own {' and '.join(lacking)}, "
+            f"of which the file has the weights alone: {call}"
+        )
+    if more := sorted(given.keys() - noted):
+        raise ValueError(
+            f"this {kind.__name__} was made with no module as {' or '.join(more)}: "
+            f"{call}; change a setting of the model when it is loaded"
+        )
+    for name, value in given.items():
+        if not _has_module(value):
+            raise TypeError(
+                f"{name}={value!r:.80} is a {type(value).__name__}; hand over a torch "
+                "module, made as the one that the model had"
+            )
 
 
 def _tuples(value: Any) -> Any:
@@ -342,14 +456,19 @@ def _tuples(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
+def _no_larger_than(state: Mapping[str, Any], spare: int) -> Iterator[None]:
     """Within this block, this thread builds no network that is much larger than what
     there is to fill it with.
+
+    `spare` are the numbers that it may have beside: a class may build the part that
+    the reader's module then replaces.
 
     The threat: a small file whose header asks for a network of terabytes, or of a
     million layers, takes the machine down before anything could be compared. Torch's
     hooks tell of each weight as it is registered, in the whole process; other threads
-    are not counted. Without torch no class builds a network.
+    are not counted. They do not tell of a lazy layer that learns its width, or of rows
+    to try a network on: so one tensor alone is looked at before it is made. Without
+    torch no class builds a network.
     """
     torch: Any = sys.modules.get("torch")
     if torch is None:
@@ -357,19 +476,36 @@ def _no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
         return
     sizes = [math.prod(v.shape) for v in state.values() if hasattr(v, "shape")]
     most = 4 * len(sizes) + 64  # a class may build a part, and build it again
-    numbers = 4 * sum(sizes) + 2**22
+    numbers = 4 * sum(sizes) + spare
     me, seen, held = threading.get_ident(), 0, 0
 
     def count(module: Any, name: str, value: Any) -> None:
         nonlocal seen, held
-        if value is None or threading.get_ident() != me:
+        other = threading.get_ident() != me
+        if value is None or other or torch.nn.parameter.is_lazy(value):
             return
         seen, held = seen + 1, held + value.numel()
         if seen > most or held > numbers:
-            raise ValueError(
-                f"its arguments ask for a network far larger than the {len(sizes)} "
-                "tensors in the file"
-            )
+            raise too_large
+
+    too_large = ValueError(
+        f"its arguments ask for a network far larger than the {len(sizes)} tensors in "
+        "the file"
+    )
+    made = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
+
+    class Look(torch.overrides.TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            kwargs = kwargs or {}
+            if func in made:
+                shape = {
+                    k: v for k, v in kwargs.items() if k not in ("generator", "out")
+                }
+                if func(*args, **{**shape, "device": "meta"}).numel() > numbers:
+                    raise too_large
+            return func(*args, **kwargs)
 
     registered = torch.nn.modules.module
     hooks = [
@@ -377,7 +513,8 @@ def _no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
         registered.register_module_buffer_registration_hook(count),
     ]
     try:
-        yield
+        with Look():
+            yield
     finally:
         for hook in hooks:
             hook.remove()
