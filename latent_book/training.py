@@ -13,7 +13,9 @@ _needs("torch")
 
 # %% ../nbs/workshop/training.ipynb #imports
 import contextlib
+import copy
 import dataclasses
+import errno
 import hashlib
 import inspect
 import itertools
@@ -32,11 +34,12 @@ from typing import IO, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 from tqdm.auto import tqdm as auto_tqdm
 
 from .files import not_finite, read, write
-from .rows import child_seed, one_of, positive, whole
+from .rows import child_seed, none_or, one_of, positive, whole
 
 # %% ../nbs/workshop/training.ipynb #seeded
 _generator_in_use = threading.RLock()
@@ -68,24 +71,38 @@ def shuffled_batches(
     X: Tensor | tuple[Tensor, ...],
     batch_size: int,
     generator: torch.Generator | None = None,
+    drop_last: bool = False,
 ) -> Iterator[Any]:
-    """One epoch: every row once, in random order, `batch_size` rows at a time; the last
-    batch may be shorter.
+    """One epoch: every row once, in random order, `batch_size` rows at a time. The last
+    batch may be shorter; a single row that is left over joins the batch before.
 
     Parameters
     ----------
     X : rows to shuffle; or several tensors of equal length, whose rows stay together
         and come as a tuple.
     generator : chance, on the CPU; the same state gives the same order.
+    drop_last : leave out the rows that do not fill a batch.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size = {batch_size}; a batch has at least one row")
     several = isinstance(X, tuple)
     parts: tuple[Tensor, ...] = X if isinstance(X, tuple) else (X,)
     order = torch.randperm(len(parts[0]), generator=generator).to(parts[0].device)
-    for rows in order.split(batch_size):
+    sizes = _sizes(len(order), batch_size, drop_last)
+    for rows in order[: sum(sizes)].split(sizes):
         batch = tuple(part.index_select(0, rows) for part in parts)
         yield batch if several else batch[0]
+
+
+def _sizes(n: int, batch_size: int, drop_last: bool) -> list[int]:
+    """The sizes of the batches of n rows."""
+    filled, rest = divmod(n, batch_size)
+    sizes = [batch_size] * filled
+    if drop_last or not rest:
+        return sizes
+    if rest == 1 and filled:
+        return [*sizes[:-1], batch_size + 1]
+    return [*sizes, rest]
 
 # %% ../nbs/workshop/training.ipynb #choose-device
 def choose_device(device: str | torch.device = "auto") -> torch.device:
@@ -115,13 +132,15 @@ class History:
     Attributes
     ----------
     loss, val_loss : one number an epoch: over the epoch's own batches, and on the
-        held-out data after it.
+        held-out data after it. Where runs follow each other and an epoch of one had no
+        held-out loss, it is NaN.
     steps : the loss of each step, before the step was taken.
     parts : where a step has several losses, as that of two players, the means of all of
         them, a list an epoch; `loss` and `steps` have the first.
     best : the epoch, counted from 0, whose weights were kept; the last one where
         nothing was held out.
-    stopped : "finished", "early" (patience ran out) or "interrupted" (Ctrl-C).
+    stopped : "finished", "early" (patience ran out, or a hook said so) or "interrupted"
+        (Ctrl-C).
     """
 
     loss: list[float] = field(default_factory=list)
@@ -135,10 +154,19 @@ class History:
         said = [f"{len(self.loss)} epochs, {len(self.steps)} steps, {self.stopped}"]
         if self.loss:
             said.append(f"loss {self.loss[0]:.4g} to {self.loss[-1]:.4g}")
-        if self.val_loss:
+        if 0 <= self.best < len(self.val_loss):
             held_out = f"{self.val_loss[self.best]:.4g} at epoch {self.best}"
             said.append(f"held out {held_out}")
         return f"History({'; '.join(said)})"
+
+
+def _going_on(before: History, held_out: bool) -> History:
+    """A history to be gone on with: held-out losses for all of its epochs, or none."""
+    val_loss = [*before.val_loss]
+    if held_out or val_loss:
+        val_loss += [math.nan] * (len(before.loss) - len(val_loss))
+    parts = [[*losses] for losses in before.parts]
+    return History([*before.loss], val_loss, [*before.steps], parts, before.best)
 
 
 class DivergedError(ArithmeticError):
@@ -218,7 +246,8 @@ def _parts(X: Any, what: str) -> tuple[Tensor, ...]:
     for part in parts:
         if not isinstance(part, Tensor):
             raise TypeError(
-                f"{what} is a {type(part).__name__}; pass tensors: torch.from_numpy(X)"
+                f"{what} is a {type(part).__name__}; pass tensors: torch.from_numpy(X), "
+                "or a DataLoader"
             )
         if not part.ndim or not len(part) or len(part) != len(parts[0]):
             lengths = [tuple(p.shape) for p in parts]
@@ -231,12 +260,50 @@ def _parts(X: Any, what: str) -> tuple[Tensor, ...]:
     return parts
 
 
+def _of_loader(
+    batches: Iterator[Any] | DataLoader[Any], device: torch.device
+) -> Iterator[tuple[Tensor, ...]]:
+    """The batches of a loader, as tuples of tensors."""
+    for batch in batches:
+        parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+        for part in parts:
+            if not isinstance(part, Tensor) or not part.ndim:
+                raise TypeError(
+                    f"the DataLoader gives a {type(part).__name__} in its batches; give "
+                    "it a collate_fn that makes a tensor of them, or a tuple of tensors"
+                )
+            if not len(part) or len(part) != len(parts[0]):
+                raise ValueError(
+                    f"the DataLoader gives {[tuple(p.shape) for p in parts]} as one "
+                    "batch; as many rows each, at least one, make a batch"
+                )
+        yield tuple(part.to(device, non_blocking=True) for part in parts)
+
+
+def _n_batches(loader: DataLoader[Any]) -> int:
+    """How many batches a loader says that it has."""
+    try:
+        n = len(loader)
+    except TypeError as error:
+        raise ValueError(
+            f"the dataset {type(loader.dataset).__name__} of the DataLoader has no "
+            "length, and so an epoch has no end; give it a __len__, the number of its "
+            "examples"
+        ) from error
+    if not n:
+        raise ValueError(
+            "the DataLoader has no batch; give it examples, or drop_last=False"
+        )
+    return n
+
+
 _RULES = {
     "epochs": whole(),
     "batch_size": whole(),
     "lr": positive(),
     "schedule": one_of("cosine", "constant"),
     "random_state": whole(0),
+    "grad_clip": none_or(positive("1.0")),
 }
 
 
@@ -273,22 +340,34 @@ def with_progress(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def held_out_loss(
     model: nn.Module,
     loss: Callable[..., Tensor],
-    X: Tensor | tuple[Tensor, ...],
+    X: Tensor | tuple[Tensor, ...] | DataLoader[Any],
     random_state: int = 0,
     batch_size: int = 1000,
 ) -> float:
     """The mean of a loss over all rows, in evaluation mode; the same noise for the same
-    `random_state`.
+    `random_state`. A `DataLoader` has its own batch size, and its batches go where the
+    model is.
     """
-    parts, loss = _parts(X, "X"), with_progress(loss)
-    noise = torch.Generator(parts[0].device).manual_seed(child_seed(random_state))
-    total, learning = 0.0, model.training
+    loss, seed = with_progress(loss), child_seed(random_state)
+    if isinstance(X, DataLoader):
+        weight = next(model.parameters(), torch.empty(0))
+        batches, device = _of_loader(X, weight.device), weight.device
+        chance: Any = seeded(seed)  # a loader draws from torch's global generator
+    else:
+        parts = _parts(X, "X")
+        device, chance = parts[0].device, contextlib.nullcontext()
+        batches = zip(*(part.split(batch_size) for part in parts), strict=True)
+    noise = torch.Generator(device).manual_seed(seed)
+    total, rows, learning = 0.0, 0, model.training
     model.eval()
-    for batch in zip(*(part.split(batch_size) for part in parts), strict=True):
-        value = loss(model, *batch, noise, step=None, epoch=None)
-        total += value.item() * len(batch[0])
+    with chance:
+        for batch in batches:
+            value = loss(model, *batch, noise, step=None, epoch=None)
+            total, rows = total + value.item() * len(batch[0]), rows + len(batch[0])
     model.train(learning)
-    return total / len(parts[0])
+    if not rows:
+        raise ValueError("X has no rows; pass at least one")
+    return total / rows
 
 # %% ../nbs/workshop/training.ipynb #run
 class Run:
@@ -299,7 +378,9 @@ class Run:
     model, loss : what `train` was given.
     optimizers : what makes the steps; the schedule sets their lengths.
     history : the `History` so far; it has the losses of whole epochs.
-    step, epoch : how many steps were taken, and how many epochs finished.
+    step, epoch : how many steps were taken, and how many epochs finished; with those
+        `before`.
+    length : how many steps an epoch has.
     """
 
     def __init__(
@@ -311,6 +392,7 @@ class Run:
         settings: dict,
         helper: Any,
         hooks: Mapping[str, Any],
+        before: History | None = None,
     ) -> None:
         self.model, self.loss, self.settings, self.helper = (
             model,
@@ -318,26 +400,73 @@ class Run:
             settings,
             helper,
         )
-        self.hooks, self.history, self.epoch, self.step = hooks, History(), 0, 0
+        self.hooks = hooks
         self.losses: list[
             Tensor
         ] = []  # of the steps that the history does not have yet
         self.rows: list[int] = []
-        self.described: dict[str, Any] = {}  # before its first step, for checkpoints
-        self.data = tuple(x.to(helper.device) for x in _parts(X, "X"))
-        held = () if X_val is None else _parts(X_val, "X_val")
-        self.held_out = tuple(x.to(helper.device) for x in held)
-        rows, size = len(self.data[0]), settings["batch_size"]
-        self.batch_size = min(size, rows) if settings["drop_last"] else size
-        whole_ones, rest = divmod(rows, self.batch_size)
-        self.length = whole_ones + (rest > 0 and not settings["drop_last"])
-        self.total = settings["epochs"] * self.length
+        # before its first step, for checkpoints
+        self.described: dict[str, Any] = {}
+        self.memories: list[dict[str, Any]] = []
+        self.data = self._here(X, "X")
+        self.held_out: Any = None if X_val is None else self._here(X_val, "X_val")
+        self.length = self._look_at_length()
+        before = before or History()
+        self.history = _going_on(before, X_val is not None)
+        self.first_epoch = self.epoch = len(before.loss)
+        self.first_step = self.step = len(before.steps)
+        self.end = self.first_epoch + settings["epochs"]
+        # where the present schedule, and patience, begin; see `_resume`
+        self.began = self.first_epoch
+        self.best_value = math.inf  # the held-out loss of the weights that are kept
         model.to(helper.device)
         self.kept = _weights(model)
-        made = hooks["optimizers"](model, settings["lr"])
+        made = self._look_at_optimizers(hooks["optimizers"](model, settings["lr"]))
         parts = helper.prepare(_Objective(model, loss), *made)
         self.objective, self.optimizers = parts[0], parts[1:]
         self.lengths = [[g["lr"] for g in one.param_groups] for one in self.optimizers]
+
+    def _here(self, X: Any, what: str) -> Any:
+        """Data on the run's device; the batches of a loader go there one by one."""
+        if isinstance(X, DataLoader):
+            return X
+        return tuple(x.to(self.helper.device) for x in _parts(X, what))
+
+    def _look_at_length(self) -> int:
+        """How many steps an epoch has."""
+        settings = self.settings
+        if isinstance(self.data, DataLoader):
+            settings["batch_size"] = settings["drop_last"] = None  # it has its own
+            return _n_batches(self.data)
+        rows, size = len(self.data[0]), settings["batch_size"]
+        self.batch_size = min(size, rows) if settings["drop_last"] else size
+        return len(_sizes(rows, self.batch_size, settings["drop_last"]))
+
+    def _look_at_optimizers(self, made: Any) -> tuple[torch.optim.Optimizer, ...]:
+        """What was made to take the steps, if it can; it clips the slopes before."""
+        made = tuple(made) if isinstance(made, tuple | list) else (made,)
+        for one in made:
+            if not isinstance(one, torch.optim.Optimizer):
+                raise TypeError(
+                    f"{type(one).__name__} is no optimiser of torch's; pass "
+                    "optimizer=torch.optim.AdamW, say, which is called as "
+                    "optimizer(parameters, lr=lr)"
+                )
+            closure = inspect.signature(one.step).parameters.get("closure")
+            alone = self.hooks["train_step"] is gradient_step
+            if alone and closure is not None and closure.default is closure.empty:
+                raise ValueError(
+                    f"{type(one).__name__} asks for the loss several times a step; "
+                    "give a train_step that does so, or take Adam"
+                )
+            if (most := self.settings["grad_clip"]) is not None:
+                one.register_step_pre_hook(partial(_clip, most))
+        return made
+
+    @property
+    def elapsed(self) -> float:
+        """How many epochs have passed, with fractions."""
+        return self.first_epoch + (self.step - self.first_step) / self.length
 
     def autocast(self) -> Any:
         """A block in which products are computed with 16 bits, if the run does so."""
@@ -349,8 +478,10 @@ class Run:
 
     def set_step_lengths(self) -> None:
         """The optimisers' steps at this moment."""
-        cosine = self.settings["schedule"] == "cosine"
-        share = self.step / self.total if cosine else 0.0
+        share = 0.0
+        if self.settings["schedule"] == "cosine":
+            first = self.first_step + (self.began - self.first_epoch) * self.length
+            share = (self.step - first) / ((self.end - self.began) * self.length)
         for one, lengths in zip(self.optimizers, self.lengths, strict=True):
             for group, lr in zip(one.param_groups, lengths, strict=True):
                 group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * share))
@@ -365,8 +496,7 @@ class Run:
         train_step, on_batch_end = self.hooks["train_step"], self.hooks["on_batch_end"]
         # dropout and its like draw from torch's global generator
         with seeded(child_seed(seed, self.epoch, purpose="dropout")):
-            batches = shuffled_batches(self.data, self.batch_size, order)
-            for batch in itertools.islice(batches, self.length):
+            for batch in self._batches(order):
                 self.set_step_lengths()
                 self.losses.append(train_step(self, self.share(batch), noise))
                 self.rows.append(len(batch[0]))
@@ -374,6 +504,24 @@ class Run:
                 if on_batch_end is not None:
                     on_batch_end(self)
                 bar.update()
+
+    def _batches(self, order: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
+        """Those of an epoch."""
+        if not isinstance(self.data, DataLoader):
+            drop_last = self.settings["drop_last"]
+            yield from shuffled_batches(self.data, self.batch_size, order, drop_last)
+            return
+        given = 0
+        for batch in _of_loader(
+            itertools.islice(self.data, self.length), self.helper.device
+        ):
+            given += 1
+            yield batch
+        if given < self.length:
+            raise ValueError(
+                f"the DataLoader gave {given} batches, and its length is {self.length}"
+                "; correct the __len__ of its dataset"
+            )
 
     def share(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """This process's rows: all of them, or an equal share; what cannot be shared is
@@ -396,12 +544,21 @@ def adam(model: nn.Module, lr: float) -> tuple[torch.optim.Optimizer, ...]:
     return (torch.optim.Adam(model.parameters(), lr=lr, fused=True),)
 
 
+def _clip(most: float, optimizer: torch.optim.Optimizer, *given: Any) -> None:
+    """Shorten the slope that an optimiser is about to follow; a loss that was scaled
+    for 16 bits has a slope that was scaled, too.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    scale = getattr(optimizer, "grad_scale", None)
+    nn.utils.clip_grad_norm_(weights, most if scale is None else most * float(scale))
+
+
 def gradient_step(
     run: Run, batch: tuple[Tensor, ...], noise: torch.Generator
 ) -> Tensor:
     """One step down the slope of the run's loss; returns the loss before it."""
     with run.autocast():
-        value = run.objective(batch, noise, step=run.step, epoch=run.step / run.length)
+        value = run.objective(batch, noise, step=run.step, epoch=run.elapsed)
     run.objective.zero_grad()
     run.backward(value)
     for optimizer in run.optimizers:
@@ -433,26 +590,39 @@ def _check(run: Run, value: float, where: str) -> float:
     run.model.load_state_dict(run.kept)
     raise DivergedError(
         f"the loss is {value} at {where}, epoch {run.epoch}; lower lr (now "
-        f"{run.settings['lr']:g}) or the scale of the data. The model has the weights "
-        "that were best before"
+        f"{run.settings['lr']:g}) or the scale of the data"
+        + (", and see that no batch of the loader has a NaN" * _from_loader(run))
+        + ". The model has the weights that were best before"
     )
+
+
+def _from_loader(run: Run) -> bool:
+    return isinstance(run.data, DataLoader) or isinstance(run.held_out, DataLoader)
+
+
+def _held_out_now(run: Run) -> float:
+    seed = run.settings["random_state"]
+    return held_out_loss(run.model, run.loss, run.held_out, seed)
 
 
 def _look_back(run: Run) -> None:
     """What is to be done after an epoch."""
     _note(run)
     history, patience = run.history, run.settings["patience"]
-    if run.held_out:
-        seed = run.settings["random_state"]
-        value = held_out_loss(run.model, run.loss, run.held_out, seed)
-        history.val_loss.append(_check(run, value, "the held-out data"))
-    if not run.held_out or history.val_loss[-1] <= min(history.val_loss):
-        history.best, run.kept = run.epoch, _weights(run.model)
-    if patience is not None and run.epoch - history.best >= patience:
-        history.stopped = "early"
+    value = math.nan
+    if run.held_out is not None:
+        value = _check(run, _held_out_now(run), "the held-out data")
+    if run.held_out is not None or history.val_loss:
+        history.val_loss.append(value)
+    if run.held_out is None or value <= run.best_value:
+        history.best, run.kept, run.best_value = run.epoch, _weights(run.model), value
+    if patience is not None:
+        since = max(history.best, run.began - 1)
+        history.stopped = "early" if run.epoch - since >= patience else "finished"
     run.epoch += 1
-    if run.hooks["on_epoch_end"] is not None:
-        run.hooks["on_epoch_end"](run)
+    on_epoch_end = run.hooks["on_epoch_end"]
+    if on_epoch_end is not None and on_epoch_end(run) is True:
+        history.stopped = "early"
 
 
 def _interrupted(run: Run) -> None:
@@ -461,8 +631,9 @@ def _interrupted(run: Run) -> None:
     """
     _note(run)
     run.history.stopped = "interrupted"
-    if not run.history.val_loss:
-        run.history.best, run.kept = run.epoch, _weights(run.model)
+    if run.held_out is None:
+        run.history.best = len(run.history.loss) - 1
+        run.kept = _weights(run.model)
     warnings.warn(
         f"interrupted in epoch {run.epoch}; what was learned is kept", stacklevel=3
     )
@@ -471,9 +642,9 @@ def _interrupted(run: Run) -> None:
 def train(
     model: nn.Module,
     loss: Callable[..., Tensor],
-    X: Tensor | tuple[Tensor, ...],
+    X: Tensor | tuple[Tensor, ...] | DataLoader[Any],
     *,
-    X_val: Tensor | tuple[Tensor, ...] | None = None,
+    X_val: Tensor | tuple[Tensor, ...] | DataLoader[Any] | None = None,
     epochs: int = 20,
     batch_size: int = 128,
     drop_last: bool = False,
@@ -486,12 +657,15 @@ def train(
     accelerator: Any = None,
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
+    before: History | None = None,
+    grad_clip: float | None = None,
+    optimizer: Callable[..., torch.optim.Optimizer] | None = None,
     optimizers: Callable[[nn.Module, float], Sequence[torch.optim.Optimizer]] = adam,
     train_step: Callable[..., Tensor] = gradient_step,
     on_batch_end: Callable[[Run], None] | None = None,
-    on_epoch_end: Callable[[Run], None] | None = None,
+    on_epoch_end: Callable[[Run], Any] | None = None,
 ) -> History:
-    """Train a network in place, by Adam on shuffled batches, and tell how it went.
+    """Train a network in place, on shuffled batches, and tell how it went.
 
     Parameters
     ----------
@@ -500,9 +674,15 @@ def train(
         tensors for `X` it is called as `loss(model, x, y, ..., generator)`. The
         generator is for noise. If it has a parameter `step` or `epoch`, see
         `with_progress`, it is told how many came before; None on held-out data.
-    X, X_val : examples to learn from, and others to choose the best weights by.
+    X, X_val : examples to learn from, and others to choose the best weights by. Either
+        may be a `DataLoader` whose batches are tensors or tuples of them: its own batch
+        size, order and `drop_last` count then. Its chance follows from `random_state`,
+        as far as it comes from torch's global generator; a generator, a sampler or
+        persistent workers with chance of their own do not go on where a run was
+        stopped.
+    batch_size : rows a step. A single row that is left over joins the last batch.
     drop_last : leave out the rows of an epoch that do not fill a batch.
-    schedule : "cosine" lets Adam's step shrink from `lr` to zero, "constant" does not.
+    schedule : "cosine" lets the step shrink from `lr` to zero, "constant" does not.
     patience : stop after as many epochs without progress on `X_val`.
     random_state : seed of the order of the rows and of the noise; not of the initial
         weights, see `seeded`.
@@ -513,11 +693,26 @@ def train(
         processes and precision; `batch_size` counts the rows of all processes together.
     progress : show a bar.
     checkpoint : a file to write after each epoch. Where it exists already, the run goes
-        on from it, to the same result as if it had never stopped.
-    optimizers : `optimizers(model, lr)` makes what takes the steps, in place of `adam`.
+        on from it, to the same result as if it had never stopped. With more `epochs`
+        than it was made under, also a run that had finished goes on: to the same result
+        as a longer run if the schedule is "constant"; under "cosine" the schedule
+        begins anew there, from `lr` to zero over the epochs that are left. `patience`
+        then counts anew. The values of a loader are not compared with those before, as
+        those of tensors are.
+    before : the history of an earlier run, from whose weights this one goes on, for
+        `epochs` more, with a new optimiser and schedule. Epochs and steps are counted
+        through, also for seeds, and so is the best: if no epoch does better on `X_val`,
+        the weights stay as they were.
+    grad_clip : the largest norm that all slopes of a step may have together; longer
+        ones are shortened to it.
+    optimizer : called as `optimizer(parameters, lr=lr)`, in place of Adam: a class of
+        `torch.optim`, or a `partial` of one.
+    optimizers : `optimizers(model, lr)` makes several, for a `train_step` of your own;
+        each is clipped by itself.
     train_step : `train_step(run, batch, generator)` takes one, in place of
         `gradient_step`, and returns the loss before it, or several in one tensor.
-    on_batch_end, on_epoch_end : called with the `Run` after each step and each epoch.
+    on_batch_end, on_epoch_end : called with the `Run` after each step and each epoch. If
+        `on_epoch_end` returns True, the run ends there, "early".
 
     Raises
     ------
@@ -527,6 +722,9 @@ def train(
     TypeError, ValueError
         If the data or a setting make no sense, or the checkpoint belongs to another
         run.
+    OSError
+        If the checkpoint cannot be written; before the first epoch, where the folder
+        is missing or closed.
     """
     if accelerator is not None and bfloat16:
         raise ValueError(
@@ -535,21 +733,33 @@ def train(
     settings = {
         "epochs": epochs, "batch_size": batch_size, "drop_last": drop_last, "lr": lr,
         "schedule": schedule, "patience": patience, "random_state": random_state,
-        "bfloat16": bfloat16,
+        "bfloat16": bfloat16, "grad_clip": grad_clip,
     }  # fmt: skip
+    settings = {k: v.item() if isinstance(v, np.generic) else v
+                for k, v in settings.items()}  # fmt: skip
     _check_settings(settings, X_val is not None)
+    if checkpoint is not None:
+        _check_place(Path(checkpoint))
+    if before is not None and not isinstance(before, History):
+        raise TypeError(
+            f"before is a {type(before).__name__}; pass the History of the earlier run"
+        )
     helper = accelerator or _Alone(choose_device(device), bfloat16)
     hooks = {
-        "optimizers": optimizers, "train_step": train_step,
+        "optimizers": _maker(optimizer, optimizers), "train_step": train_step,
         "on_batch_end": on_batch_end, "on_epoch_end": on_epoch_end,
     }  # fmt: skip
-    run = Run(model, loss, X, X_val, settings, helper, hooks)
+    run = Run(model, loss, X, X_val, settings, helper, hooks, before)
     if checkpoint is not None:
-        run.described = _description(run)
+        run.described, run.memories = _description(run), _memories(run)
         _resume(run, Path(checkpoint))
-    with _bar(run.total, run.step, progress and helper.is_main_process) as bar:
+    if run.epoch == run.first_epoch > 0 and run.held_out is not None:
+        value = _held_out_now(run)
+        run.best_value = value if math.isfinite(value) else math.inf
+    done, shown = run.step - run.first_step, progress and helper.is_main_process
+    with _bar(run.settings["epochs"] * run.length, done, shown) as bar:
         try:
-            while run.epoch < epochs and run.history.stopped == "finished":
+            while run.epoch < run.end and run.history.stopped == "finished":
                 run.one_epoch(bar)
                 _look_back(run)
                 if checkpoint is not None and helper.is_main_process:
@@ -562,6 +772,42 @@ def train(
     return run.history
 
 
+def _maker(
+    optimizer: Any, optimizers: Callable[[nn.Module, float], Any]
+) -> Callable[[nn.Module, float], Any]:
+    """What makes the optimisers: the one of the two arguments that was given."""
+    if optimizer is None:
+        return optimizers
+    if optimizers is not adam:
+        raise ValueError("give optimizer or optimizers, not both")
+    if not callable(optimizer):
+        raise TypeError(
+            f"optimizer is a {type(optimizer).__name__}; pass what makes one, as the "
+            "class torch.optim.AdamW: it is called as optimizer(parameters, lr=lr)"
+        )
+    return lambda model, lr: optimizer(model.parameters(), lr=lr)
+
+
+def _check_place(path: Path) -> None:
+    """Could a file be written there? Better asked before the first epoch than after."""
+    folder = path.parent
+    if path.is_dir():
+        code, cure = errno.EISDIR, f"it is a folder; pass a file in it: {path / 'run'}"
+    elif not folder.exists():
+        code = errno.ENOENT
+        cure = f"there is no folder {folder}; make it, or pass another checkpoint"
+    elif not folder.is_dir():
+        code, cure = errno.ENOTDIR, f"{folder} is no folder; pass another checkpoint"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        code = errno.EACCES
+        cure = (
+            f"you may not write into {folder}; pass a checkpoint in a folder of yours"
+        )
+    else:
+        return
+    raise OSError(code, f"{path} cannot be written: {cure}", str(path))
+
+
 def _last(history: History) -> str:
     held_out = f", held out {history.val_loss[-1]:.4g}" if history.val_loss else ""
     return f"loss {history.loss[-1]:.4g}{held_out}"
@@ -569,15 +815,75 @@ def _last(history: History) -> str:
 # %% ../nbs/workshop/training.ipynb #checkpoint
 def _description(run: Run) -> dict[str, Any]:
     """What must be the same for a run to go on: the settings, the loss with what it was
-    given beforehand, the sizes, and the data with their order.
+    given beforehand, the optimisers, the sizes, and the data with their order.
     """
-    sizes = {name: list(value.shape) for name, value in run.kept.items()}
-    beside = {*run.settings, "device", "verbose"}
-    said = {"loss": _named(run.loss, beside), "data": [], "weights": sizes}
-    for x in (*run.data, *run.held_out):
-        values = x.detach().cpu().contiguous().view(torch.uint8).numpy()
-        said["data"].append([list(x.shape), hashlib.sha256(values.data).hexdigest()])
+    said = {
+        "before": [run.first_epoch, run.first_step],
+        "loss": _named(run.loss, {*run.settings, *_BESIDE}),
+        "data": [told for X in (run.data, run.held_out) for told in _looks(X)],
+        "weights": {name: list(value.shape) for name, value in run.kept.items()},
+        "optimizers": [
+            [type(_plain(one)).__qualname__, *map(_settings, one.param_groups, lengths)]
+            for one, lengths in zip(run.optimizers, run.lengths, strict=True)
+        ],
+    }
+    for groups in said["optimizers"]:
+        for group in groups[1:]:  # a new lr is told once
+            group["lr"] /= run.settings["lr"]
     return json.loads(json.dumps({**run.settings, **said}))
+
+
+# settings of an estimator that change no loss
+_BESIDE = {"device", "verbose", "checkpoint", "callbacks", "warm_start", "optimizer"}
+
+
+def _looks(X: Any) -> list[Any]:
+    """The shapes and the content of tensors; of a loader, what it is made of."""
+    if isinstance(X, DataLoader):
+        rows = len(X.dataset) if hasattr(X.dataset, "__len__") else None
+        made: dict[str, Any] = {
+            "examples": rows,
+            "batch_size": X.batch_size,
+            "drop_last": X.drop_last,
+        }
+        for name in ("dataset", "sampler", "batch_sampler"):
+            made[name] = type(getattr(X, name)).__qualname__
+        return [made]
+    told = []
+    for x in X or ():
+        values = x.detach().cpu().contiguous().view(torch.uint8).numpy()
+        told.append([list(x.shape), hashlib.sha256(values.data).hexdigest()])
+    return told
+
+
+def _settings(group: Mapping[str, Any], lr: float) -> dict[str, Any]:
+    """Those of some weights of an optimiser, with its first step length."""
+    told = {k: _told(v) for k, v in group.items() if k != "params"}
+    return {**told, "lr": lr, "weights": len(group["params"])}
+
+
+def _plain(optimizer: Any) -> Any:
+    """The optimiser within what an Accelerator makes of it."""
+    accelerated = type(optimizer).__name__ == "AcceleratedOptimizer"
+    return optimizer.optimizer if accelerated else optimizer
+
+
+def _differences(name: str, was: Any, now: Any) -> Iterator[str]:
+    """What of a description is another, as deep down as it can be told."""
+    if was == now:
+        return
+    if isinstance(was, dict) and isinstance(now, dict) and was.keys() == now.keys():
+        for key in now:
+            told = name if key == "..." else key
+            yield from _differences(told, was[key], now[key])
+    elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        if any(isinstance(one, dict | list) for one in now):
+            for one, other in zip(was, now, strict=True):
+                yield from _differences(name, one, other)
+        else:
+            yield f"{name} was {was}, now {now}"
+    else:
+        yield f"{name} was {was}, now {now}"
 
 
 def _named(loss: Any, beside: set[str]) -> Any:
@@ -614,17 +920,38 @@ def _told(value: Any) -> Any:
 def _write_checkpoint(run: Run, path: Path) -> None:
     tensors = {f"now/{name}": value for name, value in _weights(run.model).items()}
     tensors |= {f"kept/{name}": value for name, value in run.kept.items()}
-    for i, memory in _memory(run).items():
-        tensors |= {f"adam/{i}/{name}": value for name, value in memory.items()}
+    numbers: dict[str, dict[str, Any]] = {}
+    for i, memory in _remembered(run).items():
+        _expect(
+            _fit(memory, run.memories[i]),
+            f"the optimiser remembers other things of weight {i} than after its first "
+            "step, which a checkpoint cannot hold; train without one",
+        )
+        for name, value in memory.items():
+            if isinstance(value, Tensor):
+                tensors[f"memory/{i}/{name}"] = value
+            else:
+                numbers.setdefault(str(i), {})[name] = value
     tensors["steps"] = torch.tensor(run.history.steps, dtype=torch.float64)
     history = {k: v for k, v in vars(run.history).items() if k != "steps"}
-    notes = {"epoch": run.epoch, "history": history, "run": run.described}
+    history["val_loss"] = [None if math.isnan(v) else v for v in history["val_loss"]]
+    notes = {
+        "epoch": run.epoch,
+        "began": run.began,
+        "best_value": None if run.held_out is None else run.best_value,
+        "memory": numbers,
+        "history": history,
+        "run": run.described,
+    }
     write(path, "checkpoint", {**tensors, **notes})
 
 
 def _resume(run: Run, path: Path) -> None:
     """Put a run where its checkpoint left it; without a checkpoint it stays at its
     beginning. All is looked at before any of it is used.
+
+    A checkpoint may have been made under fewer epochs. Then a constant schedule goes on
+    as if they had never been fewer, and a cosine begins anew.
     """
     if not path.exists():
         return
@@ -637,45 +964,120 @@ def _resume(run: Run, path: Path) -> None:
     except ValueError as error:
         raise ValueError(f"{error}. {cure}") from error
     wanted = run.described
-    differ = [k for k in wanted if before.get(k) != wanted[k]]
+    then: Any = before.get("epochs")
+    fewer = type(then) is int and 1 <= then < wanted["epochs"]
+    beside = {"epochs"} if fewer else set()
+    differ = [
+        told
+        for k in wanted
+        if k not in beside
+        for told in _differences(k, before.get(k), wanted[k])
+    ]
     if differ:
-        told = ", ".join(f"{k} was {before.get(k)}, now {wanted[k]}" for k in differ)
         raise ValueError(
-            f"{path} belongs to another run ({told[:400]}); delete it, or pass another "
-            "checkpoint"
+            f"{path} belongs to another run ({', '.join(differ)[:400]}); delete it, or "
+            "pass another checkpoint"
         )
     try:
-        now, kept, memory = _sorted_out(run, tensors)
-        history = _read_history(run, values, tensors["steps"])
-        _expect(len(values) == len(tensors) + 3, "it has values of no meaning")
+        now, kept, memory = _sorted_out(run, tensors, values.get("memory"))
+        history = _read_history(run, values, tensors["steps"], then)
+        _expect(len(values) == len(tensors) + 6, "it has values of no meaning")
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}. {cure}") from error
     run.model.load_state_dict(now)
     run.kept = {name: value.to(run.helper.device) for name, value in kept.items()}
-    for first, one in _counted(run):
-        state = one.state_dict()
-        own = {i: memory[first + i] for i in range(_count(one)) if first + i in memory}
-        one.load_state_dict({**state, "state": own})
+    for i, (optimizer, weight) in enumerate(_counted(run)):
+        if i in memory:
+            optimizer.state[weight] = memory[i]
     run.history, run.epoch, run.step = history, values["epoch"], len(history.steps)
+    run.began = values["began"]
+    if run.held_out is not None:
+        run.best_value = values["best_value"]
+    if fewer:
+        if run.settings["schedule"] == "cosine" or history.stopped == "early":
+            run.began = run.epoch
+        history.stopped = "finished"
 
 
-def _count(optimizer: torch.optim.Optimizer) -> int:
-    return sum(len(group["params"]) for group in optimizer.param_groups)
+def _counted(run: Run) -> Iterator[tuple[Any, Tensor]]:
+    """Each weight with the optimiser that moves it."""
+    for one in map(_plain, run.optimizers):
+        for group in one.param_groups:
+            for weight in group["params"]:
+                yield one, weight
 
 
-def _counted(run: Run) -> Iterator[tuple[int, Any]]:
-    """The optimisers, and the number of the first weight of each, counted through."""
-    counts = [_count(one) for one in run.optimizers]
-    return zip(itertools.accumulate([0, *counts]), run.optimizers, strict=False)
+def _remembered(run: Run) -> dict[int, dict[str, Any]]:
+    """What the optimisers remember of each weight, by the weight's number."""
+    all_of = ((i, one.state.get(w)) for i, (one, w) in enumerate(_counted(run)))
+    return {i: memory for i, memory in all_of if memory}
 
 
-def _memory(run: Run) -> dict[int, dict[str, Tensor]]:
-    """What the optimisers remember of each weight."""
-    return {
-        first + i: memory
-        for first, one in _counted(run)
-        for i, memory in one.state_dict()["state"].items()
-    }
+def _memories(run: Run) -> list[dict[str, Any]]:
+    """What the optimisers will remember of each weight: a step of copies of them, of
+    slope zero, shows its names and shapes.
+    """
+    found = []
+    for one in map(_plain, run.optimizers):
+        kind = type(one).__name__
+        twin = object.__new__(type(one))
+        try:
+            twin.__dict__ = copy.deepcopy(one.__dict__)
+            weights = [
+                weight for group in twin.param_groups for weight in group["params"]
+            ]
+            for weight in weights:
+                weight.grad = torch.zeros_like(weight)
+            twin.step()
+        except Exception as error:  # an optimiser of somebody's: it may fail in any way
+            raise ValueError(
+                f"what {kind} remembers cannot be told beforehand ({error}), and so no "
+                "checkpoint can hold it; train without one"
+            ) from error
+        memories = [dict(twin.state.get(weight, {})) for weight in weights]
+        held = bool | int | float | None | Tensor
+        plain = all(isinstance(v, held) for memory in memories for v in memory.values())
+        if not plain or len(twin.state) > len(weights):
+            raise ValueError(
+                f"{kind} remembers more than tensors and numbers of each weight, which "
+                "no checkpoint can hold; train without one"
+            )
+        found += [{name: _hull(v) for name, v in memory.items()} for memory in memories]
+    return found
+
+
+def _hull(value: Any) -> Any:
+    """A tensor's shape, kind and device, without its numbers."""
+    if isinstance(value, Tensor):
+        return value.new_zeros(()).expand(value.shape)
+    return value
+
+
+def _fit(memory: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Is this the memory of a weight, by its names, shapes and kinds?"""
+    return memory.keys() == wanted.keys() and all(
+        _alike(memory[name], like) and (name != "step" or _counts(memory[name]))
+        for name, like in wanted.items()
+    )
+
+
+def _alike(value: Any, like: Any) -> bool:
+    if not isinstance(like, Tensor):
+        finite = type(value) is not float or math.isfinite(value)
+        return type(value) is type(like) and finite
+    if not isinstance(value, Tensor) or value.shape != like.shape:
+        return False
+    # a single number has the precision that was agreed with torch when it was made
+    either = like.ndim == 0 and like.dtype in _REAL and value.dtype in _REAL
+    return value.dtype == like.dtype or either
+
+
+_REAL = (torch.float32, torch.float64)
+
+
+def _counts(value: Any) -> bool:
+    """Can it be a number of steps? Some optimisers divide by what follows from it."""
+    return all(v >= 1 and v % 1 == 0 for v in torch.as_tensor(value).ravel().tolist())
 
 
 def _expect(holds: bool, complaint: str) -> None:
@@ -683,9 +1085,11 @@ def _expect(holds: bool, complaint: str) -> None:
         raise ValueError(complaint)
 
 
-def _sorted_out(run: Run, tensors: Mapping[str, Tensor]) -> tuple[dict, dict, dict]:
-    """The weights of a checkpoint, its best weights and Adam's memory, if they are
-    those of this network.
+def _sorted_out(
+    run: Run, tensors: Mapping[str, Tensor], numbers: Any
+) -> tuple[dict, dict, dict]:
+    """The weights of a checkpoint, its best weights and the memory of the optimisers,
+    if they are those of this network.
     """
     bad = not_finite(tensors, infinite_too=False)
     _expect(not bad, f"{', '.join(bad[:3])} has a NaN")
@@ -702,65 +1106,85 @@ def _sorted_out(run: Run, tensors: Mapping[str, Tensor]) -> tuple[dict, dict, di
         for name, value in run.kept.items():
             fits = part[name].shape == value.shape and part[name].dtype == value.dtype
             _expect(fits, f"{name} has another shape or precision")
-    groups = [group for one in run.optimizers for group in one.param_groups]
-    numbers = [weight for group in groups for weight in group["params"]]
-    memory: dict[int, dict[str, Tensor]] = {}
-    for i, parameter in enumerate(numbers):
-        sizes = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
-        own = {
-            name: tensors[f"adam/{i}/{name}"]
-            for name in sizes
-            if f"adam/{i}/{name}" in tensors
-        }
-        if not own:
+    fine = isinstance(numbers, dict) and all(
+        isinstance(own, dict) and own for own in numbers.values()
+    )
+    _expect(fine, "the numbers that its optimiser remembers are none")
+    memory: dict[int, dict[str, Any]] = {}
+    for i, (optimizer, weight) in enumerate(_counted(run)):
+        wanted = run.memories[i]
+        own = dict(numbers.get(str(i), {}))
+        for name in wanted:
+            if (told := tensors.get(f"memory/{i}/{name}")) is not None:
+                own[name] = told.to(getattr(wanted[name], "device", "cpu"))
+        if not own and not optimizer.state.get(weight):
             continue  # a weight that got no slope
-        fits = len(own) == len(sizes) and all(
-            own[n].shape == size and own[n].is_floating_point()
-            for n, size in sizes.items()
-        )
-        _expect(fits, f"Adam's memory of weight {i} does not fit")
+        _expect(_fit(own, wanted), f"the optimiser's memory of weight {i} does not fit")
         memory[i] = own
-    known = len(now) + len(kept) + 3 * len(memory) + 1
+    parts = [v for own in memory.values() for v in own.values()]
+    held = sum(isinstance(v, Tensor) for v in parts)
     _expect(
-        "steps" in tensors and len(tensors) == known,
+        "steps" in tensors
+        and len(tensors) == len(now) + len(kept) + held + 1
+        and sum(map(len, numbers.values())) == len(parts) - held,
         "it has tensors of no meaning, or too few",
     )
     return now, kept, memory
 
 
-def _read_history(run: Run, notes: Mapping[str, Any], steps: Tensor) -> History:
-    """The history of a checkpoint, if it can be one of this run."""
+def _read_history(
+    run: Run, notes: Mapping[str, Any], steps: Tensor, epochs: int
+) -> History:
+    """The history of a checkpoint, if it can be one of this run under so many epochs."""
     told: Any = notes.get("history")
     epoch: Any = notes.get("epoch")
-    settings = run.settings
+    began: Any = notes.get("began")
+    first, held_out = run.first_epoch, run.held_out is not None
     possible = (
         type(epoch) is int
-        and 1 <= epoch <= settings["epochs"]
+        and first < epoch <= first + epochs
+        and type(began) is int
+        and first <= began < epoch
         and isinstance(told, dict)
     )
     _expect(possible, "its epoch or its history is none")
-    size = tuple(steps.shape) == (epoch * run.length,)
+    size = tuple(steps.shape) == (run.first_step + (epoch - first) * run.length,)
     _expect(
         size and steps.dtype == torch.float64 and bool(steps.isfinite().all()),
         "its losses are not those of so many steps",
     )
 
-    def numbers(values: Any, n: int) -> bool:
-        listed = isinstance(values, list) and len(values) == n
+    def numbers(values: Any, n: int | None = None) -> bool:
+        listed = isinstance(values, list) and n in (None, len(values))
         return listed and all(type(v) is float and math.isfinite(v) for v in values)
 
-    for name, n in (("loss", epoch), ("val_loss", epoch if run.held_out else 0)):
-        _expect(numbers(told.get(name), n), f"its {name} is not that of so many epochs")
+    _expect(numbers(told.get("loss"), epoch), "its loss is not that of so many epochs")
+    val_loss = told.get("val_loss")
+    fine = isinstance(val_loss, list) and len(val_loss) == (
+        epoch if held_out or run.history.val_loss else 0
+    )
+    # of epochs without held-out data, None: a NaN is no JSON
+    _expect(
+        fine
+        and numbers([0.0 if v is None else v for v in val_loss])
+        and not (held_out and None in val_loss[first:]),
+        "its val_loss is not that of so many epochs",
+    )
     parts = told.get("parts")
-    fine = isinstance(parts, list) and len(parts) in (0, epoch)
-    fine = fine and all(isinstance(p, list) for p in parts)
-    fine = fine and all(numbers(p, len(parts[0])) for p in parts)
+    fine = isinstance(parts, list) and len(parts) <= epoch
+    fine = fine and (first > 0 or len(parts) in (0, epoch))
+    fine = fine and all(map(numbers, parts))
+    fine = fine and all(first > 0 or len(p) == len(parts[0]) for p in parts)
     _expect(fine, "its parts are not those of so many epochs")
-    best = told.get("best")
+    best, value = told.get("best"), notes.get("best_value")
     fine = (
         type(best) is int
-        and 0 <= best < epoch
+        and (0 <= best < epoch or (first > 0 and best == run.history.best))
         and told.get("stopped") in ("finished", "early")
+        and (value is None or held_out)
     )
+    if fine and held_out:
+        fine = numbers([value], 1) and (best < first or value == val_loss[best])
     _expect(fine and len(told) == 5, "its history has an end that no run has")
+    told["val_loss"] = [math.nan if v is None else v for v in val_loss]
     return History(**told, steps=steps.tolist())

@@ -3,6 +3,7 @@ two processes at work.
 """
 
 import contextlib
+import inspect
 import math
 import os
 import pty
@@ -80,7 +81,12 @@ def test_an_epoch_has_every_row_once_in_an_order_that_the_seed_gives(n, size, se
         t.shuffled_batches((rows, -rows), size, torch.Generator().manual_seed(seed))
     )
     assert sorted(torch.cat(epoch).tolist()) == list(range(n))
-    assert [len(b) for b in epoch] == [min(size, n - i) for i in range(0, n, size)]
+    sizes = [min(size, n - i) for i in range(0, n, size)]
+    if sizes[-1] == 1 < size and len(sizes) > 1:  # a row alone joins the others
+        sizes[-2:] = [size + 1]
+    assert [len(b) for b in epoch] == sizes
+    filled = list(t.shuffled_batches(rows, size, drop_last=True))
+    assert [len(b) for b in filled] == [size] * (n // size)
     for x, (a, b) in zip(epoch, again, strict=True):
         assert torch.equal(x, a)
         assert torch.equal(a, -b)
@@ -515,7 +521,7 @@ def weighted(beta):
     ("change", "told"),
     [
         ({"X": lambda X: X.flip(0)}, "data was"),
-        ({"loss": lambda _: partial(scaled, beta=2.0)}, r"loss was .*1\.0.*now .*2\.0"),
+        ({"loss": lambda _: partial(scaled, beta=2.0)}, r"\(beta was 1\.0, now 2\.0\)"),
         ({"loss": lambda _: weighted(1.0)}, "loss was .*scaled.*now .*weighted"),
         ({"lr": lambda lr: 2 * lr}, r"lr was 0\.001, now 0\.002"),
     ],
@@ -579,3 +585,552 @@ def test_a_history_is_told_in_a_line(X):
     assert "\n" not in told
     assert told.startswith(f"History(3 epochs, {len(history.steps)} steps, finished; ")
     assert f"held out {history.val_loss[history.best]:.4g} at epoch" in told
+
+
+# --- runs that go on
+# -------------------------------------------------------------------------------------
+
+
+def go(model, X, epochs=3, loss=noisy_error, **more):
+    """A run of five steps an epoch."""
+    given = {"batch_size": 100, "lr": 3e-3, "device": "cpu", "progress": False}
+    return t.train(model, loss, X, epochs=epochs, **{**given, **more})
+
+
+unchecked = inspect.unwrap(t.train)  # as it is for whoever does not check types
+
+
+def stop_in(epoch):
+    """A hook that interrupts in the middle of an epoch."""
+
+    def hook(run):
+        if run.elapsed > epoch + 0.5:
+            raise KeyboardInterrupt
+
+    return hook
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+@pytest.mark.filterwarnings("ignore:interrupted")
+def test_a_constant_run_of_more_epochs_is_the_longer_run(X, tmp_path, held_out):
+    more = {"X_val": X[:50] if held_out else None, "schedule": "constant"}
+    straight, part = net(dropout=0.2), net(dropout=0.2)
+    whole = go(straight, X, 7, **more)
+    place = tmp_path / "run"
+    go(part, X, 2, checkpoint=place, **more)
+    fresh = net(3, dropout=0.2)
+    # five epochs are asked for, and the run dies in the third
+    go(fresh, X, 5, checkpoint=place, on_batch_end=stop_in(3), **more)
+    fresh = net(4, dropout=0.2)
+    assert go(fresh, X, 7, checkpoint=place, **more) == whole
+    assert same(fresh, straight)
+    with pytest.raises(ValueError, match=r"\(epochs was 7, now 6\); delete it, or"):
+        go(fresh, X, 6, checkpoint=place, **more)
+
+
+@pytest.mark.filterwarnings("ignore:interrupted")
+def test_a_cosine_of_more_epochs_begins_anew_and_dies_and_goes_on(X, tmp_path):
+    def lengths(run):
+        steps.append(run.optimizers[0].param_groups[0]["lr"])
+
+    place, steps, runs = tmp_path / "run", [], []
+    go(net(), X, 2, checkpoint=place, on_batch_end=lengths)
+    shorter = place.read_bytes()
+    assert steps == [3e-3 * 0.5 * (1 + math.cos(math.pi * k / 10)) for k in range(10)]
+    for dying in (False, True):
+        steps, model = [], net(5)
+        place.write_bytes(shorter)
+        if dying:
+            go(net(6), X, 6, checkpoint=place, on_batch_end=stop_in(3))
+            go(net(6), X, 6, checkpoint=place, on_batch_end=stop_in(4))
+            runs.append((go(model, X, 6, checkpoint=place), model))
+        else:
+            history = go(model, X, 6, checkpoint=place, on_batch_end=lengths)
+            runs.append((history, model))
+            anew = [0.5 * (1 + math.cos(math.pi * k / 20)) for k in range(20)]
+            assert steps == pytest.approx([3e-3 * a for a in anew])
+    assert runs[0][0] == runs[1][0]
+    assert same(runs[0][1], runs[1][1])
+
+
+def test_a_run_that_ended_early_goes_on_with_more_epochs(X, tmp_path):
+    more = {
+        "X_val": X[100:], "batch_size": 10, "lr": 2e-2, "schedule": "constant",
+        "patience": 3, "checkpoint": tmp_path / "run",
+    }  # fmt: skip
+    first = go(net(), X[:30], 150, squared_error, **more)
+    assert first.stopped == "early"
+    assert go(net(), X[:30], 150, squared_error, **more) == first
+    n, model = len(first.loss), net()
+    longer = go(model, X[:30], 151, squared_error, **more)
+    assert longer.loss[:n] == first.loss
+    assert len(longer.loss) >= n + 3 or longer.best >= n
+    assert longer.stopped == "early"
+    assert longer.val_loss[longer.best] == min(longer.val_loss)
+    assert t.held_out_loss(model, squared_error, X[100:]) == pytest.approx(
+        min(longer.val_loss)
+    )
+
+
+@pytest.mark.filterwarnings("ignore:interrupted")
+def test_ctrl_c_in_a_hook_leaves_the_last_whole_epoch_in_the_file(X, tmp_path):
+    def hook(run):
+        if run.epoch == 3:
+            raise KeyboardInterrupt
+
+    place, model = tmp_path / "run", net()
+    history = go(net(), X, 5, checkpoint=place, on_epoch_end=hook)
+    assert history.stopped == "interrupted"
+    assert history.best == 2
+    seen = []
+    after = go(
+        model, X, 5, checkpoint=place, on_epoch_end=lambda r: seen.append(r.epoch)
+    )
+    assert seen == [3, 4, 5]
+    straight = net()
+    assert after == go(straight, X, 5)
+    assert same(model, straight)
+
+
+def by_step(model, x, generator, step):
+    """A loss that another follows after some steps."""
+    rising = 0.0 if step is None else min(1.0, step / 12)
+    return noisy_error(model, x, generator) + rising * model(x).abs().mean()
+
+
+@pytest.mark.parametrize("kind", ["step", "epoch"])
+@pytest.mark.filterwarnings("ignore:interrupted")
+def test_a_loss_with_a_warm_up_goes_on_where_it_was(X, kind, tmp_path):
+    from latent_book.vae import VAE
+
+    def fresh(seed=0):
+        with t.seeded(seed):
+            return net(seed, 0.1) if kind == "step" else VAENetwork(64, 2, (8,))
+
+    loss = by_step if kind == "step" else VAE(warm_up=4).get_loss
+    bits = (X > 0.5).float()
+    more = {"loss": loss, "X_val": bits[:60], "checkpoint": tmp_path / "run"}
+    straight, resumed = fresh(), fresh(3)
+    whole = go(straight, bits, 5, **(more | {"checkpoint": None}))
+    go(fresh(), bits, 5, on_batch_end=stop_in(2), **more)
+    assert go(resumed, bits, 5, **more) == whole
+    assert same(straight, resumed)
+
+
+def test_what_was_agreed_with_torch_about_precision_changes_no_draw(X, tmp_path):
+    def loss(model, x, generator):
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        return (model(x + 0.1 * noise) - x).square().sum(1).mean()
+
+    makers = {"adam": None, "sgd": partial(torch.optim.SGD, momentum=0.9),
+              "adamw": torch.optim.AdamW}  # fmt: skip
+    for name, optimizer in makers.items():
+        single, double = net(dropout=0.2), net(dropout=0.2)
+        more = {"loss": loss, "optimizer": optimizer, "schedule": "constant"}
+        whole = go(single, X, 4, **more)
+        go(double, X, 2, checkpoint=tmp_path / name, **more)
+        torch.set_default_dtype(torch.float64)
+        try:
+            history = go(double, X, 4, checkpoint=tmp_path / name, **more)
+            order = torch.cat(
+                list(t.shuffled_batches(X, 100, torch.Generator().manual_seed(4)))
+            )
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert history == whole
+        assert same(single, double)
+        again = t.shuffled_batches(X, 100, torch.Generator().manual_seed(4))
+        assert torch.equal(order, torch.cat(list(again)))
+
+
+# --- runs after one another
+# -------------------------------------------------------------------------------------
+
+
+def test_a_run_after_another_counts_through_and_draws_anew(X):
+    seen = []
+
+    def loss(model, x, generator, step, epoch):
+        if step is not None:
+            noise = torch.rand(1, generator=generator).item()
+            seen.append((step, epoch, noise, x[0].sum().item(), torch.rand(1).item()))
+        return squared_error(model, x, generator)
+
+    model, straight = net(), net()
+    first = go(model, X, 2, loss, schedule="constant")
+    both = go(model, X, 3, loss, schedule="constant", before=first)
+    assert [at[0] for at in seen] == list(range(25))
+    assert [at[1] for at in seen] == pytest.approx([k / 5 for k in range(25)])
+    draws, seen = seen, []
+    whole = go(straight, X, 5, loss, schedule="constant")
+    assert draws == seen  # those of one run of five epochs
+    assert both.loss[:2] == first.loss == whole.loss[:2]
+    assert both.loss[2:] != whole.loss[2:]  # Adam remembers nothing
+    assert (len(both.loss), len(both.steps), both.best) == (5, 25, 4)
+    assert len(first.loss) == 2  # as it was
+
+
+def test_the_best_is_counted_through(X):
+    given = {"X_val": X[300:], "loss": squared_error, "schedule": "constant"}
+    model = net()
+    first = go(model, X, 10, **given)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    worse = go(model, X, 4, **(given | {"lr": 0.5}), before=first)
+    assert worse.best == first.best
+    assert len(worse.val_loss) == 14
+    assert all(torch.equal(before[name], v) for name, v in model.state_dict().items())
+    better = go(model, X, 4, **given, before=first, patience=2)
+    assert better.best > first.best
+    assert t.held_out_loss(model, squared_error, X[300:]) == pytest.approx(
+        better.val_loss[better.best]
+    )
+    # of epochs that held nothing out, the history knows no such loss
+    bare = go(model, X, 2, squared_error)
+    mixed = go(model, X, 2, squared_error, before=bare, X_val=X[300:])
+    assert [math.isnan(v) for v in mixed.val_loss] == [True, True, False, False]
+    assert [math.isnan(v) for v in go(model, X, 1, before=mixed).val_loss][-1]
+    with pytest.raises(TypeError, match="before is a list; pass the History"):
+        unchecked(model, squared_error, X, before=[1.0])
+
+
+@pytest.mark.filterwarnings("ignore:interrupted")
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_run_after_another_dies_and_goes_on(X, held_out, tmp_path):
+    """Also after one that was interrupted, and to learn from other rows."""
+    start = net(dropout=0.1)
+    more = {"X_val": X[:50] if held_out else None, "batch_size": 60}
+    first = go(start, X, 5, on_batch_end=stop_in(2), **more)
+    assert first.stopped == "interrupted"
+    more |= {"batch_size": 100, "before": first}
+    straight, dying, resumed = (net(k, dropout=0.1) for k in range(3))
+    for model in (straight, dying, resumed):
+        model.load_state_dict(start.state_dict())
+    whole = go(straight, X, 4, **more)
+    place = tmp_path / "run"
+    go(dying, X, 4, on_batch_end=stop_in(5), checkpoint=place, **more)
+    after = go(resumed, X, 4, checkpoint=place, **more)
+    assert repr(after) == repr(whole)
+    assert after.loss == whole.loss
+    assert after.val_loss == pytest.approx(whole.val_loss, abs=0, rel=0, nan_ok=True)
+    assert same(straight, resumed)
+    longer = go(resumed, X, 6, checkpoint=place, **more)
+    assert len(longer.loss) == len(first.loss) + 6
+    with pytest.raises(ValueError, match=r"before was \[3, \d+\], now \[0, 0\]"):
+        go(resumed, X, 4, checkpoint=place, **(more | {"before": None}))
+
+
+def test_a_hook_may_end_the_run(X, tmp_path):
+    place = tmp_path / "run"
+    history = go(net(), X, 9, checkpoint=place, on_epoch_end=lambda run: run.epoch == 2)
+    assert (len(history.loss), history.stopped) == (2, "early")
+    assert go(net(), X, 9, checkpoint=place).stopped == "early"
+    # what is no True is no wish
+    assert len(go(net(), X, 3, on_epoch_end=lambda run: 1).loss) == 3
+
+
+# --- other optimisers
+# -------------------------------------------------------------------------------------
+
+KINDS = {
+    name: kind
+    for name, kind in vars(torch.optim).items()
+    if isinstance(kind, type)
+    and name not in ("Optimizer", "LBFGS", "SparseAdam", "Muon")
+} | {
+    "momentum": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    "amsgrad": partial(torch.optim.AdamW, amsgrad=True, weight_decay=0.1),
+    "centred": partial(torch.optim.RMSprop, momentum=0.5, centered=True),
+}
+
+
+@pytest.mark.filterwarnings("ignore:interrupted")
+@pytest.mark.parametrize("name", KINDS)
+def test_any_optimiser_dies_and_goes_on(X, name, tmp_path):
+    assert len(KINDS) > 12
+    more = {"optimizer": KINDS[name], "checkpoint": tmp_path / "run", "grad_clip": 5.0}
+    straight, resumed = net(dropout=0.1), net(3, dropout=0.1)
+    whole = go(straight, X, 4, **(more | {"checkpoint": None}))
+    go(net(dropout=0.1), X, 4, on_batch_end=stop_in(2), **more)
+    assert go(resumed, X, 4, **more) == whole
+    assert same(straight, resumed)
+    with pytest.raises(ValueError, match=r"grad_clip was 5\.0, now None"):
+        go(resumed, X, 4, **(more | {"grad_clip": None}))
+
+
+def test_a_checkpoint_is_of_one_optimiser_with_its_settings(X, tmp_path):
+    more = {"checkpoint": tmp_path / "run"}
+    go(net(), X, optimizer=partial(torch.optim.SGD, momentum=0.9), **more)
+    with pytest.raises(ValueError, match=r"\(momentum was 0\.9, now 0\.8\)"):
+        go(net(), X, optimizer=partial(torch.optim.SGD, momentum=0.8), **more)
+    with pytest.raises(ValueError, match=r"optimizers was .*SGD.*, now .*Adam"):
+        go(net(), X, **more)
+    sgd = partial(torch.optim.SGD, momentum=0.9)
+    with pytest.raises(ValueError, match=r"\(lr was 0\.003, now 0\.1\)"):
+        go(net(), X, lr=0.1, optimizer=sgd, **more)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "cure"),
+    [
+        ({"optimizer": lambda p, lr: None}, TypeError, "pass optimizer=torch.optim.Ad"),
+        ({"optimizer": torch.optim.LBFGS}, ValueError, "or take Adam"),
+        (
+            {"optimizer": torch.optim.SGD, "optimizers": lambda m, lr: t.adam(m, lr)},
+            ValueError,
+            "not both",
+        ),
+        ({"grad_clip": 0.0}, ValueError, "above 0, such as 1.0, or None"),
+        ({"grad_clip": math.nan}, ValueError, "above 0, such as 1.0, or None"),
+    ],
+)
+def test_an_optimiser_that_is_none_is_told_so(X, wrong, error, cure):
+    with pytest.raises(error, match=cure):
+        go(net(), X, **wrong)
+    made = torch.optim.SGD(net().parameters())
+    with pytest.raises(TypeError, match="is a SGD; pass what makes one"):
+        unchecked(net(), squared_error, X, optimizer=made)
+
+
+class Forgetful(torch.optim.SGD):
+    """Remembers what no file without code holds."""
+
+    def step(self, closure=None):
+        """One step."""
+        super().step(closure)
+        for group in self.param_groups:
+            for weight in group["params"]:
+                self.state[weight]["seen"] = [1, 2]
+
+
+class Late(torch.optim.SGD):
+    """Remembers more later than at first."""
+
+    def step(self, closure=None):
+        """One step."""
+        super().step(closure)
+        weight = self.param_groups[0]["params"][0]
+        memory = self.state[weight]
+        if "n" in memory:
+            memory["more"] = 1
+        memory["n"] = 1
+
+
+def test_what_no_checkpoint_can_hold_is_told(X, tmp_path):
+    model = net()
+    with pytest.raises(ValueError, match=r"Forgetful remembers more.*train without"):
+        go(model, X, optimizer=Forgetful, checkpoint=tmp_path / "run")
+    assert same(model, net())  # before the first step
+    with pytest.raises(ValueError, match="other things of weight 0"):
+        go(net(), X, optimizer=Late, checkpoint=tmp_path / "run")
+    with pytest.raises(ValueError, match="cannot be told beforehand"):
+        go(net(), X, optimizer=torch.optim.SparseAdam, checkpoint=tmp_path / "run")
+    go(net(), X, optimizer=Forgetful)
+
+
+@pytest.mark.parametrize("scaled_up", [1.0, 64.0])
+def test_slopes_are_clipped_together(scaled_up):
+    """By hand; also slopes that a scaler for 16 bits has made longer."""
+    with t.seeded(0):
+        line = nn.Linear(3, 2)
+    twin = nn.Linear(3, 2)
+    twin.load_state_dict(line.state_dict())
+    x = torch.arange(12.0).reshape(4, 3)
+
+    def loss(model, x, generator):
+        return scaled_up * model(x).square().mean()
+
+    def scaled_sgd(parameters, lr):
+        made = torch.optim.SGD(parameters, lr=lr, fused=True)
+        if scaled_up != 1:
+            made.grad_scale = torch.tensor(scaled_up)
+        return made
+
+    t.train(
+        line, loss, x, epochs=1, lr=0.1, schedule="constant", optimizer=scaled_sgd,
+        grad_clip=0.5, progress=False, device="cpu",
+    )  # fmt: skip
+    loss(twin, x, None).backward()
+    slopes = [weight.grad for weight in twin.parameters()]
+    norm = math.sqrt(sum(slope.square().sum().item() for slope in slopes))
+    assert norm > 2 * scaled_up
+    for after, weight, slope in zip(
+        line.parameters(), twin.parameters(), slopes, strict=True
+    ):
+        wanted = weight - 0.1 * slope * 0.5 / norm
+        torch.testing.assert_close(after, wanted.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_small_slopes_are_left_alone(X):
+    free, clipped = net(), net()
+    assert go(free, X) == go(clipped, X, grad_clip=1e6)
+    assert same(free, clipped)
+
+
+# --- loaders
+# -------------------------------------------------------------------------------------
+
+
+def loader(*parts, **more):
+    """A loader of torch's, of rows."""
+    rows = torch.utils.data.TensorDataset(*parts)
+    given = {"batch_size": 100, "shuffle": True}
+    return torch.utils.data.DataLoader(rows, **{**given, **more})
+
+
+def test_a_loader_that_does_not_shuffle_is_the_loop_by_hand(X):
+    ours, plain = net(), net()
+    adam = torch.optim.Adam(plain.parameters(), lr=3e-3, fused=True)
+    losses = []
+    for _ in range(2):
+        for x in X.split(60):
+            loss = squared_error(plain, x, None)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            losses.append(loss.item())
+    history = go(
+        ours, loader(X, batch_size=60, shuffle=False), 2, squared_error,
+        schedule="constant", X_val=loader(X, batch_size=70),
+    )  # fmt: skip
+    assert history.steps == pytest.approx(losses, rel=1e-6)
+    assert t.held_out_loss(ours, squared_error, X) == pytest.approx(
+        history.val_loss[-1], rel=1e-5
+    )
+    weights = [60] * 8 + [20]
+    assert history.loss[0] == pytest.approx(np.average(losses[:9], weights=weights))
+
+
+def of_pairs(model, x, y, generator):
+    """A loss of two tensors."""
+    noise = torch.randn(x.shape, generator=generator)
+    return (model(x + 0.1 * noise) - y).square().mean()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.filterwarnings("ignore:interrupted")
+def test_a_loader_is_reproducible_and_goes_on(X, workers, tmp_path):
+    def given():
+        return loader(X, X.flip(1), num_workers=workers)
+
+    runs = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(len(runs))  # the state outside is of no consequence
+        before = torch.random.get_rng_state()
+        model = net(dropout=0.1)
+        more = {"random_state": seed, "X_val": given()}
+        runs.append((go(model, given(), 2, of_pairs, **more), model))
+        assert torch.equal(torch.random.get_rng_state(), before)
+    assert runs[0][0] == runs[1][0] != runs[2][0]
+    assert same(runs[0][1], runs[1][1])
+    resumed, more = net(4, dropout=0.1), {"checkpoint": tmp_path / "run"}
+    more["X_val"] = given()
+    go(net(dropout=0.1), given(), 2, of_pairs, on_batch_end=stop_in(1), **more)
+    # the batch size of the call is not used
+    after = go(resumed, given(), 2, of_pairs, batch_size=7, **more)
+    assert after == runs[0][0]
+    assert same(resumed, runs[0][1])
+    with pytest.raises(ValueError, match=r"\(batch_size was 100, now 50\)"):
+        go(resumed, loader(X, X, batch_size=50), 2, of_pairs, **more)
+    with pytest.raises(ValueError, match="sampler was RandomSampler, now SequentialS"):
+        go(resumed, loader(X, X, shuffle=False), 2, of_pairs, **more)
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """Rows that come one after the other."""
+
+    def __init__(self, X, n=None):
+        self.X = X
+        if n is not None:
+            self.__class__ = Counted
+        self.n = n
+
+    def __iter__(self):
+        return iter(self.X)
+
+
+class Counted(Stream):
+    """A stream that says how long it is."""
+
+    def __len__(self):
+        return self.n
+
+
+def test_a_stream_says_how_long_it_is(X):
+    def of(stream):
+        return torch.utils.data.DataLoader(stream, batch_size=100)
+
+    with pytest.raises(
+        ValueError, match=r"Stream of the DataLoader.*give it a __len__"
+    ):
+        go(net(), of(Stream(X)))
+    assert len(go(net(), of(Stream(X, 500)), 2).steps) == 10
+    with pytest.raises(ValueError, match="gave 5 batches, and its length is 7"):
+        go(net(), of(Stream(X, 700)))
+    with pytest.raises(ValueError, match="has no batch"):
+        go(net(), loader(X[:50], drop_last=True))
+
+
+def test_batches_of_a_loader_that_are_none(X):
+    def of(collate):
+        return loader(X, collate_fn=collate)
+
+    for wrong in (lambda rows: {"x": X}, lambda rows: X.numpy(), lambda rows: [X, "a"]):
+        with pytest.raises(TypeError, match="give it a collate_fn that makes a tensor"):
+            go(net(), of(wrong))
+    with pytest.raises(ValueError, match="as many rows each"):
+        go(net(), of(lambda rows: (X, X[:3])))
+    broken = X.clone()
+    broken[77] = math.nan
+    with pytest.raises(t.DivergedError, match="no batch of the loader has a NaN"):
+        go(net(), loader(broken))
+
+
+# --- a place for the checkpoint
+# -------------------------------------------------------------------------------------
+
+
+def test_a_place_that_is_none_is_told_before_any_training(X, tmp_path, monkeypatch):
+    def never(model, x, generator):
+        raise AssertionError("it trains")
+
+    (tmp_path / "file").write_text("")
+    for place, error, cure in [
+        (tmp_path / "no" / "run", FileNotFoundError, "no folder .*no; make it"),
+        (tmp_path, IsADirectoryError, "pass a file in it"),
+        (tmp_path / "file" / "run", NotADirectoryError, "is no folder; pass another"),
+    ]:
+        with pytest.raises(error, match=cure):
+            go(net(), X, loss=never, checkpoint=place)
+    monkeypatch.setattr(os, "access", lambda place, how: False)
+    with pytest.raises(PermissionError, match="in a folder of yours"):
+        go(net(), X, loss=never, checkpoint=tmp_path / "run")
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    go(net(), X, 1, checkpoint="here")
+    assert (tmp_path / "here").is_file()
+
+
+# --- a row alone
+# -------------------------------------------------------------------------------------
+
+
+def test_a_row_alone_is_no_batch():
+    X = torch.rand(257, 4)
+    with t.seeded(0):
+        model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 4))
+    sizes = []
+
+    def loss(model, x, generator):
+        sizes.append(len(x))
+        return (model(x) - x).square().mean()
+
+    history = go(model, X, 2, loss, batch_size=128)
+    assert sizes == [128, 129] * 2
+    assert len(history.steps) == 4
+    sizes.clear()
+    go(model, X, 1, loss, batch_size=128, drop_last=True)
+    go(model.eval(), X[:2], 1, noisy_error, batch_size=2)
+    assert sizes == [128, 128]
+    line = nn.Linear(4, 4)
+    assert len(go(line, X[:3], 1, batch_size=1).steps) == 3
+    assert len(go(line, X[:1], 1, batch_size=8).steps) == 1
