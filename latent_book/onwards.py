@@ -42,7 +42,7 @@ from latent_book.rows import (
     widths,
 )
 from .training import torch_generator
-from .vae import kl_to_prior, reparameterise
+from .vae import GaussianNoise, kl_to_prior, reparameterise
 
 # %% ../nbs/onwards.ipynb #noise-levels
 def noise_levels(
@@ -594,7 +594,7 @@ class Prices(NamedTuple):
     top: Any  # KL of q(z_2 | x) from the prior, exact
 
 
-class LadderNetwork(nn.Module):
+class LadderNetwork(GaussianNoise):
     """Two layers of Gaussian causes, each with its own small guess, made from the top
     down; eq-onwards-ladder.
 
@@ -603,6 +603,10 @@ class LadderNetwork(nn.Module):
     n_features : width D of the data.
     n_components : widths of z_1, which makes the data, and of z_2 above it.
     hidden : widths of the hidden layers of all four networks.
+
+    Attributes
+    ----------
+    log_sigma2, learns_noise : see `vae.GaussianNoise`; the variance is always learned.
     """
 
     def __init__(
@@ -626,7 +630,6 @@ class LadderNetwork(nn.Module):
             last: Any = net[-1]
             # guesses and prior begin equal, so that no price is wild
             nn.init.zeros_(last.weight)
-        self.log_sigma2 = nn.Parameter(torch.tensor(0.0))
 
     def log_lik(
         self, x: Float[Tensor, "B D"], z: Float[Tensor, "*draws B L"]
@@ -634,9 +637,7 @@ class LadderNetwork(nn.Module):
         """log p(x | z_1) in nats, with one variance for all numbers of x;
         eq-vae-gaussian.
         """
-        distance = (x - by_rows(self.decoder, z)).square().sum(dim=-1)
-        size = x.shape[-1] * (self.log_sigma2 + math.log(2 * math.pi))
-        return -0.5 * (distance * (-self.log_sigma2).exp() + size)
+        return self.log_gaussian(x, by_rows(self.decoder, z))
 
     def forward(
         self, x: Float[Tensor, "B D"], eps: Float[Tensor, "*draws B n"]
@@ -646,6 +647,23 @@ class LadderNetwork(nn.Module):
         eps : standard normal, one number for each of z_1 and z_2; leading axes are
             further draws.
         """
+        z, lower, top, log_ratio = self._guess(x, eps)
+        recon = self.log_lik(x, z)
+        return Prices(recon, lower, top), recon + log_ratio
+
+    def round_trips(
+        self, x: Float[Tensor, "B D"], generator: Any = None, k: int = 1
+    ) -> tuple[Float[Tensor, "K B D"], Float[Tensor, "K B"]]:
+        """The decoder's means at k draws of z_1, and log p(z) - log q(z | x) there, of
+        both layers.
+        """
+        shape = k, len(x), sum(self.n_components)
+        eps = torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
+        z, _, _, log_ratio = self._guess(x, eps)
+        return by_rows(self.decoder, z), log_ratio
+
+    def _guess(self, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """z_1 at the draws, the two prices, and log p(z) - log q(z | x)."""
         low, top = self.n_components
         eps_low, eps_top = eps.split([low, top], dim=-1)
         mu_top, log_var_top = self.guess_top(x).chunk(2, dim=-1)
@@ -654,16 +672,14 @@ class LadderNetwork(nn.Module):
         mu, log_var = by_rows(self.guess_low, seen).chunk(2, dim=-1)
         mean, log_v = by_rows(self.expect_low, z_top).chunk(2, dim=-1)
         z = reparameterise(mu, log_var, eps_low)
-        recon = self.log_lik(x, z)
         unit = (-0.5 * log_v).exp()  # one over a standard deviation of p(z_1 | z_2)
         lower = kl_to_prior((mu - mean) * unit, log_var - log_v).sum(dim=-1)
         log_low = 0.5 * (
             eps_low.square() + log_var - ((z - mean) * unit).square() - log_v
         ).sum(-1)
         log_top = 0.5 * (eps_top.square() + log_var_top - z_top.square()).sum(dim=-1)
-        return Prices(
-            recon, lower, kl_to_prior(mu_top, log_var_top).sum(-1)
-        ), recon + log_low + log_top
+        price_top = kl_to_prior(mu_top, log_var_top).sum(dim=-1)
+        return z, lower, price_top, log_low + log_top
 
 
 def ladder_loss(

@@ -94,7 +94,7 @@ def test_the_bound_of_a_chain_is_the_sum_of_its_prices_by_enumeration(T):
 def test_the_prices_of_a_ladder_are_those_of_torchs_distributions():
     Normal, kl = torch.distributions.Normal, torch.distributions.kl_divergence
     with seeded(0):
-        network = o.LadderNetwork(5, (3, 2), (7,)).double()
+        network = o.LadderNetwork(5, (3, 2), (7,)).double().eval()
     x = torch.randn(
         4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     )
@@ -125,6 +125,29 @@ def test_the_prices_of_a_ladder_are_those_of_torchs_distributions():
     )
     guess = q_low.log_prob(z).sum(-1) + q_top.log_prob(z_top).sum(-1)
     assert torch.allclose(log_weights, joint - guess)
+
+
+def test_the_noise_of_a_ladder_is_the_mean_squared_error():
+    with seeded(0):
+        network = o.LadderNetwork(5, (3, 2), (7,)).double()
+    x = torch.randn(
+        40, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    assert "log_sigma2" not in dict(network.named_parameters())
+    for _ in range(300):
+        o.ladder_loss(network, x, torch.Generator().manual_seed(1))
+    eps = torch.randn(
+        40, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
+    network.eval()
+    with torch.no_grad():
+        z = network._guess(x, eps)[0]
+        error = (x - network.decoder(z)).square().mean()
+        assert torch.isclose(network.log_sigma2.exp(), error)
+        network.settle(x, torch.Generator().manual_seed(2))
+        z = network._guess(x, torch.randn(4000, 40, 5, dtype=torch.float64))[0]
+        error = (x - network.decoder(z)).square().mean()
+    assert torch.isclose(network.log_sigma2.exp(), error, rtol=0.01)
 
 
 def test_a_ladder_fits_saves_and_says_what_is_wrong(tmp_path):

@@ -14,6 +14,7 @@ from torch import distributions as td
 
 from latent_book import vae as v
 from latent_book.files import load, save
+from latent_book.pca import ProbabilisticPCA
 from latent_book.training import seeded, train
 from latent_book.vae import VAE, VAENetwork
 from latent_book.variational import binarise
@@ -29,7 +30,7 @@ def toys(N: int = 80, D: int = 12, seed: int = 0) -> np.ndarray:
 
 def small(likelihood: str = "bernoulli", D: int = 12, L: int = 2) -> VAENetwork:
     torch.manual_seed(0)
-    return VAENetwork(D, L, (9,), likelihood).double()
+    return VAENetwork(D, L, (9,), likelihood).double().eval()
 
 
 @pytest.mark.equation("eq-vae-kl")
@@ -415,3 +416,129 @@ def test_settings_of_numpy_are_saved(tmp_path):
         save(
             VAE(2, decoder=Unfolded(2), epochs=1).fit(X), tmp_path / "other.safetensors"
         )
+
+
+# --- the noise
+# ------------------------------------------------------------------------------------------------------
+
+
+def noisy(N: int = 300, D: int = 6, seed: int = 0) -> torch.Tensor:
+    """Rows that two causes made, with noise of variance 0.09."""
+    rng = np.random.default_rng(seed)
+    W = np.random.default_rng(1).normal(size=(2, D))
+    return torch.from_numpy(rng.normal(size=(N, 2)) @ W + 0.3 * rng.normal(size=(N, D)))
+
+
+@pytest.mark.equation("eq-vae-noise")
+@pytest.mark.parametrize("k", [1, 6])
+def test_the_best_noise_is_where_the_slope_of_the_bound_is_zero(k):
+    """A learned variance is found again as a parameter, by Newton's steps on the slope
+    that autograd finds; for several draws that of the importance-weighted bound.
+    """
+    network, x = small("gaussian", D=6), noisy()
+    eps = torch.randn(
+        k, 300, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    with torch.no_grad():
+        mu, log_var = network.encode(x)
+        z = mu + (0.5 * log_var).exp() * eps
+        mean, log_q = (
+            network.decoder(z),
+            td.Normal(mu, (0.5 * log_var).exp()).log_prob(z).sum(-1),
+        )
+        log_prior = td.Normal(0.0, 1.0).log_prob(z).sum(-1)
+    log_sigma2 = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    for _ in range(30):
+        log_lik = td.Normal(mean, (0.5 * log_sigma2).exp()).log_prob(x).sum(-1)
+        bound = (log_lik + log_prior - log_q).logsumexp(0).mean()
+        (slope,) = torch.autograd.grad(bound, log_sigma2, create_graph=True)
+        (bend,) = torch.autograd.grad(slope, log_sigma2)
+        log_sigma2.data -= (slope / bend.abs()).detach().neg().clamp(-0.5, 0.5)
+    assert abs(slope.item()) < 1e-9
+    assert bend.item() < 0  # a maximum
+    network.train()
+    for _ in range(500):  # the variance from before counts, less and less
+        if k == 1:
+            v.elbo(network, x, eps)
+        else:
+            v.log_weights(network, x, eps)
+    assert network.log_sigma2.item() == pytest.approx(log_sigma2.item(), abs=1e-6)
+
+
+def test_a_learned_noise_is_a_buffer_that_only_training_moves():
+    network, x = small("gaussian", D=6), noisy()
+    assert "log_sigma2" in network.state_dict()
+    assert "log_sigma2" not in dict(network.named_parameters())
+    v.neg_elbo(network, x)
+    v.neg_iwae(network, x, k=3)
+    assert network.log_sigma2 == 0
+    network.train()
+    loss = v.neg_elbo(network, x, torch.Generator().manual_seed(0))
+    assert not network.log_sigma2.requires_grad
+    assert network.log_sigma2 != 0
+    loss.backward()
+    for fixed in (
+        VAENetwork(6, 2, (9,), "gaussian", sigma2=0.5),
+        VAENetwork(6, 2, (9,), "bernoulli"),
+    ):
+        before = fixed.log_sigma2.clone()
+        fixed.start_at(x.float())
+        v.neg_elbo(fixed, x.float().sigmoid())
+        fixed.settle(x.float())
+        assert fixed.log_sigma2 == before
+
+
+def test_a_batch_of_one_short_row_moves_the_noise_little():
+    network = small("gaussian", D=6).train()
+    before = network.log_sigma2.clone()
+    x = network.decode(torch.zeros(1, 2).double()).detach()  # an error of nearly 0
+    v.elbo(network, x, torch.zeros(1, 2).double())
+    assert -0.07 < network.log_sigma2 - before < 0
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_settling_finds_the_mean_error_over_all_draws(k):
+    network, x = small("gaussian", D=6), noisy(30)
+    network.start_at(x)
+    start = network.log_sigma2.clone()
+    network.settle(x, torch.Generator().manual_seed(0), k)
+    found = network.log_sigma2.exp().item()
+    network.log_sigma2.copy_(start)
+    eps = torch.randn(2000, k, 30, 2, dtype=torch.float64)
+    with torch.no_grad():
+        mu, log_var = network.encode(x)
+        z = mu + (0.5 * log_var).exp() * eps
+        out, q = network.decoder(z), td.Normal(mu, (0.5 * log_var).exp())
+        log_w = td.Normal(out, (0.5 * start).exp()).log_prob(x).sum(-1)
+        log_w += (td.Normal(0.0, 1.0).log_prob(z) - q.log_prob(z)).sum(-1)
+        w = log_w.softmax(dim=1)
+        error = (w * (x - out).square().mean(-1)).sum(1).mean()
+    assert found == pytest.approx(error.item(), rel=0.03)
+    assert not network.training
+    again = small("gaussian", D=6).start_at(x)
+    again.train().settle(x, torch.Generator().manual_seed(0), k)
+    assert again.training
+    assert again.log_sigma2.exp().item() == pytest.approx(found, rel=1e-9)
+
+
+def test_a_noise_that_runs_to_nothing_stops_and_says_so():
+    network = VAENetwork(3, 1, (), "gaussian", decoder=torch.nn.Linear(1, 3))
+    torch.nn.init.zeros_(network.decoder.weight)
+    torch.nn.init.ones_(network.decoder.bias)
+    x = torch.ones(50, 3)
+    for _ in range(2000):
+        assert v.neg_elbo(network, x).isfinite()
+    assert network.log_sigma2.exp().item() == pytest.approx(1e-6)
+    with pytest.warns(UserWarning, match="copies the rows"):
+        network.settle(x)
+    assert network.log_sigma2.exp().item() == pytest.approx(1e-6)
+
+
+def test_a_linear_vae_comes_to_the_exact_answer():
+    """Probabilistic PCA has it."""
+    X = noisy().numpy()
+    model = VAE(2, hidden=(), likelihood="gaussian", epochs=1000, lr=1e-2).fit(X)
+    exact = ProbabilisticPCA(2).fit(X)
+    noise = model.network_.log_sigma2.exp().item() * float(model.scale_) ** 2
+    assert noise == pytest.approx(exact.sigma2_, rel=0.02)
+    assert model.iwae(X, 100).mean() == pytest.approx(exact.score(X), abs=0.01)
