@@ -208,7 +208,7 @@ def axes_from_decoder(
 
 # %% ../nbs/autoencoder.ipynb #estimator
 @dataclass(eq=False, repr=False)
-class Autoencoder(Reconstructor, RealEstimator):
+class Autoencoder(Reconstructor, RealEstimator[AutoencoderNetwork]):
     """Codes and reconstructions by two networks, trained to make the squared error of
     the round trip small.
 

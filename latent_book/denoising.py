@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from .estimators import Coder, RealEstimator
 from .mixture import responsibilities
-from .rows import Rule, Units, positive, setting, whole
+from .rows import Kind, Listed, Rule, Units, positive, setting, whole
 from .training import History
 
 # %% ../nbs/denoising.ipynb #halve
@@ -254,7 +254,7 @@ _NOISE = Rule(
 
 
 @dataclass(eq=False, repr=False)
-class DenoisingAutoencoder(Coder, RealEstimator):
+class DenoisingAutoencoder(Coder, RealEstimator[nn.Sequential]):
     """A wide network that was trained to take off Gaussian noise; its step is the slope
     of the log-density.
 
@@ -334,7 +334,8 @@ class DenoisingAutoencoder(Coder, RealEstimator):
 
     def _keep(self, network: Any, units: Any, history: History | None = None) -> None:
         noise = _NOISE.check("sigma", network.get_buffer("sigma").item())
-        self.sigma_: Any = noise * (1.0 if units is None else units.scale)
+        scale = 1.0 if units is None else units.scale
+        self.sigma_: float | np.ndarray = noise * scale
         one = 1.0 if units is None or np.ndim(units.scale) else units.scale
         if history is not None:
             for losses in (history.loss, history.val_loss, history.steps):
@@ -347,14 +348,14 @@ class DenoisingAutoencoder(Coder, RealEstimator):
     def _f(self, network: Any, z: Tensor) -> Tensor:
         return network[-1:](z)
 
-    def denoise(self, X: Any) -> Any:
+    def denoise(self, X: Kind | Listed) -> Kind:
         """Each row or picture without its noise. What comes back may leave the range of
         the data, as noise does.
         """
         clean = self._answer(lambda net, x: net(x), self._look(X), X, gives="data")
         return self._like(clean, X)
 
-    def grad_log_prob(self, X: Any) -> Any:
+    def grad_log_prob(self, X: Kind | Listed) -> Kind:
         """Estimate of the slope of log p_sigma at each row, eq-denoising-tweedie; to be
         trusted near noisy data only.
         """

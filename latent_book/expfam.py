@@ -23,7 +23,6 @@ import sklearn.mixture
 from jaxtyping import Float, Int
 from scipy.special import entr
 from sklearn import get_config
-from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
@@ -33,13 +32,20 @@ from tqdm import tqdm
 from .files import Savable
 from .linalg import one_thread_blas
 from latent_book.rows import (
+    Density,
+    Estimator,
+    Given,
+    Kind,
+    Listed,
     Rule,
+    Self,
     all_finite,
     as_numpy,
     as_random_state,
     blocks,
     check_settings,
     in_kind,
+    no_type_check,
     none_or,
     not_negative,
     one_of,
@@ -1036,7 +1042,7 @@ def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Paramet
     return _from_whitened(kind, S, about, floor)[0]._replace(pi=N_k / len(X))
 
 
-class _ByEngine(Savable, DensityMixin, BaseEstimator):
+class _ByEngine(Savable, Density, Estimator):
     """What the estimators share: how they fit, how they score, and the book's verbs."""
 
     n_components: int
@@ -1090,7 +1096,9 @@ class _ByEngine(Savable, DensityMixin, BaseEstimator):
         """One of `KINDS`."""
         raise NotImplementedError
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: Given | Iterable[Any], y: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Learn by EM; see the class.
 
         Parameters
@@ -1144,7 +1152,9 @@ class _ByEngine(Savable, DensityMixin, BaseEstimator):
             mininterval=0.1,
         )
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(
+        self, X: Kind | Listed, y: Any = None, sample_weight: Any = None
+    ) -> Kind:
         """Fit, and return the most probable component of each row of an array."""
         if _is_blocks(X) and not is_dask(X):
             raise ValueError(
@@ -1153,7 +1163,7 @@ class _ByEngine(Savable, DensityMixin, BaseEstimator):
             )
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _rows(self, X, weights) -> Rows:
+    def _rows(self, X: Any, weights: Any) -> Rows:
         """Validated rows and weights; blocks are taken as they come, whole numbers and
         booleans as they are.
         """
@@ -1198,7 +1208,7 @@ class _ByEngine(Savable, DensityMixin, BaseEstimator):
             )
         return [pi, _as_given("means_init", self.means_init, (K, D)), None]
 
-    def _start(self, engine: Engine, chance) -> Parameters:
+    def _start(self, engine: Engine, chance: Any) -> Parameters:
         """Where EM starts: what is given, and for the rest a guess."""
         pi, mu, Sigma = self._given(engine.rows.D)
         if pi is None or mu is None or (Sigma is None and self.kind != "bernoulli"):
@@ -1210,7 +1220,7 @@ class _ByEngine(Savable, DensityMixin, BaseEstimator):
             Sigma = guess.Sigma if Sigma is None else Sigma
         return Parameters(pi, mu, Sigma)
 
-    def _sample(self, engine: Engine, chance) -> np.ndarray:
+    def _sample(self, engine: Engine, chance: Any) -> np.ndarray:
         """Rows to find a start from: those that count, or some of them drawn at
         random.
         """
@@ -1229,49 +1239,49 @@ class _ByEngine(Savable, DensityMixin, BaseEstimator):
             return rows.X.astype(np.float64, copy=False)
         return rows.pick(np.arange(engine.N))
 
-    def _posterior(self, X) -> tuple[np.ndarray, np.ndarray]:
+    def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """The responsibilities (N, K), and log p(x)."""
         R = self._log_joints(X)
         log_p = np.empty(len(R), R.dtype)
         _normalise(R.T, log_p)
         return R, log_p
 
-    def score_samples(self, X):
+    def score_samples(self, X: Kind | Listed) -> Kind:
         """log p(x) of each row, in nats."""
         return in_kind(self._posterior(X)[1], X)
 
-    def score(self, X, y=None) -> float:
+    def score(self, X: Kind | Listed, y: Any = None) -> float:
         """The mean of log p(x), in nats."""
         return float(np.mean(as_numpy(self.score_samples(X))))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Kind | Listed) -> Kind:
         """Responsibilities: the posterior over components (N, K)."""
         return in_kind(self._posterior(X)[0], X)
 
-    def predict(self, X):
+    def predict(self, X: Kind | Listed) -> Kind:
         """The most probable component of each row."""
         return in_kind(self._log_joints(X).argmax(axis=1), X)
 
-    def bic(self, X) -> float:
+    def bic(self, X: Kind | Listed) -> float:
         """The Bayesian information criterion; the lower the better."""
         n = len(X)
         return -2 * self.score(X) * n + self._n_parameters() * math.log(n)
 
-    def aic(self, X) -> float:
+    def aic(self, X: Kind | Listed) -> float:
         """Akaike's information criterion; the lower the better."""
         return -2 * self.score(X) * len(X) + 2 * self._n_parameters()
 
-    def encode(self, X):
+    def encode(self, X: Kind | Listed) -> Kind:
         """Responsibilities: the posterior over components (N, K)."""
         return self.predict_proba(X)
 
-    def decode(self, Z):
+    def decode(self, Z: Kind | Listed) -> Kind:
         """The means, weighted by responsibilities or by any other codes (N, K)."""
         check_is_fitted(self)
         codes = validate_codes(self, Z, len(self.means_), "encode gives them")
         return in_kind(codes @ np.asarray(self.means_), Z)
 
-    def log_prob(self, X):
+    def log_prob(self, X: Kind | Listed) -> Kind:
         """The book's name for `score_samples`."""
         return self.score_samples(X)
 
@@ -1333,24 +1343,25 @@ class GaussianMixture(_ByEngine):
         "verbose_interval": whole(),
     }
 
+    @no_type_check  # `fit` looks at the settings, as scikit-learn has it
     def __init__(
         self,
-        n_components=1,
+        n_components: int = 1,
         *,
-        covariance_type="full",
-        tol=1e-3,
-        reg_covar=1e-6,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        means_init=None,
-        precisions_init=None,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-        verbose_interval=10,
-    ):
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol
@@ -1383,7 +1394,9 @@ class GaussianMixture(_ByEngine):
         vars(theirs).update({k: v for k, v in vars(self).items() if k.endswith("_")})
         return theirs
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: Given | Iterable[Any], y: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Learn by EM.
 
         Parameters
@@ -1402,30 +1415,30 @@ class GaussianMixture(_ByEngine):
         self.__dict__.update({k: v for k, v in found.items() if k.endswith("_")})
         return self
 
-    def predict(self, X):
+    def predict(self, X: Kind | Listed) -> Kind:
         """The most probable component of each row."""
         return self._theirs().predict(X) if _is_foreign(X) else super().predict(X)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Kind | Listed) -> Kind:
         """Responsibilities: the posterior over components (N, K)."""
         if _is_foreign(X):
             return self._theirs().predict_proba(X)
         return super().predict_proba(X)
 
-    def score_samples(self, X):
+    def score_samples(self, X: Kind | Listed) -> Kind:
         """log p(x) of each row, in nats."""
         if _is_foreign(X):
             return self._theirs().score_samples(X)
         return super().score_samples(X)
 
-    def sample(self, n_samples=1):
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Points drawn from the mixture, and the component of each: for a seed those of
         scikit-learn.
         """
         check_is_fitted(self)
         return self._theirs().sample(n_samples)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.array_api_support = (
             self.init_params in ("random", "random_from_data") and not self.warm_start
@@ -1476,7 +1489,7 @@ class GaussianMixture(_ByEngine):
         inverse = np.linalg.inv(root)
         return Parameters(pi, mu, np.swapaxes(inverse, -1, -2) @ inverse)
 
-    def _store(self, p: Parameters, dtype) -> None:
+    def _store(self, p: Parameters, dtype: Any) -> None:
         assert p.Sigma is not None
         root = _cholesky(self.kind, p.Sigma)
         full = self.kind in ("full", "tied")
@@ -1509,7 +1522,7 @@ class GaussianMixture(_ByEngine):
             return _plain_log_joints(X, self.kind, p, origin)
         return None
 
-    def _log_joints(self, X) -> np.ndarray:
+    def _log_joints(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = validate_rows(self, X)
         root = np.asarray(self.precisions_cholesky_, np.float64)
@@ -1580,22 +1593,23 @@ class BernoulliMixture(_ByEngine):
         "binarize": none_or(Rule(lambda v: isinstance(v, Real), "must be a number")),
     }
 
+    @no_type_check
     def __init__(
         self,
-        n_components=1,
+        n_components: int = 1,
         *,
-        tol=1e-3,
-        reg_mean=1e-3,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        binarize=0.0,
-        weights_init=None,
-        means_init=None,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-    ):
+        tol: float = 1e-3,
+        reg_mean: float = 1e-3,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        binarize: float | None = 0.0,
+        weights_init: Any = None,
+        means_init: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.tol = tol
         self.reg_mean = reg_mean
@@ -1624,7 +1638,7 @@ class BernoulliMixture(_ByEngine):
             raise ValueError("means_init should be probabilities, between 0 and 1")
         return [pi, mu, None]
 
-    def _start(self, engine: Engine, chance) -> Parameters:
+    def _start(self, engine: Engine, chance: Any) -> Parameters:
         pi, mu, _ = super()._start(engine, chance)
         mu = np.clip(mu, self.reg_mean, 1 - self.reg_mean)
         return Parameters(pi / pi.sum(), mu, None)
@@ -1634,10 +1648,10 @@ class BernoulliMixture(_ByEngine):
             np.asarray(self.weights_, float), np.asarray(self.means_, float), None
         )
 
-    def _store(self, p: Parameters, dtype) -> None:
+    def _store(self, p: Parameters, dtype: Any) -> None:
         self.weights_, self.means_ = p.pi.astype(dtype), p.mu.astype(dtype)
 
-    def _log_joints(self, X) -> np.ndarray:
+    def _log_joints(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = validate_rows(self, X)
         if self.binarize is not None:
@@ -1650,7 +1664,7 @@ class BernoulliMixture(_ByEngine):
         eta = natural(self.kind, self._parameters(), np.zeros(X.shape[1]))
         return eta[:, 0] + X @ eta[:, 1:].T
 
-    def sample(self, n_samples=1):
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Images drawn from the mixture, zeros and ones, and the component of each."""
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or int(n_samples) < 1:

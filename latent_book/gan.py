@@ -29,6 +29,8 @@ from torch import Tensor, nn
 from .autoencoder import mlp
 from .estimators import RealEstimator
 from latent_book.rows import (
+    Kind,
+    Listed,
     check_grey,
     none_or,
     not_negative,
@@ -323,7 +325,7 @@ class GANNetwork(nn.Module):
 
 # %% ../nbs/gan.ipynb #estimator
 @dataclass(eq=False, repr=False)
-class GAN(RealEstimator):
+class GAN(RealEstimator[GANNetwork]):
     """A generative adversarial network: images by a learned generator, and nothing
     else. No encode, no log_prob.
 
@@ -500,14 +502,15 @@ class GAN(RealEstimator):
         return f"{told}. Or lower lr_discriminator, or raise penalty"
 
     def _keep(
-        self, network: nn.Module, units: Any, history: History | None = None
+        self, network: GANNetwork, units: Any, history: History | None = None
     ) -> None:
         super()._keep(network, units)
         if history is not None:
             lost_d, lost_g = map(list, zip(*history.parts, strict=True))
-            self.history_ = GANHistory(lost_d, lost_g, history.stopped)
+            told = GANHistory(lost_d, lost_g, history.stopped)
+            self.history_: GANHistory = told  # type: ignore[assignment]
 
-    def decode(self, Z: Any) -> Any:
+    def decode(self, Z: Kind | Listed) -> Kind:
         """The images f(z) of the causes Z, shape (N, D), or pictures."""
         check_is_fitted(self)
         cure = (
@@ -540,8 +543,8 @@ _LOGITS = dict.fromkeys(
 )
 _ENDS = {
     "sigmoid": {
-        "tanh": "its images are in [-1, 1]; take output='tanh' and fit to 2 * X - 1, or "
-        "end it in a sigmoid"
+        "tanh": "its images are in [-1, 1]; take output='tanh' and fit to 2 * X - 1, "
+        "or end it in a sigmoid"
     },
     "tanh": {
         "sigmoid": "its images are in [0, 1]; take output='sigmoid' and fit to those"

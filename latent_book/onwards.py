@@ -27,8 +27,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from .autoencoder import mlp
-from .estimators import Own, RealEstimator, by_rows
+from .estimators import Net, Own, RealEstimator, by_rows
 from latent_book.rows import (
+    Given,
+    Kind,
+    Listed,
     Units,
     as_numpy,
     blocks,
@@ -182,7 +185,7 @@ def noise_loss(
     return 0.5 * (network.first - network.last) * error
 
 # %% ../nbs/onwards.ipynb #diffusion
-class _Density(RealEstimator):
+class _Density(RealEstimator[Net]):
     """What `Diffusion`, `Flow` and `Ladder` share: rows that differ, and codes as wide
     as they are.
     """
@@ -207,7 +210,7 @@ class _Density(RealEstimator):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Diffusion(_Density):
+class Diffusion(_Density[NoiseNetwork]):
     """A denoising diffusion model: a chain of causes with a fixed encoder, and a
     network that takes the noise off.
 
@@ -270,7 +273,7 @@ class Diffusion(_Density):
             eps = self.network_(torch.as_tensor(z, dtype=kind), log_snr)
         return (z - s * eps.double().numpy()) / a
 
-    def encode(self, X: Any, *, rng: Any = 0, t: int | None = None) -> Any:
+    def encode(self, X: Kind | Listed, *, rng: Any = 0, t: int | None = None) -> Kind:
         """A draw of z_t for each row, eq-onwards-jump; the top of the chain, t = T, if
         none is told. Nothing is learned here.
         """
@@ -287,7 +290,7 @@ class Diffusion(_Density):
             blur, self._look(X), X, "the code", rng=torch_generator(rng)
         )
 
-    def decode(self, Z: Any, *, rng: Any = 0, path: bool = False) -> Any:
+    def decode(self, Z: Kind | Listed, *, rng: Any = 0, path: bool = False) -> Kind:
         """Rows of data, or pictures, from the top of the chain, by T - 1 steps back
         that draw noise from `rng`, and the decoder's mean.
 
@@ -297,7 +300,7 @@ class Diffusion(_Density):
         a, s = noise_levels(self.T)
 
         def climb(z: np.ndarray, chance: torch.Generator) -> list[np.ndarray]:
-            stations = [z]
+            stations: list[np.ndarray] = [z]
             for t in range(self.T - 1, 0, -1):
                 x_hat = self.denoise(z, a[t], s[t])
                 mean, var = step_back(z, x_hat, (a[t], s[t]), (a[t - 1], s[t - 1]))
@@ -329,7 +332,7 @@ class Diffusion(_Density):
         rng = np.random.default_rng(rng)
         return self.decode(self._noise(n, rng), rng=rng)
 
-    def elbo(self, X: Any, *, rng: Any = 0) -> Any:
+    def elbo(self, X: Kind | Listed, *, rng: Any = 0) -> Kind:
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too
         low, never log p itself; eq-onwards-bound.
         """
@@ -346,9 +349,9 @@ class Diffusion(_Density):
             size = max(1, min(1024, 2**18 // rows.shape[1]))
             return self._answer(bound, rows, X, "the bound", gives="log p", size=size)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Given, y: Any = None) -> float:
         """The mean of `elbo` over the rows: higher is better."""
-        return float(np.mean(as_numpy(self.elbo(X))))
+        return float(np.mean(self.elbo(as_numpy(X))))
 
 # %% ../nbs/onwards.ipynb #coupling
 class Coupling(nn.Module):
@@ -501,7 +504,7 @@ def flow_loss(
 
 # %% ../nbs/onwards.ipynb #flow
 @dataclass(kw_only=True, eq=False, repr=False)
-class Flow(_Density):
+class Flow(_Density[FlowNetwork | OwnFlow]):
     """A normalising flow of couplings: an encoder that can be undone, an exact
     `log_prob`, and no room to compress.
 
@@ -550,11 +553,11 @@ class Flow(_Density):
         """Minus log p(x); it needs no noise."""
         return flow_loss(network, x, generator)
 
-    def encode(self, X: Any) -> Any:
+    def encode(self, X: Kind | Listed) -> Kind:
         """The one z that makes each row, (N, D): the posterior is this point."""
         return self._answer(lambda net, x: net(x)[0], self._look(X), X, "the code")
 
-    def decode(self, Z: Any) -> Any:
+    def decode(self, Z: Kind | Listed) -> Kind:
         """The row or picture that each z makes; undoes `encode`."""
         codes = self._codes(Z)
         back = self._answer(
@@ -569,19 +572,19 @@ class Flow(_Density):
         """
         return self.decode(self._noise(n, np.random.default_rng(rng)))
 
-    def log_prob(self, X: Any) -> Any:
+    def log_prob(self, X: Kind | Listed) -> Kind:
         """log p(x) of each row in nats, (N,): exact; eq-onwards-change."""
         return self._answer(
             lambda net, x: net.log_prob(x), self._look(X), X, "log p", gives="log p"
         )
 
-    def score_samples(self, X: Any) -> Any:
+    def score_samples(self, X: Kind | Listed) -> Kind:
         """`log_prob` under scikit-learn's name."""
         return self.log_prob(X)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Given, y: Any = None) -> float:
         """The mean of log p(x) in nats: exact."""
-        return float(np.mean(as_numpy(self.log_prob(X)), dtype=np.float64))
+        return float(np.mean(self.log_prob(as_numpy(X)), dtype=np.float64))
 
 # %% ../nbs/onwards.ipynb #ladder
 class Prices(NamedTuple):
@@ -695,7 +698,7 @@ def ladder_loss(
 
 # %% ../nbs/onwards.ipynb #ladder-estimator
 @dataclass(kw_only=True, eq=False, repr=False)
-class Ladder(_Density):
+class Ladder(_Density[LadderNetwork]):
     """A variational autoencoder with two layers of causes.
 
     It has no `log_prob`: what it can compute is a bound, `elbo`, and a tighter one,
@@ -778,7 +781,7 @@ class Ladder(_Density):
         rows = self._look(X)
         return self._answer(ask, rows, X, "the bound", gives=gives, rng=rng)
 
-    def prices(self, X: Any, *, k: int = 1, rng: Any = 0) -> Prices:
+    def prices(self, X: Given, *, k: int = 1, rng: Any = 0) -> Prices:
         """The `Prices` of each row in nats, (N,): means over k draws, the two KLs exact
         given those.
         """
@@ -791,14 +794,14 @@ class Ladder(_Density):
         volume = 0.0 if self._units is None else self._units.log_volume
         return Prices(told[:, 0] + volume, told[:, 1], told[:, 2])
 
-    def elbo(self, X: Any, *, k: int = 1, rng: Any = 0) -> Any:
+    def elbo(self, X: Kind | Listed, *, k: int = 1, rng: Any = 0) -> Kind:
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,);
         eq-onwards-chain.
         """
         recon, lower, top = self.prices(X, k=k, rng=rng)
         return recon - lower - top
 
-    def iwae(self, X: Any, k: int = 50, *, rng: Any = 0) -> Any:
+    def iwae(self, X: Kind | Listed, k: int = 50, *, rng: Any = 0) -> Kind:
         """The importance-weighted bound with k draws for each row, in nats, (N,);
         eq-vae-iwae.
         """
@@ -808,11 +811,11 @@ class Ladder(_Density):
 
         return self._draw(X, k, rng, tell, "log p")
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Given, y: Any = None) -> float:
         """The mean of `elbo` over the rows: higher is better."""
-        return float(np.mean(as_numpy(self.elbo(X))))
+        return float(np.mean(self.elbo(as_numpy(X))))
 
-    def encode(self, X: Any) -> Any:
+    def encode(self, X: Kind | Listed) -> Kind:
         """The mean of z_1 given x and the mean of z_2, (N, L_1): what `decode`
         takes.
         """
@@ -823,7 +826,7 @@ class Ladder(_Density):
 
         return self._answer(ask, self._look(X), X, "the code")
 
-    def decode(self, Z: Any) -> Any:
+    def decode(self, Z: Kind | Listed) -> Kind:
         """The mean of x given each z_1, rows (N, D) or pictures."""
         check_is_fitted(self)
         width = int(self.n_components[0])

@@ -11,16 +11,11 @@ import math
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Shaped
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted
@@ -42,13 +37,20 @@ from latent_book.linalg import (
     top_eigen,
 )
 from latent_book.rows import (
+    Estimator,
+    Given,
+    Kind,
+    Listed,
     Rule,
+    Self,
+    Transformer,
     as_numpy,
     blocks,
     check_answer,
     check_settings,
     draw_seed,
     in_kind,
+    no_type_check,
     not_negative,
     one_of,
     true_or_false,
@@ -304,12 +306,14 @@ def ppca_em(
     return mu, W, sigma2, history
 
 # %% ../nbs/pca.ipynb #linear-code
-class _LinearCode(
-    Savable, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class _LinearCode(Savable, Transformer, Estimator):
     """The verbs that PCA and its probabilistic sibling share: x -> z -> x, and
     scikit-learn's names for them.
     """
+
+    _encode: Callable[[Any], np.ndarray]
+    _decode: Callable[[Any], np.ndarray]
+    score_samples: Callable[[Any], Any]
 
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -335,30 +339,30 @@ class _LinearCode(
             ]
             return check_answer(np.concatenate(found), what)
 
-    def transform(self, X):
+    def transform(self, X: Kind | Listed) -> Kind:
         """The codes of the rows of X, shape (N, L)."""
         return in_kind(self._encode(self._rows(X)), X)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Kind | Listed) -> Kind:
         """The points of data space with the codes X, shape (N, D)."""
         with np.errstate(over="ignore", invalid="ignore"):
             return in_kind(check_answer(self._decode(X), "the decoded point"), X)
 
-    def encode(self, X):
+    def encode(self, X: Kind | Listed) -> Kind:
         """The book's name for `transform`."""
         return self.transform(X)
 
-    def decode(self, Z):
+    def decode(self, Z: Kind | Listed) -> Kind:
         """The book's name for `inverse_transform`."""
         return self.inverse_transform(Z)
 
-    def score(self, X, y=None) -> float:
+    def score(self, X: Given, y: Any = None) -> float:
         """Mean log-density of the rows of X, in nats per row, under the Gaussian with
         this plane and this noise.
         """
-        return float(np.mean(as_numpy(self.score_samples(X))))
+        return float(np.mean(self.score_samples(as_numpy(X))))
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
@@ -554,19 +558,20 @@ class PCA(_LinearCode):
     _asked: _Asked
     _may_lack: ClassVar[set[str]] = {"feature_names_in_", "moments_", "_asked"}
 
+    @no_type_check  # `fit` looks at the settings, as scikit-learn has it
     def __init__(
         self,
-        n_components=None,
+        n_components: int | float | str | None = None,
         *,
-        copy=True,
-        whiten=False,
-        svd_solver="auto",
-        tol=0.0,
-        iterated_power="auto",
-        n_oversamples=10,
-        power_iteration_normalizer="auto",
-        random_state=None,
-    ):
+        copy: bool = True,
+        whiten: bool = False,
+        svd_solver: str = "auto",
+        tol: float = 0.0,
+        iterated_power: int | str = "auto",
+        n_oversamples: int = 10,
+        power_iteration_normalizer: str = "auto",
+        random_state: Any = None,
+    ) -> None:
         self.n_components = n_components
         self.copy = copy
         self.whiten = whiten
@@ -577,18 +582,20 @@ class PCA(_LinearCode):
         self.power_iteration_normalizer = power_iteration_normalizer
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: Given, y: Any = None) -> Self:
         """Find the components of the rows of X; raises ValueError on bad data, saying
         what to do.
         """
         self._fit(X)
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(  # type: ignore[override]
+        self, X: Kind | Listed, y: Any = None
+    ) -> Kind:
         """`fit(X)`, then the codes of X."""
         return in_kind(self._encode(self._fit(as_numpy(X))), X)
 
-    def _fit(self, X) -> np.ndarray:
+    def _fit(self, X: Any) -> np.ndarray:
         check_settings(self, _RULES)
         X = validate_rows(self, X, reset=True, least=2, ensure_all_finite=False)
         L = _wanted(self.n_components, self.svd_solver, *X.shape)
@@ -605,7 +612,7 @@ class PCA(_LinearCode):
         self.__dict__.pop("moments_", None)
         return X
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: Given, y: Any = None) -> Self:
         """Add a block of rows. Exact: after any number of blocks, the same components
         as `fit` on all rows at once.
         """
@@ -628,28 +635,34 @@ class PCA(_LinearCode):
             delattr(self, name)  # out of date; solved again at the next look
         return self
 
-    def __getattr__(self, name):
-        if name not in _SOLVED or "moments_" not in self.__dict__:
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}"
-            )
-        try:
-            if self.moments_.N < 2:
-                raise ValueError(
-                    "one row (n_samples = 1) has no variance; give more rows"
-                )
-            n_components, solver = self._asked[:2]
-            dtype = np.dtype(self._asked.dtype)
-            L = _wanted(n_components, solver, self.moments_.N, len(self.moments_.mean))
-            found = spectrum_of_moments(self.moments_, max(L, 1), dtype)
-            self._store(found, min(_keep(n_components, found), L), dtype, solver)
-        except ValueError as reason:  # not an attribute yet; more blocks may mend it
-            raise NotFittedError(
-                f"partial_fit has no {name} to show yet: {reason}"
-            ) from reason
-        return self.__dict__[name]
+    if not TYPE_CHECKING:  # a type checker that saw this would believe in every name
 
-    def _store(self, found: Spectrum, L: int, dtype, solver: str) -> None:
+        def __getattr__(self, name):
+            if name not in _SOLVED or "moments_" not in self.__dict__:
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}"
+                )
+            try:
+                if self.moments_.N < 2:
+                    raise ValueError(
+                        "one row (n_samples = 1) has no variance; give more rows"
+                    )
+                n_components, solver = self._asked[:2]
+                dtype = np.dtype(self._asked.dtype)
+                L = _wanted(
+                    n_components, solver, self.moments_.N, len(self.moments_.mean)
+                )
+                found = spectrum_of_moments(self.moments_, max(L, 1), dtype)
+                self._store(found, min(_keep(n_components, found), L), dtype, solver)
+            except (
+                ValueError
+            ) as reason:  # not an attribute yet; more blocks may mend it
+                raise NotFittedError(
+                    f"partial_fit has no {name} to show yet: {reason}"
+                ) from reason
+            return self.__dict__[name]
+
+    def _store(self, found: Spectrum, L: int, dtype: Any, solver: str) -> None:
         N, mu, lam, W, spread, noise = found
         D, total = len(mu), found.total
         if np.all(spread <= N * (8 * np.finfo(dtype).eps * np.abs(mu)) ** 2):
@@ -682,7 +695,7 @@ class PCA(_LinearCode):
             scale > scale.max(initial=0.0) * math.sqrt(8 * self._noise), scale, 0
         )
 
-    def _encode(self, X) -> np.ndarray:
+    def _encode(self, X: Any) -> np.ndarray:
         mu = self.mean_.astype(X.dtype, copy=False)
         W = self.components_.T.astype(X.dtype, copy=False)
         Z = self._by_blocks(lambda rows: encode(rows, mu, W), X, "the code", X.dtype)
@@ -691,13 +704,13 @@ class PCA(_LinearCode):
             Z = np.divide(Z, scale, out=np.zeros_like(Z), where=scale > 0)
         return Z
 
-    def _decode(self, Z) -> np.ndarray:
+    def _decode(self, Z: Any) -> np.ndarray:
         Z = self._codes(Z, len(self.components_))
         return decode(
             Z * self._scale() if self.whiten else Z, self.mean_, self.components_.T
         )
 
-    def score_samples(self, X):
+    def score_samples(self, X: Kind | Listed) -> Kind:
         """Log-density of each row of X, in nats, under the Gaussian with these
         variances and this noise, eq-pca-log-prob.
         """
@@ -718,7 +731,7 @@ class PCA(_LinearCode):
         )
         return in_kind(log_p, X)
 
-    def log_prob(self, X):
+    def log_prob(self, X: Kind | Listed) -> Kind:
         """The book's name for `score_samples`."""
         return self.score_samples(X)
 
@@ -726,7 +739,7 @@ class PCA(_LinearCode):
         sigma2 = float(self.noise_variance_)
         return np.maximum(self.explained_variance_.astype(np.float64), sigma2), sigma2
 
-    def get_covariance(self):
+    def get_covariance(self) -> np.ndarray:
         """The covariance matrix of the model: the variances along the components, the
         noise variance elsewhere.
         """
@@ -735,7 +748,7 @@ class PCA(_LinearCode):
         W = self.components_.T
         return ((W * (lam - sigma2)) @ W.T + sigma2 * np.eye(len(W))).astype(W.dtype)
 
-    def get_precision(self):
+    def get_precision(self) -> np.ndarray:
         """The inverse of `get_covariance()`, from the components: no matrix is
         inverted, eq-pca-woodbury.
         """
@@ -756,7 +769,7 @@ class PCA(_LinearCode):
 def _solve(self: PCA, X: np.ndarray, L: int) -> Spectrum:
     """The spectrum by the road that the parameters and the shape ask for."""
     N, D = X.shape
-    steps = 16 if self.iterated_power == "auto" else self.iterated_power + 1
+    steps = 16 if self.iterated_power == "auto" else int(self.iterated_power) + 1
     krylov = {"extra": self.n_oversamples, "tol": self.tol or 1e-5, "max_steps": steps}
     if self.svd_solver == "full":
         return spectrum(X, L, "svd")
@@ -816,22 +829,23 @@ class ProbabilisticPCA(_LinearCode):
     n_components_: int
     n_iter_: int
 
+    @no_type_check
     def __init__(
         self,
-        n_components=1,
+        n_components: int = 1,
         *,
-        solver="closed",
-        max_iter=500,
-        tol=1e-8,
-        random_state=None,
-    ):
+        solver: str = "closed",
+        max_iter: int = 500,
+        tol: float = 1e-8,
+        random_state: Any = None,
+    ) -> None:
         self.n_components = n_components
         self.solver = solver
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: Given, y: Any = None) -> Self:
         """Maximum likelihood for the rows of X; raises ValueError on bad data, saying
         what to do.
         """
@@ -876,17 +890,17 @@ class ProbabilisticPCA(_LinearCode):
     def _parameters(self) -> tuple[np.ndarray, np.ndarray, float]:
         return self.mu_.astype(np.float64), self.W_.astype(np.float64), self.sigma2_
 
-    def _encode(self, X) -> np.ndarray:
+    def _encode(self, X: Any) -> np.ndarray:
         theta = self._parameters()
         codes = self._by_blocks(
             lambda rows: ppca_posterior(rows, *theta)[0], X, "the code"
         )
         return codes.astype(X.dtype)
 
-    def _decode(self, Z) -> np.ndarray:
+    def _decode(self, Z: Any) -> np.ndarray:
         return decode(self._codes(Z, self.W_.shape[1]), self.mu_, self.W_)
 
-    def posterior(self, X):
+    def posterior(self, X: Kind | Listed) -> tuple[Kind, Kind]:
         """Mean of p(z | x) for each row, which `encode` returns, and the covariance
         that all rows share; eq-pca-posterior.
         """
@@ -894,7 +908,7 @@ class ProbabilisticPCA(_LinearCode):
         cov = ppca_posterior(rows[:1].astype(np.float64), *self._parameters())[1]
         return in_kind(self._encode(rows), X), in_kind(cov, X)
 
-    def log_prob(self, X):
+    def log_prob(self, X: Kind | Listed) -> Kind:
         """Log-density of each row in nats, exact."""
         rows, theta = self._rows(X), self._parameters()
         log_p = self._by_blocks(
@@ -902,7 +916,7 @@ class ProbabilisticPCA(_LinearCode):
         )
         return in_kind(log_p, X)
 
-    def score_samples(self, X):
+    def score_samples(self, X: Kind | Listed) -> Kind:
         """scikit-learn's name for `log_prob`."""
         return self.log_prob(X)
 

@@ -32,6 +32,9 @@ from latent_book.estimators import (
     by_rows,
 )
 from latent_book.rows import (
+    Given,
+    Kind,
+    Listed,
     Units,
     as_numpy,
     check_bits,
@@ -388,7 +391,7 @@ def neg_elbo(
 
 # %% ../nbs/vae.ipynb #estimator
 @dataclass(eq=False, repr=False)
-class VAE(Reconstructor, RealEstimator):
+class VAE(Reconstructor, RealEstimator[VAENetwork]):
     """A variational autoencoder: a code with its uncertainty, images from the prior,
     and a bound on log p(x).
 
@@ -521,11 +524,11 @@ class VAE(Reconstructor, RealEstimator):
     def _g(self, network: Any, x: Tensor) -> Tensor:
         return network.encode(x)[0]
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: Kind | Listed) -> Kind:
         """The means mu of q(z | x), shape (N, L)."""
         return super().transform(X)
 
-    def posterior(self, X: Any) -> tuple[Any, Any]:
+    def posterior(self, X: Kind | Listed) -> tuple[Kind, Kind]:
         """Mean and variance of each cause in q(z | x), both of shape (N, L)."""
 
         def both(network: Any, x: Tensor) -> Tensor:
@@ -561,7 +564,7 @@ class VAE(Reconstructor, RealEstimator):
         )
         return self._pictured(drawn)
 
-    def elbo(self, X: Any, *, draws: int = 1, rng: Any = 0) -> Any:
+    def elbo(self, X: Kind | Listed, *, draws: int = 1, rng: Any = 0) -> Kind:
         """The bound of each row in nats, shape (N,): unbiased, the mean over `draws` of
         z; eq-vae-elbo. The KL in it is exact.
         """
@@ -569,7 +572,7 @@ class VAE(Reconstructor, RealEstimator):
             X, draws, rng, lambda log_w, log_lik, kl: log_lik.mean(0) - kl.sum(-1)
         )
 
-    def iwae(self, X: Any, k: int = 50, *, rng: Any = 0) -> Any:
+    def iwae(self, X: Kind | Listed, k: int = 50, *, rng: Any = 0) -> Kind:
         """One estimate of the importance-weighted bound of each row in nats with k
         draws, shape (N,); eq-vae-iwae.
         """
@@ -580,7 +583,7 @@ class VAE(Reconstructor, RealEstimator):
         """What `log_prob` gives: an "estimate", always. The bound is `elbo`."""
         return "estimate"
 
-    def log_prob(self, X: Any, k: int = 500, *, rng: Any = 0) -> Any:
+    def log_prob(self, X: Kind | Listed, k: int = 500, *, rng: Any = 0) -> Kind:
         """An ESTIMATE of log p(x) for each row, in nats, shape (N,); see
         `log_prob_kind`.
 
@@ -589,16 +592,16 @@ class VAE(Reconstructor, RealEstimator):
         """
         return self.iwae(X, k, rng=rng)
 
-    def score_samples(self, X: Any) -> Any:
+    def score_samples(self, X: Kind | Listed) -> Kind:
         """An ESTIMATE of log p(x) for each row, as `log_prob`, from 500 draws that are
         the same for all: a row's score does not depend on the others, as scikit-learn
         wants it.
         """
         return self._draw(X, 500, None, lambda log_w, *_: iwae_bound(log_w))
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Given, y: Any = None) -> float:
         """The mean of `elbo` over the rows, one draw each: higher is better."""
-        return float(np.mean(as_numpy(self.elbo(X))))
+        return float(np.mean(self.elbo(as_numpy(X))))
 
     def _draw(self, X: Any, k: Any, rng: Any, reduce: Callable[..., Tensor]) -> Any:
         """`reduce(log_w, log_lik, kl)` for all rows, from k draws of z each; without

@@ -34,6 +34,9 @@ from latent_book.estimators import (
     by_rows,
 )
 from latent_book.rows import (
+    Given,
+    Kind,
+    Listed,
     Units,
     as_numpy,
     check_bits,
@@ -303,8 +306,8 @@ class BeliefNetwork(nn.Module):
 
 # %% ../nbs/variational.ipynb #binarise
 def binarise(
-    X: Float[np.ndarray, "N D"] | Float[Tensor, "N D"], rng: np.random.Generator | int
-) -> Any:
+    X: Float[Kind, "N D"], rng: np.random.Generator | int
+) -> Float[Kind, "N D"]:
     """Black and white images, of the kind of X: each pixel is 1 with the probability
     that its grey value names.
 
@@ -441,7 +444,7 @@ def log_weights(
 
 # %% ../nbs/variational.ipynb #estimators
 @dataclass(eq=False, repr=False)
-class HelmholtzMachine(Reconstructor, NetworkEstimator):
+class HelmholtzMachine(Reconstructor, NetworkEstimator[BeliefNetwork]):
     """Causes that are bits, a network that makes images of them, and one that guesses
     them; trained by wake-sleep.
 
@@ -503,7 +506,7 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
     def _start(self, network: Any, rows: Tensor, units: Units | None) -> nn.Module:
         return network.start_at(rows)
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: Kind | Listed) -> Kind:
         """The probability q(z_l = 1 | x) of each cause, shape (N, L): all that q says,
         as its bits are independent.
         """
@@ -526,7 +529,7 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
         )  # fmt: skip
         return self._pictured(drawn)
 
-    def elbo(self, X: Any, *, draws: int = 1, rng: Any = 0) -> Any:
+    def elbo(self, X: Kind | Listed, *, draws: int = 1, rng: Any = 0) -> Kind:
         """The bound of each row in nats, shape (N,): unbiased, the mean over `draws`
         guesses; eq-variational-terms.
         """
@@ -543,7 +546,7 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
         """
         return "exact" if int(self.n_components) <= 10 else "estimate"
 
-    def log_prob(self, X: Any, k: int | None = None, *, rng: Any = 0) -> Any:
+    def log_prob(self, X: Kind | Listed, k: int | None = None, *, rng: Any = 0) -> Kind:
         """log p(x) of each row in nats, shape (N,): EXACT up to 10 causes, else an
         ESTIMATE; see `log_prob_kind`.
 
@@ -566,10 +569,10 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
         if k is None and self.log_prob_kind == "exact":
             states = 2 ** int(self.n_components)
             return self._draw(exact, X, states, rng, max(16, 2**19 // states))
-        draws = 500 if k is None else k
+        draws: int = 500 if k is None else k
         return self._draw(estimate, X, draws, rng)
 
-    def score_samples(self, X: Any) -> Any:
+    def score_samples(self, X: Kind | Listed) -> Kind:
         """`log_prob` under scikit-learn's name: EXACT up to 10 causes. Else an ESTIMATE
         from 500 draws, the chance of which is the same for all rows: a row's score does
         not depend on the others.
@@ -587,9 +590,9 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator):
 
         return self._draw(estimate, X, 500, 0)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Given, y: Any = None) -> float:
         """The mean of `elbo` over the rows, one draw each: higher is better."""
-        return float(np.mean(as_numpy(self.elbo(X))))
+        return float(np.mean(self.elbo(as_numpy(X))))
 
     def _draw(
         self,

@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -184,12 +185,17 @@ def test_a_requirement_that_is_missing_would_be_noticed(install):
 
 def imported(path: Path) -> list[tuple[str, int, bool]]:
     """The packages that a module imports, with the line of each, and whether at the
-    module's own level.
+    module's own level; but for those that a type checker alone is shown.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = []
+    found, unseen = [], set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            unseen |= {part for child in node.body for part in ast.walk(child)}
     for node in ast.walk(tree):
         names = []
+        if node in unseen:
+            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -246,6 +252,59 @@ def test_a_type_checker_reads_the_installed_library(unpacked):
         assert found() == ModuleNotFoundReason.FOUND_WITHOUT_TYPE_HINTS
     finally:
         (unpacked / "hidden").rename(unpacked / "latent_book" / "py.typed")
+
+
+GOOD = """
+from pathlib import Path
+
+import numpy as np
+
+from latent_book import PCA, VAE, GaussianMixture, load, save
+from latent_book.data import mnist
+from latent_book.em import em_gaussian
+from latent_book.training import History, train
+from latent_book.variational import binarise
+
+
+def main(path: Path) -> History:
+    X = binarise(mnist("test").X, np.random.default_rng(0))
+    vae = VAE(8, epochs=1, random_state=0).fit(X)
+    save(vae, path)
+    mean, variance = load(VAE, path).posterior(X)
+    print(mean.shape, variance.max(), vae.sample(3, rng=0).mean())
+    codes = PCA(n_components=2).fit_transform(X)
+    print(GaussianMixture(3).set_params(tol=1e-4).fit(codes).predict(codes).tolist())
+    return vae.history_
+"""
+BAD = """
+from latent_book import PCA, VAE
+from latent_book.data import mnist
+
+vae = VAE(8)
+vae.sampel(3)
+print(vae.histroy_)
+print(vae.encode(mnist("test").X).shpae)
+PCA(2).fit_tranform(mnist("test").X)
+"""
+
+
+def test_a_users_script_is_checked_strictly(install, tmp_path):
+    """In a folder of its own, with what the wheel brings; with torch, and without."""
+    (tmp_path / "good.py").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "bad.py").write_text(BAD, encoding="utf-8")
+    plain = "from latent_book import PCA\n\nPCA(2).sampel(3)\nPCA(2).fit([[1.0]])\n"
+    (tmp_path / "plain.py").write_text(plain, encoding="utf-8")
+
+    def complaints(python: Path, *names: str) -> list[str]:
+        command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary"]
+        command += ["--python-executable", str(python), "--hide-error-context", *names]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert not done.stderr
+        return re.findall(r"^(\w+\.py:\d+): error: .*\[(.*)\]$", done.stdout, re.M)
+
+    wrong = [(f"bad.py:{line}", "attr-defined") for line in (6, 7, 8, 9)]
+    assert complaints(install("all"), "good.py", "bad.py") == wrong
+    assert complaints(install(), "plain.py") == [("plain.py:3", "attr-defined")]
 
 
 @pytest.mark.parametrize(
