@@ -289,6 +289,11 @@ class NetworkEstimator(Estimator, Generic[Net]):
         ("checkpoint", "callbacks", "optimizer")
     )
 
+    # what the loss does not depend on, for checkpoints
+    _beside: ClassVar[frozenset[str]] = _unsaved | {
+        "validation_fraction", "warm_start", "grad_clip", "units",
+    }  # fmt: skip
+
     epochs: int = setting(20, whole())
     batch_size: int = setting(128, whole())
     lr: float = setting(1e-3, positive())

@@ -901,6 +901,7 @@ def _named(loss: Any, beside: set[str]) -> Any:
     owner, held = getattr(loss, "__self__", None), {}
     if dataclasses.is_dataclass(owner):
         fields = [one.name for one in dataclasses.fields(owner)]
+        beside = beside | getattr(owner, "_beside", frozenset())
         held = {one: getattr(owner, one) for one in fields if one not in beside}
     elif inspect.isfunction(function):
         held = dict(inspect.getclosurevars(function).nonlocals)
