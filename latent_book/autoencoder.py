@@ -264,11 +264,13 @@ class Autoencoder(Reconstructor, RealEstimator[AutoencoderNetwork]):
                 f"data, n_features={n_features}: above nothing is compressed"
             )
         said = f"n_components={L} and {n_features} pixels"
-        network = AutoencoderNetwork(n_features, L, self.hidden, self.output)
         encoder = self._own("encoder", n_features, L, said, data=True)
         decoder = self._own(
             "decoder", L, n_features, said, data=False, ends=_ENDS[self.output]
         )
+        none_left = encoder is not None and decoder is not None
+        hidden = (1,) if none_left else self.hidden  # nothing large to throw away
+        network = AutoencoderNetwork(n_features, L, hidden, self.output)
         network.encoder = network.encoder if encoder is None else encoder
         network.decoder = network.decoder if decoder is None else decoder
         return network

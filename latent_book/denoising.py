@@ -304,11 +304,13 @@ class DenoisingAutoencoder(Coder, RealEstimator[nn.Sequential]):
         own parts.
         """
         D, L = n_features, int(self.n_components)
-        network, said = overcomplete(D, L), f"{D} pixels and n_components={L}"
+        said = f"{D} pixels and n_components={L}"
         encoder, decoder = (
             self._own("encoder", D, L, said, data=True),
             self._own("decoder", L, D, said, data=False, ends=_ENDS),
         )
+        none_left = encoder is not None and decoder is not None
+        network = overcomplete(*(1, 1) if none_left else (D, L))
         first: Any = network[:2] if encoder is None else [encoder]
         last: Any = network[2:] if decoder is None else [decoder]
         network = nn.Sequential(*first, *last)

@@ -97,6 +97,7 @@ def _in_a_row(answer: Any, n: int) -> Tensor:
     return torch.cat([part.reshape(n, -1) for part in parts], dim=1)
 
 
+@torch.no_grad()
 def own(
     name: str,
     module: Any,
@@ -120,7 +121,7 @@ def own(
     name : what it is called in an error.
     inputs : two rows or more, to try it on.
     settings : what the width follows from, for the same sentence.
-    shapes : further shapes in which it may want a row, tried first.
+    shapes : in which it may want a row, tried in this order; as it is, if none is said.
     pair : it may answer two tensors of half the width.
     ends : what it must not end in, "sigmoid" or "tanh", and what to do instead.
     more : further inputs.
@@ -136,14 +137,13 @@ def own(
             f"{name}={module!r:.80} is a {type(module).__name__}; pass a torch module, "
             "as nn.Sequential(...)"
         )
-    tried, learning = [], module.training
-    module.eval()
-    for takes in [*shapes, (inputs.shape[1],)]:
+    tried: list[str] = []
+    for takes in shapes or [(inputs.shape[1],)]:
         asked = inputs.reshape(len(inputs), *takes)
+        trial = _copied(name, module).eval()  # a lazy layer learns from its first rows
         try:
-            with torch.no_grad():
-                said = module(asked, *more)
-        except (AttributeError, IndexError, RuntimeError, TypeError) as error:
+            said = trial(asked, *more)
+        except _REFUSALS as error:
             told = f"it does not take {tuple(asked.shape)}: {error}"
             tried.append(told.splitlines()[0][:300])
             continue
@@ -152,7 +152,6 @@ def own(
             break
         tried.append(f"it makes {wrong} of {tuple(asked.shape)}")
     else:
-        module.train(learning)
         convolves = any(type(m).__name__.startswith("Conv") for m in module.modules())
         cure = ""
         if convolves and not any(math.prod(s[1:]) > 1 for s in shapes):
@@ -162,12 +161,24 @@ def own(
             f"the {name} does not fit: for {settings} it should make "
             f"{(len(inputs), width)}, but {'; '.join(tried)}{cure}"
         )
-    fitted = Own(module, takes)
-    if ends and (end := _end(fitted, inputs, more)) in ends:
-        module.train(learning)
+    if ends and (end := _end(Own(trial, takes), inputs, more)) in ends:
         raise ValueError(f"the {name} ends in a {end}: {ends[end]}")
-    module.train(learning)
-    return fitted
+    learning = module.training
+    module.eval()(asked, *more)
+    return Own(module.train(learning), takes)
+
+
+_REFUSALS = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
+
+
+def _copied(name: str, module: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:  # whatever the module's own parts think of it
+        raise ValueError(
+            f"the {name} cannot be copied ({error}); if it has a lazy batch "
+            "normalisation, send a batch through it first, or name the width"
+        ) from error
 
 
 def _no_answer(said: Any, n: int, width: int, pair: bool) -> str:
@@ -270,8 +281,8 @@ class NetworkEstimator(Estimator, Generic[Net]):
         it; see `training.train`, also for more epochs than before.
     warm_start : `fit` goes on from the weights of the last fit, for as many epochs
         more, with a new schedule. The units stay those of the first fit.
-    optimizer : torch's kind, in place of Adam; called as `optimizer(parameters,
-        lr=lr)`.
+    optimizer : of torch's kind, in place of Adam; `optimizer(parameters, lr=lr)` makes
+        it.
     grad_clip : the most that the norm of all slopes together may be.
     callbacks : functions that are called with the `training.Run` after each epoch.
 
@@ -391,8 +402,7 @@ class NetworkEstimator(Estimator, Generic[Net]):
             told = self._why_diverged(network.cpu(), rows, str(error))
             raise DivergedError(told) from error
         network = network.cpu().eval()
-        if hasattr(network, "settle"):
-            network.settle(rows, torch.Generator().manual_seed(seed))
+        self._settle(network, rows, torch.Generator().manual_seed(seed))
         self._keep(network, units, history)
 
     def _held_out(
@@ -448,6 +458,9 @@ class NetworkEstimator(Estimator, Generic[Net]):
     def _start(self, network: Any, rows: Tensor, units: Units | None) -> nn.Module:
         """The network as its training begins."""
         return network
+
+    def _settle(self, network: Any, rows: Tensor, generator: torch.Generator) -> None:
+        """What is known best when the weights are: called once, after the training."""
 
     def _options(self) -> dict[str, Any]:
         """The settings that `train` takes."""
@@ -515,16 +528,24 @@ class NetworkEstimator(Estimator, Generic[Net]):
         module = getattr(self, name)
         if module is None:
             return None
-        shapes: list[tuple[int, ...]] = [(inputs, 1, 1)]
-        if data and hasattr(self, "image_shape_"):  # several count as channels
-            *_, H, W = self.image_shape_
-            shapes = [(inputs // (H * W), H, W)]
-            shapes += [(H, W)] if inputs == H * W else []
         rows = torch.zeros(2, inputs)
-        copied = copy.deepcopy(module)
+        copied = module
         if isinstance(copied, nn.Module):
-            copied = copied.float()
+            copied = _copied(name, module).float()
+        shapes = self._shapes(inputs, data)
         return own(name, copied, rows, width, settings, shapes=shapes, **more)
+
+    def _shapes(self, inputs: int, data: bool) -> list[tuple[int, ...]]:
+        """In which a network may want rows of data, one or several side by side, or
+        codes.
+        """
+        if not data:
+            return [(inputs, 1, 1), (inputs,)]
+        if not hasattr(self, "image_shape_"):
+            return [(inputs,)]
+        *_, H, W = self.image_shape_  # several pictures count as channels
+        flat = [(H, W)] if inputs == H * W else []
+        return [(inputs // (H * W), H, W), *flat, (inputs,)]
 
     # --- what the verbs are made of
 

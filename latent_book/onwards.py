@@ -254,10 +254,11 @@ class Diffusion(_Density[NoiseNetwork]):
 
     def make_network(self, n_features: int) -> NoiseNetwork:
         """A `NoiseNetwork` of these widths, or with a copy of the reader's own."""
-        made = NoiseNetwork(n_features, tuple(self.hidden))
         times = (torch.zeros(2),)
         said = f"{n_features} pixels"
         mine = self._own("network", n_features, n_features, said, data=True, more=times)
+        hidden = tuple(self.hidden) if mine is None else (1,)  # it is thrown away
+        made = NoiseNetwork(n_features, hidden)
         made.net = made.net if mine is None else mine
         return made
 
@@ -474,7 +475,8 @@ class OwnFlow(Own):
     def inverse(self, z: Float[Tensor, "B D"]) -> Tensor:
         """x = f(z)."""
         weight, undo = next(self.module.parameters(), z), self.module.inverse
-        x = undo(z.reshape(len(z), *self.takes).to(weight.dtype))  # type: ignore[operator]
+        asked = z.reshape(len(z), *self.takes).to(weight.dtype)
+        x = undo(asked)  # type: ignore[operator]
         x = x[0] if isinstance(x, tuple) else x
         return x.reshape(len(z), -1).to(z.dtype)
 
@@ -497,7 +499,7 @@ def _halves(D: int) -> Iterator[Tensor]:
 
 
 def flow_loss(
-    network: FlowNetwork, x: Tensor, generator: torch.Generator
+    network: FlowNetwork | OwnFlow, x: Tensor, generator: torch.Generator
 ) -> Float[Tensor, ""]:
     """Minus log p(x), the mean over the batch. It needs no noise."""
     return -network.log_prob(x).mean()
@@ -545,8 +547,14 @@ class Flow(_Density[FlowNetwork | OwnFlow]):
     def make_network(self, n_features: int) -> FlowNetwork | OwnFlow:
         """A `FlowNetwork` of so many layers, or a copy of the reader's own."""
         if self.network is not None:
-            shape = getattr(self, "image_shape_", (n_features,))
-            return OwnFlow(copy.deepcopy(self.network).float(), shape, n_features)
+            told = ""
+            for shape in self._shapes(n_features, data=True):
+                mine = copy.deepcopy(self.network).float()
+                try:
+                    return OwnFlow(mine, shape, n_features)
+                except ValueError as error:
+                    told = str(error)
+            raise ValueError(told)
         return FlowNetwork(n_features, self.layers, tuple(self.hidden))
 
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
