@@ -33,7 +33,6 @@ from latent_book.rows import (
     whole,
     widths,
 )
-from .training import History
 
 # %% ../nbs/autoencoder.ipynb #squared-error
 def squared_error(
@@ -290,13 +289,8 @@ class Autoencoder(Reconstructor, RealEstimator[AutoencoderNetwork]):
     def _start(self, network: Any, rows: Tensor, units: Units | None) -> nn.Module:
         return network.start_at(rows) if units is None else network
 
-    def _keep(
-        self, network: Any, units: Units | None, history: History | None = None
-    ) -> None:
-        if units is not None and history is not None and np.ndim(units.scale) == 0:
-            for losses in (history.loss, history.val_loss, history.steps):
-                losses[:] = [units.scale**2 * loss for loss in losses]
-        super()._keep(network, units, history)
+    def _loss_unit(self, units: Units | None) -> float:
+        return 1.0 if units is None or np.ndim(units.scale) else units.scale**2
 
 
 _ENDS = {

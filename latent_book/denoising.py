@@ -334,14 +334,13 @@ class DenoisingAutoencoder(Coder, RealEstimator[nn.Sequential]):
                 )
         return network
 
+    def _loss_unit(self, units: Units | None) -> float:
+        return 1.0 if units is None or np.ndim(units.scale) else units.scale**2
+
     def _keep(self, network: Any, units: Any, history: History | None = None) -> None:
         noise = _NOISE.check("sigma", network.get_buffer("sigma").item())
         scale = 1.0 if units is None else units.scale
         self.sigma_: float | np.ndarray = noise * scale
-        one = 1.0 if units is None or np.ndim(units.scale) else units.scale
-        if history is not None:
-            for losses in (history.loss, history.val_loss, history.steps):
-                losses[:] = [one**2 * loss for loss in losses]
         super()._keep(network, units, history)
 
     def _g(self, network: Any, x: Tensor) -> Tensor:

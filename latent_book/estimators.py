@@ -284,7 +284,8 @@ class NetworkEstimator(Estimator, Generic[Net]):
     optimizer : of torch's kind, in place of Adam; `optimizer(parameters, lr=lr)` makes
         it.
     grad_clip : the most that the norm of all slopes together may be.
-    callbacks : functions that are called with the `training.Run` after each epoch.
+    callbacks : functions that are called with the `training.Run` after each epoch; the
+        fit ends there if one of them returns True.
 
     Attributes
     ----------
@@ -347,8 +348,8 @@ class NetworkEstimator(Estimator, Generic[Net]):
     def on_batch_end(self, run: Run) -> None:
         """Called after each step."""
 
-    def on_epoch_end(self, run: Run) -> None:
-        """Called after each epoch, before the callbacks."""
+    def on_epoch_end(self, run: Run) -> Any:
+        """Called after each epoch, before the callbacks; True ends the fit."""
 
     def fit(self, X: Given, y: Any = None, *, X_val: Given | None = None) -> Self:
         """Train on the rows or pictures of X; a fit that fails changes nothing.
@@ -396,6 +397,7 @@ class NetworkEstimator(Estimator, Generic[Net]):
                 network, self.get_loss, rows, X_val=others, random_state=seed,
                 optimizers=self.optimizers, train_step=self.train_step,
                 on_batch_end=self.on_batch_end, on_epoch_end=self._after_epoch,
+                before=self._history_before(units) if going_on else None,
                 **self._options(),
             )  # fmt: skip
         except DivergedError as error:
@@ -403,7 +405,7 @@ class NetworkEstimator(Estimator, Generic[Net]):
             raise DivergedError(told) from error
         network = network.cpu().eval()
         self._settle(network, rows, torch.Generator().manual_seed(seed))
-        self._keep(network, units, history)
+        self._keep(network, units, history.scaled(self._loss_unit(units)))
 
     def _held_out(
         self, X: np.ndarray, X_val: Any, seed: int
@@ -435,10 +437,9 @@ class NetworkEstimator(Estimator, Generic[Net]):
         order = np.random.default_rng((seed, 2**31)).permutation(len(X))
         return X[np.sort(order[n:])], X[np.sort(order[:n])]
 
-    def _after_epoch(self, run: Run) -> None:
-        self.on_epoch_end(run)
-        for callback in self.callbacks:
-            callback(run)
+    def _after_epoch(self, run: Run) -> bool:
+        ends = [self.on_epoch_end(run), *(told(run) for told in self.callbacks)]
+        return any(end is True for end in ends)
 
     # --- what a model may say of itself
 
@@ -459,6 +460,15 @@ class NetworkEstimator(Estimator, Generic[Net]):
         """The network as its training begins."""
         return network
 
+    def _loss_unit(self, units: Units | None) -> float:
+        """By what the losses are multiplied to be in units of the data."""
+        return 1.0
+
+    def _history_before(self, units: Units | None) -> History | None:
+        """What is known of the fit from which this one goes on, as `train` wants it."""
+        told = getattr(self, "history_", None)  # a model from a file has none
+        return None if told is None else told.scaled(1 / self._loss_unit(units))
+
     def _settle(self, network: Any, rows: Tensor, generator: torch.Generator) -> None:
         """What is known best when the weights are: called once, after the training."""
 
@@ -469,7 +479,6 @@ class NetworkEstimator(Estimator, Generic[Net]):
             "grad_clip",
         )  # fmt: skip
         options = {name: getattr(self, name) for name in names}
-        options = {k: v for k, v in options.items() if k != "grad_clip" or v}  # XXX
         return options | {"progress": self.verbose}
 
     def _why_diverged(self, network: nn.Module, rows: Tensor, told: str) -> str:

@@ -31,6 +31,7 @@ from .estimators import RealEstimator
 from latent_book.rows import (
     Kind,
     Listed,
+    Units,
     check_grey,
     none_or,
     not_negative,
@@ -304,11 +305,13 @@ class GANHistory:
     ----------
     discriminator, generator : one number an epoch. log 4 = 1.386 and log 2 = 0.693 is a
         draw (non-saturating loss).
-    stopped : "finished" or "interrupted" (Ctrl-C).
+    steps : the discriminator's loss in each round.
+    stopped : "finished", "early" (a callback said so) or "interrupted" (Ctrl-C).
     """
 
     discriminator: list[float] = field(default_factory=list)
     generator: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
     stopped: str = "finished"
 
 
@@ -507,8 +510,17 @@ class GAN(RealEstimator[GANNetwork]):
         super()._keep(network, units)
         if history is not None:
             lost_d, lost_g = map(list, zip(*history.parts, strict=True))
-            told = GANHistory(lost_d, lost_g, history.stopped)
+            steps, stopped = history.steps, history.stopped
+            told = GANHistory(lost_d, lost_g, steps, stopped)
             self.history_: GANHistory = told  # type: ignore[assignment]
+
+    def _history_before(self, units: Units | None) -> History | None:
+        told = getattr(self, "history_", None)
+        if told is None:
+            return None
+        parts = list(map(list, zip(told.discriminator, told.generator, strict=True)))
+        best = len(parts) - 1
+        return History(told.discriminator, [], told.steps, parts, best, told.stopped)
 
     def decode(self, Z: Kind | Listed) -> Kind:
         """The images f(z) of the causes Z, shape (N, D), or pictures."""

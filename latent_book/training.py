@@ -150,6 +150,20 @@ class History:
     best: int = -1
     stopped: str = "finished"
 
+    def scaled(self, factor: float) -> "History":
+        """The same history in other units of the loss."""
+
+        def times(values: list[float]) -> list[float]:
+            return [factor * value for value in values]
+
+        return dataclasses.replace(
+            self,
+            loss=times(self.loss),
+            val_loss=times(self.val_loss),
+            steps=times(self.steps),
+            parts=[times(part) for part in self.parts],
+        )
+
     def __repr__(self) -> str:
         said = [f"{len(self.loss)} epochs, {len(self.steps)} steps, {self.stopped}"]
         if self.loss:

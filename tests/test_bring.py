@@ -279,7 +279,7 @@ def test_a_verb_takes_little_memory_beside_its_answer(name):
 def test_convolutions_take_little_memory_too():
     sees = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.Flatten())
     encoder = nn.Sequential(*sees, nn.LazyLinear(4))
-    pictures = np.repeat(pixels(64, (28, 28)).astype("f4"), 160, axis=0)
+    pictures = np.repeat(pixels(64, (28, 28)), 160, axis=0)
     model = VAE(2, hidden=(8,), encoder=encoder, **SMALL).fit(pictures[::160])
     model.transform(pictures[:99])
     for act in (model.transform, model.score, model.reconstruct):
@@ -394,6 +394,81 @@ def _seed(model) -> int:
     from latent_book.rows import draw_seed
 
     return draw_seed(model.random_state)
+
+
+def weights(model) -> torch.Tensor:
+    """All weights of a fitted model."""
+    return torch.cat([w.detach().flatten() for w in model.network_.parameters()])
+
+
+def epochs(model) -> int:
+    """How many its history has."""
+    told = model.history_
+    return len(told.generator if isinstance(model, GAN) else told.loss)
+
+
+WARM = {**ALL, "warm-up": VAE(2, hidden=(8,), warm_up=3, **SMALL)}
+
+
+@pytest.mark.parametrize("name", WARM)
+def test_a_fit_that_was_cut_off_goes_on_to_the_same_end(name, tmp_path):
+    X, place = pixels(60, (6,)), tmp_path / "run"
+    whole = clone(WARM[name]).fit(X)
+    cut = clone(WARM[name]).set_params(checkpoint=place, callbacks=[Stumble()])
+    with pytest.raises(RuntimeError, match="no more"):
+        cut.fit(X)
+    assert not hasattr(cut, "network_")
+    cut.set_params(callbacks=()).fit(X)
+    assert torch.equal(weights(cut), weights(whole))
+    assert repr(cut.history_) == repr(whole.history_)
+    # under more epochs the run goes on as well; another lr is another run
+    longer = clone(cut).set_params(epochs=5).fit(X)
+    assert epochs(longer) == 5
+    assert not torch.equal(weights(longer), weights(whole))
+    with pytest.raises(ValueError, match="belongs to another run"):
+        clone(longer).set_params(lr=0.5).fit(X)
+    with pytest.raises(ValueError, match="belongs to another run"):
+        clone(longer).fit(X[::-1].copy())
+    with pytest.raises((ValueError, OSError), match="nowhere"):
+        clone(longer).set_params(checkpoint=tmp_path / "nowhere" / "run").fit(X)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_finished_fit_goes_on(name):
+    X = pixels(60, (6,))
+    model = clone(ALL[name]).fit(X)
+    first = weights(model)
+    units = getattr(model, "mean_", None)
+    model.set_params(warm_start=True, epochs=2)
+    model.fit(X + 1 if name in REAL else X)  # the units stay those of the first fit
+    assert epochs(model) == 5
+    assert not torch.equal(weights(model), first)
+    if units is not None:
+        np.testing.assert_array_equal(model.mean_, units)
+    fresh = clone(model).set_params(epochs=5).fit(X)  # a new model begins anew
+    assert not torch.equal(weights(model), weights(fresh))
+    with pytest.raises(ValueError, match="6 features"):
+        model.fit(pixels(60, (5,)))
+    assert model.n_features_in_ == 6
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_callback_may_end_the_fit(name):
+    enough = [lambda run: run.epoch == 2]
+    model = clone(ALL[name]).set_params(callbacks=enough).fit(pixels(60, (6,)))
+    assert model.history_.stopped == "early"
+    assert epochs(model) == 2
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_slopes_are_clipped(name):
+    X = pixels(60, (6,))
+    plain, clipped, loose = (
+        clone(ALL[name]).set_params(grad_clip=most, optimizer=torch.optim.SGD).fit(X)
+        for most in (None, 1e-3, 1e9)
+    )
+    assert not torch.equal(weights(plain), weights(clipped))
+    assert torch.equal(weights(plain), weights(loose))
 
 
 @pytest.mark.parametrize("name", ALL)
