@@ -775,6 +775,9 @@ class Ladder(_Density[LadderNetwork]):
         """Minus the bound, see `ladder_loss`."""
         return ladder_loss(network, x, generator)
 
+    def _settle(self, network: Any, rows: Tensor, generator: torch.Generator) -> None:
+        network.settle(rows, generator)
+
     def _draw(
         self, X: Any, k: int, rng: Any, tell: Callable[..., Tensor], gives: str
     ) -> Any:

@@ -508,6 +508,9 @@ class VAE(Reconstructor, RealEstimator[VAENetwork]):
             network.log_sigma2.fill_(math.log(self.sigma2) - 2 * math.log(one))
         return network.start_at(rows)
 
+    def _settle(self, network: Any, rows: Tensor, generator: torch.Generator) -> None:
+        network.settle(rows, generator, self.k)
+
     def _options(self) -> dict[str, Any]:
         return super()._options() | {"bfloat16": self.bfloat16}
 
