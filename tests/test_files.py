@@ -890,6 +890,34 @@ def test_a_hostile_checkpoint_is_refused_before_any_of_it_is_used(name, tmp_path
     assert torch.equal(weights(again), weights(whole))
 
 
+def test_a_checkpoint_says_nothing_that_no_run_says(tmp_path):
+    place, bad = tmp_path / "good", tmp_path / "bad"
+    go(net(), place, 2, optimizer=Counting)
+    for where, name, value in [
+        ("memory", "99", {"n": 1}),
+        ("memory", "0", {"n": 1, "share": 0.5}),
+        ("memory", "0", {"n": 1.0, "share": 0.5, "none": None}),
+        ("memory", "0", {"n": 1, "share": math.inf, "none": None}),
+        ("memory", "0", {"n": 1, "share": 0.5, "none": None, "more": 0}),
+        (None, "began", -1),
+        (None, "began", 2),
+        (None, "began", True),
+        (None, "epoch", 3),
+        (None, "best_value", None),
+        (None, "best_value", 0.5),
+        ("history", "best", -1),
+        ("history", "val_loss", [None, 1.0]),
+        ("run", "epochs", 1),
+        ("run", "epochs", 0),
+    ]:
+        tensors, notes = content(place, "checkpoint")
+        (notes if where is None else notes[where])[name] = value
+        f.write(bad, "checkpoint", {**tensors, **notes})
+        with pytest.raises(ValueError, match=r"[Dd]elete it"):
+            go(net(), bad, 5, optimizer=Counting)
+    assert len(go(net(), place, 5, optimizer=Counting).loss) == 5
+
+
 # --- kills
 # -------------------------------------------------------------------------------------------------------------
 

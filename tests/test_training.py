@@ -653,23 +653,34 @@ def test_a_cosine_of_more_epochs_begins_anew_and_dies_and_goes_on(X, tmp_path):
     assert same(runs[0][1], runs[1][1])
 
 
-def test_a_run_that_ended_early_goes_on_with_more_epochs(X, tmp_path):
+def judged(values):
+    """A loss whose held-out values are given beforehand."""
+    told = iter(values)
+
+    def loss(model, x, generator):
+        value = squared_error(model, x, generator)
+        return value if model.training else 0 * value + next(told)
+
+    return loss
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_run_that_ended_early_goes_on_and_patience_counts_anew(X, schedule, tmp_path):
     more = {
-        "X_val": X[100:], "batch_size": 10, "lr": 2e-2, "schedule": "constant",
-        "patience": 3, "checkpoint": tmp_path / "run",
+        "X_val": X[:50], "patience": 3, "schedule": schedule,
+        "checkpoint": tmp_path / "run",
     }  # fmt: skip
-    first = go(net(), X[:30], 150, squared_error, **more)
-    assert first.stopped == "early"
-    assert go(net(), X[:30], 150, squared_error, **more) == first
-    n, model = len(first.loss), net()
-    longer = go(model, X[:30], 151, squared_error, **more)
-    assert longer.loss[:n] == first.loss
-    assert len(longer.loss) >= n + 3 or longer.best >= n
-    assert longer.stopped == "early"
-    assert longer.val_loss[longer.best] == min(longer.val_loss)
-    assert t.held_out_loss(model, squared_error, X[100:]) == pytest.approx(
-        min(longer.val_loss)
-    )
+    model = net()
+    first = go(model, X, 10, judged([5.0, 3.0, 4.0, 4.0, 4.0]), **more)
+    assert (first.stopped, first.best) == ("early", 1)
+    again = net(3)
+    assert go(again, X, 10, judged([]), **more) == first
+    longer = go(again, X, 11, judged([4.0, 4.0, 4.0]), **more)
+    assert longer.val_loss == [5.0, 3.0, *[4.0] * 6]
+    assert (longer.stopped, longer.best) == ("early", 1)
+    assert same(again, model)  # three epochs more did not better it
+    last = go(again, X, 12, judged([4.0, 2.0, 4.0, 4.0]), **more)
+    assert (last.stopped, last.best, len(last.loss)) == ("finished", 9, 12)
 
 
 @pytest.mark.filterwarnings("ignore:interrupted")
@@ -797,11 +808,13 @@ def test_the_best_is_counted_through(X):
 @pytest.mark.parametrize("held_out", [False, True])
 def test_a_run_after_another_dies_and_goes_on(X, held_out, tmp_path):
     """Also after one that was interrupted, and to learn from other rows."""
-    start = net(dropout=0.1)
+    start, elapsed = net(dropout=0.1), []
     more = {"X_val": X[:50] if held_out else None, "batch_size": 60}
     first = go(start, X, 5, on_batch_end=stop_in(2), **more)
     assert first.stopped == "interrupted"
     more |= {"batch_size": 100, "before": first}
+    go(net(), X, 1, on_batch_end=lambda r: elapsed.append(r.elapsed), **more)
+    assert elapsed == [3.2, 3.4, 3.6, 3.8, 4.0]
     straight, dying, resumed = (net(k, dropout=0.1) for k in range(3))
     for model in (straight, dying, resumed):
         model.load_state_dict(start.state_dict())
@@ -817,6 +830,22 @@ def test_a_run_after_another_dies_and_goes_on(X, held_out, tmp_path):
     assert len(longer.loss) == len(first.loss) + 6
     with pytest.raises(ValueError, match=r"before was \[3, \d+\], now \[0, 0\]"):
         go(resumed, X, 4, checkpoint=place, **(more | {"before": None}))
+
+
+@pytest.mark.filterwarnings("ignore:interrupted")
+def test_weights_that_nothing_bettered_come_back_from_a_checkpoint(X, tmp_path):
+    given = {
+        "X_val": X[:50],
+        "checkpoint": tmp_path / "run",
+        "before": t.History([1.0]),
+    }
+    model, resumed = net(), net(3)
+    values = [1.0, 4.0, 3.0]  # the first of the weights as they are
+    go(model, X, 4, judged(values), on_batch_end=stop_in(3), **given)
+    history = go(resumed, X, 4, judged([2.0, 2.5]), **given)
+    assert history.val_loss[1:] == [4.0, 3.0, 2.0, 2.5]
+    assert history.best == -1
+    assert same(resumed, net())
 
 
 def test_a_hook_may_end_the_run(X, tmp_path):
