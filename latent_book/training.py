@@ -283,8 +283,9 @@ def _of_loader(
         for part in parts:
             if not isinstance(part, Tensor) or not part.ndim:
                 raise TypeError(
-                    f"the DataLoader gives a {type(part).__name__} in its batches; give "
-                    "it a collate_fn that makes a tensor of them, or a tuple of tensors"
+                    f"the DataLoader gives a {type(part).__name__} in its batches; "
+                    "give it a collate_fn that makes a tensor of them, or a tuple of "
+                    "tensors"
                 )
             if not len(part) or len(part) != len(parts[0]):
                 raise ValueError(
