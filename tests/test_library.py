@@ -7,6 +7,7 @@ import doctest
 import importlib
 import inspect
 import re
+import typing
 from pathlib import Path
 
 import matplotlib
@@ -77,6 +78,22 @@ def test_the_changelog_must_name_it_by_a_word_of_its_own():
     assert said("fit", "`fit` takes weights")
     assert said("PCA.fit", "`PCA.fit`, anew")
     assert not said("fit", "a fitted model, `PCA.fit`, and what does not befit")
+
+
+def test_the_types_of_every_name_can_be_looked_up():
+    """Also of what only a type checker knows more about, as `rows.Kind`."""
+    looked_up = 0
+    for module in reference.modules():
+        home = importlib.import_module(f"latent_book.{module}")
+        for value in list(vars(home).values()):
+            if getattr(value, "__module__", "") != home.__name__:
+                continue
+            owned = vars(value).values() if inspect.isclass(value) else ()
+            for one in (value, *owned):
+                if inspect.isclass(one) or inspect.isfunction(one):
+                    typing.get_type_hints(one)
+                    looked_up += 1
+    assert looked_up > 800
 
 
 def test_every_public_name_has_an_example():
