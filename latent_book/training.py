@@ -260,8 +260,8 @@ def _parts(X: Any, what: str) -> tuple[Tensor, ...]:
     for part in parts:
         if not isinstance(part, Tensor):
             raise TypeError(
-                f"{what} is a {type(part).__name__}; pass tensors: torch.from_numpy(X), "
-                "or a DataLoader"
+                f"{what} is a {type(part).__name__}; pass tensors: "
+                "torch.from_numpy(X), or a DataLoader"
             )
         if not part.ndim or not len(part) or len(part) != len(parts[0]):
             lengths = [tuple(p.shape) for p in parts]
@@ -726,8 +726,8 @@ def train(
         each is clipped by itself.
     train_step : `train_step(run, batch, generator)` takes one, in place of
         `gradient_step`, and returns the loss before it, or several in one tensor.
-    on_batch_end, on_epoch_end : called with the `Run` after each step and each epoch. If
-        `on_epoch_end` returns True, the run ends there, "early".
+    on_batch_end, on_epoch_end : called with the `Run` after each step and each epoch.
+        If `on_epoch_end` returns True, the run ends there, "early".
 
     Raises
     ------
@@ -1151,7 +1151,9 @@ def _sorted_out(
 def _read_history(
     run: Run, notes: Mapping[str, Any], steps: Tensor, epochs: int
 ) -> History:
-    """The history of a checkpoint, if it can be one of this run under so many epochs."""
+    """The history of a checkpoint, if it can be one of this run under so many
+    epochs.
+    """
     told: Any = notes.get("history")
     epoch: Any = notes.get("epoch")
     began: Any = notes.get("began")
