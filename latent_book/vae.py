@@ -172,8 +172,9 @@ class GaussianNoise(nn.Module):
         Warns
         -----
         UserWarning
-            If the variance stops at its floor, 1e-6: the decoder copies the rows, and
-            their likelihood has no maximum.
+            If the network copies the rows: the variance stops at its floor, 1e-6, or is
+            below a thousandth of theirs with more weights than numbers to learn. Their
+            likelihood has no maximum then.
         """
         if not self.learns_noise:
             return
@@ -190,11 +191,15 @@ class GaussianNoise(nn.Module):
                 total += len(x) / (N * repeats) * error.item()
         self.train(learning)
         self._set_noise(self.log_sigma2.new_tensor(total))
-        if total <= self._floor:
+        weights = sum(weight.numel() for weight in self.parameters())
+        spread = rows.var(dim=0, correction=0).mean().item()
+        few = weights > N * D and total < 1e-3 * spread
+        if few or total <= self._floor:
             warnings.warn(
-                f"the decoder copies the rows to within a variance of {total:.2g}, so "
-                "the noise stops at its floor; take fewer components, fewer epochs or "
-                "more rows, or give sigma2",
+                f"the noise variance has fallen to {total:.2g}, where the rows have "
+                f"{spread:.2g}: the network, of {weights} weights, copies the {N * D} "
+                "numbers. Hold rows out (validation_fraction=0.2), take fewer epochs "
+                "or components, or give sigma2",
                 stacklevel=2,
             )
 

@@ -517,6 +517,15 @@ def test_settling_finds_the_mean_error_over_all_draws(k):
     assert again.log_sigma2.exp().item() == pytest.approx(found, rel=1e-9)
 
 
+def test_settling_is_done_without_dropout():
+    network, x, found = small("gaussian", D=6), noisy(30), []
+    network.decoder.append(torch.nn.Dropout(0.5))
+    for mode in (True, False):
+        network.train(mode).settle(x, torch.Generator().manual_seed(0))
+        found.append(network.log_sigma2.item())
+    assert found[0] == found[1]
+
+
 def test_a_noise_that_runs_to_nothing_stops_and_says_so():
     network = VAENetwork(3, 1, (), "gaussian", decoder=torch.nn.Linear(1, 3))
     torch.nn.init.zeros_(network.decoder.weight)
@@ -525,9 +534,23 @@ def test_a_noise_that_runs_to_nothing_stops_and_says_so():
     for _ in range(2000):
         assert v.neg_elbo(network, x).isfinite()
     assert network.log_sigma2.exp().item() == pytest.approx(1e-6)
-    with pytest.warns(UserWarning, match="copies the rows"):
+    with pytest.warns(UserWarning, match="copies the 150 numbers"):
         network.settle(x)
     assert network.log_sigma2.exp().item() == pytest.approx(1e-6)
+
+
+def test_rows_that_a_wide_network_has_by_heart_are_told_of():
+    x = noisy(20, 3)
+    network = VAENetwork(3, 2, (50,), "gaussian").double()
+    torch.nn.init.zeros_(network.encoder[-1].weight)
+    torch.nn.init.constant_(network.encoder[-1].bias, -20.0)
+
+    def by_heart(z):
+        return (x + 1e-2)[None]
+
+    network.logits = by_heart
+    with pytest.warns(UserWarning, match=r"707 weights, copies the 60 numbers"):
+        network.settle(x)
 
 
 def test_a_linear_vae_comes_to_the_exact_answer():
