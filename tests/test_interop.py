@@ -347,7 +347,7 @@ def test_what_is_no_random_state_is_refused():
     from test_files import BITS
 
     for name in ("pca-auto", "ppca", "vae", "diag, random", "bits"):
-        model = random_models()[name].set_params(random_state="chance")
+        model = clone(random_models()[name]).set_params(random_state="chance")
         rows = wide_rows() if name.startswith("pca") else BITS
         with pytest.raises(ValueError, match="chance"):
             model.fit(rows)
