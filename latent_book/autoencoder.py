@@ -299,7 +299,7 @@ _ENDS = {
         "output='linear' and no such layer"
     },
     "linear": dict.fromkeys(
-        ("sigmoid", "tanh"),
+        ("sigmoid", "tanh", "bounded", "relu"),
         "drop that layer, for real data have no bounds; or take output='sigmoid' for "
         "grey values, and a sigmoid",
     ),

@@ -370,7 +370,7 @@ class DenoisingAutoencoder(Coder, RealEstimator[nn.Sequential]):
 
 
 _ENDS = dict.fromkeys(
-    ("sigmoid", "tanh"),
+    ("sigmoid", "tanh", "bounded", "relu"),
     "drop that layer, for a row without its noise has no bounds in the model's units",
 )
 

@@ -348,7 +348,9 @@ class GAN(RealEstimator[GANNetwork]):
         eq-gan-penalty.
     generator, discriminator : modules in place of the chains, from L causes to D
         numbers or a picture, and from `pack` examples side by side (pictures as
-        channels) to one logit; see `estimators.own`. `fit` trains copies of them.
+        channels) to one logit; see `estimators.own`. `fit` trains copies of them. The
+        generator ends as `output` says, in a sigmoid, a tanh or neither; the
+        discriminator in neither.
     units : of a linear output, see `estimators.RealEstimator`.
     lr_discriminator : the discriminator's step length, if not the same.
     bfloat16 : see `training.train`.
@@ -551,20 +553,24 @@ _NO_JUDGE = (
     "look at samples by callbacks=[...]"
 )
 _LOGITS = dict.fromkeys(
-    ("sigmoid", "tanh"), "drop that layer, for the discriminator answers a logit here"
+    ("sigmoid", "tanh", "bounded", "relu"),
+    "drop that layer, for the discriminator answers a logit here",
 )
 _ENDS = {
     "sigmoid": {
         "tanh": "its images are in [-1, 1]; take output='tanh' and fit to 2 * X - 1, "
-        "or end it in a sigmoid"
+        "or end it in a sigmoid",
+        "free": "its images are to be in [0, 1]; end it in a sigmoid",
     },
     "tanh": {
-        "sigmoid": "its images are in [0, 1]; take output='sigmoid' and fit to those"
+        "sigmoid": "its images are in [0, 1]; take output='sigmoid' and fit to those",
+        "free": "its images are to be in [-1, 1]; end it in a tanh",
     },
     "linear": {
         "sigmoid": "real data have no bounds: drop that layer, or take "
         "output='sigmoid' for grey values in [0, 1]",
         "tanh": "real data have no bounds: drop that layer, or take output='tanh' for "
         "images in [-1, 1]",
+        "relu": "real data have two sides; drop that layer",
     },
 }

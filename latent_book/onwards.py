@@ -15,6 +15,7 @@ _needs("torch")
 import copy
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -44,7 +45,7 @@ from latent_book.rows import (
     whole,
     widths,
 )
-from .training import torch_generator
+from .training import History, torch_generator
 from .vae import GaussianNoise, kl_to_prior, reparameterise
 
 # %% ../nbs/onwards.ipynb #noise-levels
@@ -161,7 +162,7 @@ class NoiseNetwork(nn.Module):
         u = (self.first - log_snr) / (self.first - self.last)
         a, s = (0.5 * nn.functional.logsigmoid(sign * log_snr) for sign in (1, -1))
         if isinstance(self.net, Own):
-            said = self.net(z, 1000 * u[:, 0])
+            said = self.net(z, 999 * u[:, 0])
         else:
             waves = torch.arange(self.waves, device=z.device, dtype=z.dtype)
             said = self.net(torch.cat([z, torch.cos(math.pi * u * waves)], dim=1))
@@ -222,7 +223,7 @@ class Diffusion(_Density[NoiseNetwork]):
     T : noise levels of the chain, for `elbo`, `decode` and `sample`; training does not
         depend on it.
     network : a module in place of the chain, `network(z, t)`, with z a row or a picture
-        and t from 0 to 1000, one number for each, as denoising networks have it; see
+        and t from 0 to 999, one number for each, as denoising networks have it; see
         `NoiseNetwork` for what it is to say. `fit` trains a copy.
     units : see `estimators.RealEstimator`.
     epochs, batch_size, lr, random_state, device, verbose : as in
@@ -254,7 +255,7 @@ class Diffusion(_Density[NoiseNetwork]):
 
     def make_network(self, n_features: int) -> NoiseNetwork:
         """A `NoiseNetwork` of these widths, or with a copy of the reader's own."""
-        times = (torch.zeros(2),)
+        times = (torch.tensor([0.0, 999.0]),)
         said = f"{n_features} pixels"
         mine = self._own("network", n_features, n_features, said, data=True, more=times)
         hidden = tuple(self.hidden) if mine is None else (1,)  # it is thrown away
@@ -462,6 +463,15 @@ class OwnFlow(Own):
                 "network.inverse(z) does not lead back to x: off by "
                 f"{(back - x).abs().max():.2g}"
             )
+        if D <= 256:
+            J = torch.autograd.functional.jacobian(lambda row: self(row)[0], x[:1])
+            grown = torch.linalg.slogdet(J.reshape(D, D).double())[1].item()
+            if abs(grown - volume[0].item()) > 1e-2 * (1 + abs(grown)):
+                raise ValueError(
+                    f"network says that volume grows by e^{volume[0].item():.4g}, and "
+                    f"its own slopes say e^{grown:.4g}: the second answer is log |det "
+                    "dz/dx|, of the way from x to z"
+                )
         module.train()
 
     def forward(  # type: ignore[override]
@@ -560,6 +570,18 @@ class Flow(_Density[FlowNetwork | OwnFlow]):
     def get_loss(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """Minus log p(x); it needs no noise."""
         return flow_loss(network, x, generator)
+
+    def _settle(
+        self, network: Any, rows: Tensor, generator: torch.Generator, history: History
+    ) -> None:
+        weights = sum(weight.numel() for weight in network.parameters())
+        if weights > 10 * rows.numel() and not history.val_loss:
+            warnings.warn(
+                f"a flow of {weights} weights can learn the {rows.numel()} numbers of X "
+                "by heart, and new rows are then next to impossible. Hold rows out "
+                "(validation_fraction=0.2), or take fewer layers or a smaller hidden",
+                stacklevel=4,
+            )
 
     def encode(self, X: Kind | Listed) -> Kind:
         """The one z that makes each row, (N, D): the posterior is this point."""
@@ -775,7 +797,9 @@ class Ladder(_Density[LadderNetwork]):
         """Minus the bound, see `ladder_loss`."""
         return ladder_loss(network, x, generator)
 
-    def _settle(self, network: Any, rows: Tensor, generator: torch.Generator) -> None:
+    def _settle(
+        self, network: Any, rows: Tensor, generator: torch.Generator, history: History
+    ) -> None:
         network.settle(rows, generator)
 
     def _draw(
@@ -869,7 +893,7 @@ class Ladder(_Density[LadderNetwork]):
 
 
 _ENDS = dict.fromkeys(
-    ("sigmoid", "tanh"),
+    ("sigmoid", "tanh", "bounded", "relu"),
     "drop that layer, for here the decoder says means in units of the model's own, "
     "which have no bounds",
 )

@@ -14,6 +14,7 @@ _needs("matplotlib")
 # %% ../nbs/workshop/plots.ipynb #imports
 import inspect
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
@@ -192,6 +193,24 @@ def _pictures(images: Any) -> np.ndarray:
     return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
 
 
+def _limits(images: Any) -> tuple[float, float]:
+    """The values of black and white, by the kind of the numbers; a warning where most
+    pixels lie beyond.
+    """
+    values = np.asarray(as_numpy(images))
+    if values.dtype == np.uint8:
+        return 0.0, 255.0
+    beyond = (values < 0) | (values > 1)
+    if beyond.size and beyond.mean() > 0.5:
+        warnings.warn(
+            "most pixels lie outside of 0 to 1 and are drawn black or white; say what "
+            f"is black and what is white: limits=({np.nanmin(values):.3g}, "
+            f"{np.nanmax(values):.3g})",
+            stacklevel=3,
+        )
+    return 0.0, 1.0
+
+
 def image_grid(
     # N images, `(N, height, width)`, or in colour `(N, C, height, width)` or `(N,
     # height, width, C)`; rows of length side² are folded into squares
@@ -199,13 +218,15 @@ def image_grid(
     ax: Axes,  # where to draw
     columns: int | None = None,  # images in a row; all of them if None
     titles: Sequence[str] = (),  # one a column, above the first row
-    limits: tuple[float, float] = (0.0, 1.0),  # the values drawn black and white
+    # the values drawn black and white; None: 0 and 255 for bytes, else 0 and 1
+    limits: tuple[float, float] | None = None,
 ) -> Axes:  # the same axes
     """Draw a grid of images into `ax`, grey ones or, with C = 3, coloured ones.
 
     C is 1 or 3, and channels come first where both orders fit. Gaps are transparent,
     and so are pixels without a number. Raises ValueError for other shapes.
     """
+    limits = _limits(images) if limits is None else limits
     images = _pictures(images)
     n, height, width, *channels = images.shape
     columns = min(columns or n, n)
@@ -390,7 +411,7 @@ def traversal(
     steps: int = 7,
     causes: Any = None,
     shape: Sequence[int] | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
+    limits: tuple[float, float] | None = None,
 ) -> Axes:
     """Draw what each cause does: a row a cause, moved from -reach to reach while the
     others stay; returns the axes.
@@ -458,7 +479,7 @@ def interpolation(
     *,
     steps: int = 7,
     shape: Sequence[int] | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
+    limits: tuple[float, float] | None = None,
 ) -> Axes:
     """Draw the pictures on a straight line between two codes; returns the axes.
 

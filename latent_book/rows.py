@@ -264,16 +264,24 @@ def _flat(model: Any, X: Any, reset: bool) -> Any:
     """Pictures as rows; anything else as it is."""
     if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) in (2, 3):
         X = _stacked(X)
-    shape = getattr(X, "shape", ())[1:]
+    shape: tuple[int, ...] = tuple(getattr(X, "shape", ()))[1:]
+    known = getattr(model, "image_shape_", None)
+    one = known is not None and tuple(getattr(X, "shape", ())) == known
+    if not reset and one and math.prod(known) != known[-1]:
+        raise ValueError(f"X is one picture of shape {known}; pass a batch, X[None]")
     if reset and hasattr(model, "image_shape_"):
         del model.image_shape_
     if len(shape) not in (2, 3):
         return X
-    known = getattr(model, "image_shape_", None)
     if not reset and known is not None and tuple(shape) != known:
         raise ValueError(
             f"X has pictures of shape {tuple(shape)}, but this {type(model).__name__} "
-            f"was fitted to {known}; resize them, or fit again"
+            f"was fitted to {known}; bring them to that shape, or fit again"
+        )
+    if reset and len(shape) == 3 and shape[0] == shape[1] > 4 and shape[2] in (1, 3):
+        raise ValueError(
+            f"X has pictures of shape {tuple(shape)}: here channels come first, "
+            "X.transpose(0, 3, 1, 2)"
         )
     if reset:
         model.image_shape_ = tuple(map(int, shape))

@@ -59,10 +59,14 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def torch_generator(rng: np.random.Generator | int | None) -> torch.Generator:
+def torch_generator(
+    rng: np.random.Generator | torch.Generator | int | None,
+) -> torch.Generator:
     """A generator of torch's kind, seeded by a draw from numpy's or by a seed; for None
-    another each time.
+    another each time. One of torch's own stays what it is.
     """
+    if isinstance(rng, torch.Generator):
+        return rng
     seed = int(np.random.default_rng(rng).integers(2**62))
     return torch.Generator().manual_seed(seed)
 
@@ -396,7 +400,11 @@ class Run:
     step, epoch : how many steps were taken, and how many epochs finished; with those
         `before`.
     length : how many steps an epoch has.
+    estimator : while an estimator fits, it with the weights of the moment, for its
+        callbacks; else None.
     """
+
+    estimator: Any = None
 
     def __init__(
         self,
@@ -574,6 +582,12 @@ def gradient_step(
     """One step down the slope of the run's loss; returns the loss before it."""
     with run.autocast():
         value = run.objective(batch, noise, step=run.step, epoch=run.elapsed)
+    if not (isinstance(value, Tensor) and value.ndim == 0 and value.requires_grad):
+        told = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise TypeError(
+            f"the loss returns {told}; it should be the mean over the batch, a tensor "
+            "of one number that depends on the weights"
+        )
     run.objective.zero_grad()
     run.backward(value)
     for optimizer in run.optimizers:
@@ -795,6 +809,11 @@ def _maker(
         return optimizers
     if optimizers is not adam:
         raise ValueError("give optimizer or optimizers, not both")
+    if "lr" in getattr(optimizer, "keywords", {}):
+        raise ValueError(
+            "optimizer has an lr of its own, which would be passed over: give it to "
+            "train as lr"
+        )
     if not callable(optimizer):
         raise TypeError(
             f"optimizer is a {type(optimizer).__name__}; pass what makes one, as the "

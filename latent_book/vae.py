@@ -47,7 +47,7 @@ from latent_book.rows import (
     whole,
     widths,
 )
-from .training import torch_generator
+from .training import History, torch_generator
 
 # %% ../nbs/vae.ipynb #kl
 def kl_to_prior(
@@ -181,14 +181,13 @@ class GaussianNoise(nn.Module):
         N, D = rows.shape
         learning, total = self.training, 0.0
         self.eval()
-        repeats = max(1, 4096 // (k * N))
-        for block in rows.split(max(1, min(1024, 2**20 // D) // k)):
+        many = rows.repeat(max(1, min(4096 // (k * N), 2**22 // (N * D))), 1)
+        for block in many.split(max(1, min(1024, 2**20 // D) // k)):
             x = block.to(self.log_sigma2)
-            for _ in range(repeats):
-                mean, log_ratio = self.round_trips(x, generator, k)
-                distance = (x - mean).square().sum(dim=-1)
-                error = self._error(distance, D, log_ratio if k > 1 else None)
-                total += len(x) / (N * repeats) * error.item()
+            mean, log_ratio = self.round_trips(x, generator, k)
+            distance = (x - mean).square().sum(dim=-1)
+            error = self._error(distance, D, log_ratio if k > 1 else None)
+            total += len(x) / len(many) * error.item()
         self.train(learning)
         self._set_noise(self.log_sigma2.new_tensor(total))
         weights = sum(weight.numel() for weight in self.parameters())
@@ -513,7 +512,9 @@ class VAE(Reconstructor, RealEstimator[VAENetwork]):
             network.log_sigma2.fill_(math.log(self.sigma2) - 2 * math.log(one))
         return network.start_at(rows)
 
-    def _settle(self, network: Any, rows: Tensor, generator: torch.Generator) -> None:
+    def _settle(
+        self, network: Any, rows: Tensor, generator: torch.Generator, history: History
+    ) -> None:
         network.settle(rows, generator, self.k)
 
     def _options(self) -> dict[str, Any]:
@@ -638,13 +639,13 @@ class VAE(Reconstructor, RealEstimator[VAENetwork]):
 
 
 _ENDS = {
-    "bernoulli": {
-        "sigmoid": "drop that layer, for here the decoder says log-odds (a Bernoulli "
-        "takes their sigmoid itself)",
-        "tanh": "drop that layer, for here the decoder says log-odds",
-    },
+    "bernoulli": dict.fromkeys(
+        ("sigmoid", "tanh", "bounded", "relu"),
+        "drop that layer, for here the decoder says log-odds (a Bernoulli takes their "
+        "sigmoid itself)",
+    ),
     "gaussian": dict.fromkeys(
-        ("sigmoid", "tanh"),
+        ("sigmoid", "tanh", "bounded", "relu"),
         "drop that layer, for here the decoder says means in units of the model's own, "
         "which have no bounds",
     ),

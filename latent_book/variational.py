@@ -611,7 +611,7 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator[BeliefNetwork]):
 
 
 _ENDS = dict.fromkeys(
-    ("sigmoid", "tanh"),
+    ("sigmoid", "tanh", "bounded", "relu"),
     "drop that layer, for encoder and decoder answer log-odds here; their sigmoid is "
     "taken by the model",
 )

@@ -7,6 +7,7 @@ Each demand is held for all nine; one that a model cannot meet is named beside i
 import copy
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -597,6 +598,37 @@ def test_networks_of_ones_own_fit_with_no_glue(name, dtype, tmp_path):
         np.testing.assert_array_equal(told, answer, err_msg=verb)
 
 
+class Times255(nn.Module):
+    """Grey values from 0 to 255."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 255 * torch.sigmoid(x)
+
+
+class Scaled(nn.Module):
+    """A flow that doubles everything, and whose inverse answers a pair, as those of
+    nflows do; its volume has this sign.
+    """
+
+    def __init__(self, sign: float) -> None:
+        super().__init__()
+        self.sign, self.log_scale = sign, nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        volume = self.sign * self.log_scale * x[0].numel()
+        return x * self.log_scale.exp(), volume.expand(len(x))
+
+    def inverse(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return z * (-self.log_scale).exp(), -self.log_scale.expand(len(z))
+
+
+def test_a_flow_in_the_manner_of_nflows_finds_the_spread():
+    X = 3 * np.random.default_rng(0).normal(size=(400, 4))
+    model = Flow(network=Scaled(1.0), epochs=40, lr=0.05, device="cpu").fit(X)
+    wanted = -np.square(X).sum(1) / 18 - 4 * np.log(3 * np.sqrt(2 * np.pi))
+    assert model.score(X) == pytest.approx(wanted.mean(), abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("model", "mine", "cure"),
     [
@@ -609,9 +641,15 @@ def test_networks_of_ones_own_fit_with_no_glue(name, dtype, tmp_path):
         (GAN(2, output="tanh"), {"generator": draws(2, nn.Sigmoid())}, "'sigmoid'"),
         (GAN(2, output="linear"), {"generator": draws(2, nn.Tanh())}, "'tanh'"),
         (GAN(2), {"discriminator": sees(1, nn.Sigmoid())}, "logit"),
+        (GAN(2), {"generator": draws(2)}, "end it in a sigmoid"),
+        (GAN(2, output="tanh"), {"generator": draws(2)}, "end it in a tanh"),
+        (VAE(2), {"decoder": draws(2, nn.ReLU())}, "ends in a ReLU"),
+        (VAE(2), {"decoder": draws(2, nn.LogSigmoid())}, "ends in a LogSigmoid"),
+        (VAE(2, likelihood="gaussian"), {"decoder": draws(2, Times255())}, "bounds"),
         (Autoencoder(2), {"decoder": draws(2, nn.Tanh())}, "sigmoid"),
         (Ladder(), {"decoder": draws(16, nn.Sigmoid())}, "drop"),
         (Flow(), {"network": nn.Linear(16, 16)}, "inverse"),
+        (Flow(), {"network": Scaled(-1.0)}, "its own slopes say"),
         (VAE(2), {"encoder": "conv"}, "pass a torch module"),
         (VAE(2), {"encoder": nn.Linear(16, 5)}, r"should make \(2, 4\)"),
     ],
@@ -646,6 +684,88 @@ def test_a_hidden_sigmoid_is_found_and_an_honest_network_is_not_suspected():
         honest[-1][0].weight.zero_()  # it begins by saying nothing
     for network in honest:
         VAE(2, decoder=network, **SMALL).fit(pixels(40))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"n_components": 3}, {"hidden": (9,)}, {"likelihood": "gaussian"}],
+)
+def test_a_warm_start_goes_on_with_the_network_that_is_there(other):
+    model = VAE(2, hidden=(8,), warm_start=True, **SMALL).fit(pixels(40))
+    before = weights(model)
+    with pytest.raises(ValueError, match="set them back, or fit anew"):
+        clone(model).set_params(**other).fit(pixels(40)).set_params(
+            **{key: getattr(model, key) for key in other}
+        ).fit(pixels(40))
+    model.set_params(beta=2.0, lr=1e-4).fit(pixels(40))  # what trains may change
+    assert not torch.equal(weights(model), before)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_callback_sees_the_model_of_the_moment(name):
+    X, seen = pixels(60, (6,)), []
+
+    def watch(run) -> bool:
+        told = said(run.estimator, X, (*ROWS_TO_ROWS, *ROWS_TO_CODES))
+        if isinstance(run.estimator, GAN):
+            told["sample"] = run.estimator.sample(3, 0)
+        seen.append(np.concatenate([part.ravel() for part in told.values()]))
+        return np.bool_(run.epoch == 2)
+
+    plain = clone(ALL[name]).set_params(epochs=2).fit(X)
+    model = clone(ALL[name]).set_params(callbacks=[watch]).fit(X)
+    assert epochs(model) == len(seen) == 2
+    if name != "diffusion":  # whose code is noise alone
+        assert not np.array_equal(*seen)
+    assert weights(plain).shape == weights(model).shape
+
+
+@pytest.mark.parametrize(
+    ("settings", "cure"),
+    [
+        ({"optimizer": partial(torch.optim.AdamW, lr=1e-5)}, "leaves its step length"),
+        ({"optimizer": "adamw"}, "as torch.optim.AdamW"),
+        ({"callbacks": print}, "a list of functions"),
+        ({"callbacks": ["print"]}, "a list of functions"),
+    ],
+)
+def test_what_steers_the_training_is_looked_at(settings, cure):
+    with pytest.raises(ValueError, match=cure):
+        VAE(2, **SMALL, **settings).fit(pixels(40))
+
+
+def test_loaders_and_pictures_of_another_order_are_told_where_to_go():
+    loader = torch.utils.data.DataLoader(torch.zeros(4, 16))
+    with pytest.raises(TypeError, match=r"training\.train"):
+        VAE(2, **SMALL).fit(loader)
+    with pytest.raises(ValueError, match=r"X\.transpose\(0, 3, 1, 2\)"):
+        VAE(2, **SMALL).fit(pixels(20, (8, 8, 3)))
+    model = VAE(2, **SMALL).fit(pixels(20))
+    with pytest.raises(ValueError, match=r"X\[None\]"):
+        model.encode(pixels(20)[0])
+
+
+def test_a_flow_that_has_the_rows_by_heart_is_told_of():
+    X = table(40)
+    with pytest.warns(UserWarning, match="by heart"):
+        Flow(layers=2, **SMALL).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Flow(layers=2, validation_fraction=0.2, **SMALL).fit(X)
+
+
+@pytest.mark.parametrize("verb", ["encode", "decode"])
+def test_an_own_network_is_exported_for_any_number_of_pictures(verb):
+    own = {"encoder": sees(4), "decoder": draws(2)}
+    model = VAE(2, **own, **SMALL).fit(pixels(40))
+    module = model.to_torch(verb)
+    shape = (4, 4) if verb == "encode" else (2,)
+    program = torch.export.export(
+        module, (torch.zeros(3, *shape),), dynamic_shapes=({0: torch.export.Dim("n")},)
+    )
+    asked = pixels(7).astype("f4") if verb == "encode" else np.ones((7, 2), "f4")
+    answer = program.module()(torch.from_numpy(asked)).detach().numpy()
+    np.testing.assert_allclose(answer, getattr(model, verb)(asked), atol=1e-5)
 
 
 def test_convolutions_over_rows_are_told_to_ask_for_pictures():

@@ -520,7 +520,10 @@ OWN = {
     "nvil": (NVIL, {"baseline": lambda: chain(4, 1)}),
     "gan": (
         GAN,
-        {"generator": lambda: chain(2, 4), "discriminator": lambda: chain(4, 1)},
+        {
+            "generator": lambda: nn.Sequential(chain(2, 4), nn.Sigmoid()),
+            "discriminator": lambda: chain(4, 1),
+        },
     ),
 }
 PICTURES = BITS.reshape(-1, 2, 2)
@@ -1077,6 +1080,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+@pytest.mark.filterwarnings("ignore:a flow of")
 def test_a_full_disk_is_an_error_and_leaves_what_was_there(small_disk):
     model, place = MODELS["flow"].fit(BITS), small_disk / "m"
     f.save(model, place)

@@ -147,7 +147,7 @@ def test_the_noise_of_a_ladder_is_the_mean_squared_error():
         network.settle(x, torch.Generator().manual_seed(2))
         z = network._guess(x, torch.randn(4000, 40, 5, dtype=torch.float64))[0]
         error = (x - network.decoder(z)).square().mean()
-    assert torch.isclose(network.log_sigma2.exp(), error, rtol=0.01)
+    assert torch.isclose(network.log_sigma2.exp(), error, rtol=0.03)
 
 
 def test_a_ladder_fits_saves_and_says_what_is_wrong(tmp_path):

@@ -540,16 +540,16 @@ def test_a_noise_that_runs_to_nothing_stops_and_says_so():
 
 
 def test_rows_that_a_wide_network_has_by_heart_are_told_of():
-    x = noisy(20, 3)
+    x = noisy(16, 3)  # which fill the blocks
     network = VAENetwork(3, 2, (50,), "gaussian").double()
     torch.nn.init.zeros_(network.encoder[-1].weight)
     torch.nn.init.constant_(network.encoder[-1].bias, -20.0)
 
     def by_heart(z):
-        return (x + 1e-2)[None]
+        return (x + 1e-2).repeat(z.shape[1] // 16, 1)[None]
 
     network.logits = by_heart
-    with pytest.warns(UserWarning, match=r"707 weights, copies the 60 numbers"):
+    with pytest.warns(UserWarning, match=r"707 weights, copies the 48 numbers"):
         network.settle(x)
 
 
