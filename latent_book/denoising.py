@@ -334,6 +334,16 @@ class DenoisingAutoencoder(Coder, RealEstimator[nn.Sequential]):
                 )
         return network
 
+    def _check_going_on(self, made: nn.Module) -> None:
+        super()._check_going_on(made)
+        noise = self.network_.get_buffer("sigma").item()
+        before = float(self.sigma_) if np.ndim(self.sigma_) == 0 else noise
+        if not math.isclose(before, self.sigma, rel_tol=1e-6):
+            raise ValueError(
+                f"sigma={self.sigma}, and with warm_start=True the fit goes on with "
+                f"the noise that it began with, {before:.4g}; set it back, or fit anew"
+            )
+
     def _loss_unit(self, units: Units | None) -> float:
         return 1.0 if units is None or np.ndim(units.scale) else units.scale**2
 

@@ -179,8 +179,8 @@ def _copied(name: str, module: nn.Module) -> nn.Module:
         return copy.deepcopy(module)
     except Exception as error:  # whatever the module's own parts think of it
         raise ValueError(
-            f"the {name} cannot be copied ({error}). Pass a new one, that was not asked "
-            "yet, if it keeps a tensor of its last answer (self.kl = ...); if it has a "
+            f"the {name} cannot be copied ({error}). Pass a new one, that was not "
+            "asked yet, if it keeps a tensor of its last answer (self.kl = ...); if it has a "
             "lazy batch normalisation, name the width"
         ) from error
 
@@ -205,11 +205,14 @@ def _end(network: Own, inputs: Tensor, more: Sequence[Tensor]) -> tuple[str, str
     Asked about enormous inputs, a bounded network answers nearly always at one of its
     bounds.
     """
-    last: list[nn.Module] = []
-    leaves = [part for part in network.modules() if not list(part.children())]
+    said: list[tuple[nn.Module, Any]] = []
+    activations = nn.modules.activation.__all__
     hooks = [
-        part.register_forward_hook(lambda part, given, answer: last.append(part))
-        for part in leaves
+        part.register_forward_hook(
+            lambda part, given, answer: said.append((part, answer))
+        )
+        for part in network.modules()
+        if type(part).__name__ in activations
     ]
     chance = torch.Generator().manual_seed(0)
     far = 1e4 * torch.randn((64, inputs.shape[1]), generator=chance, dtype=inputs.dtype)
@@ -219,8 +222,13 @@ def _end(network: Own, inputs: Tensor, more: Sequence[Tensor]) -> tuple[str, str
     low, high = answer.min().item(), answer.max().item()
     near = 1e-4 * (high - low)
     at_end = ((answer - low < near) | (high - answer < near)).float().mean().item()
-    named = type(last[-1]).__name__ if last else ""
-    activations = nn.modules.activation.__all__
+    ends = [
+        part
+        for part, one in said
+        if one.numel() == answer.numel()
+        and torch.equal(one.flatten(), answer.flatten())
+    ]
+    named = type(ends[-1]).__name__ if ends else ""
     squashes = named.endswith(("Sigmoid", "igmoid", "Tanh", "tanh", "Softmax"))
     if not high > low:  # it begins by saying the same of all
         kind = {"Sigmoid": "sigmoid", "Tanh": "tanh"}.get(named, "")
@@ -230,11 +238,11 @@ def _end(network: Own, inputs: Tensor, more: Sequence[Tensor]) -> tuple[str, str
         kind = fits[0] if fits and high > 0.5 else "bounded"
     else:
         beyond = "free" if low < -1 or high > 1 else ""
-        by_chance = named not in activations and answer.shape[1] < 16
+        by_chance = not named and answer.shape[1] < 16
         one_side = (low >= 0 or high <= 0) and not by_chance
         kind = "relu" if one_side else beyond
     told = {"free": "layer without bounds", "bounded": "layer with bounds"}
-    return kind, named if named in activations else told.get(kind, kind)
+    return kind, named or told.get(kind, kind)
 
 
 def by_rows(
@@ -307,7 +315,8 @@ class NetworkEstimator(Estimator, Generic[Net]):
         them are kept. Or give them to `fit` as `X_val`.
     patience : stop after as many epochs without progress on what is held out.
     checkpoint : a file to write after each epoch. Where it exists, `fit` goes on from
-        it; see `training.train`, also for more epochs than before.
+        it; see `training.train`, also for more epochs than before. A file is of one
+        fit: with `warm_start`, of the first or of what follows.
     warm_start : `fit` goes on from the weights of the last fit, for as many epochs
         more, with a new schedule. The units stay those of the first fit.
     optimizer : of torch's kind, in place of Adam; `optimizer(parameters, lr=lr)` makes
@@ -407,11 +416,13 @@ class NetworkEstimator(Estimator, Generic[Net]):
         self._check_together()
         if isinstance(X, DataLoader | Dataset):
             raise TypeError(
-                f"X is a {type(X).__name__}; fit takes arrays and tensors. For a loader "
-                "there is training.train(network, loss, loader)"
+                f"X is a {type(X).__name__}; fit takes arrays and tensors. For a "
+                "loader there is training.train(network, loss, loader)"
             )
         going_on = bool(self.warm_start) and hasattr(self, "network_")
         least, seed = self._least_rows, draw_seed(self.random_state)
+        if going_on:  # the rows held out stay those
+            seed = getattr(self, "_seed", seed)
         X = validate_rows(self, X, reset=not going_on, least=least, pictures=True)
         self._check_values(X)
         split = self._held_out(X, X_val, seed)
@@ -441,6 +452,7 @@ class NetworkEstimator(Estimator, Generic[Net]):
         network = network.cpu().eval()
         self._settle(network, rows, torch.Generator().manual_seed(seed), history)
         self._keep(network, units, history.scaled(self._loss_unit(units)))
+        self._seed = seed
 
     def _check_going_on(self, made: nn.Module) -> None:
         """Is the fitted network the one that the settings ask for?"""
@@ -451,7 +463,7 @@ class NetworkEstimator(Estimator, Generic[Net]):
             kinds[units] == (np.ndim(self.scale_) if hasattr(self, "scale_") else -1),
             *(
                 getattr(made, name, None) == getattr(self.network_, name, None)
-                for name in ("likelihood", "output")
+                for name in ("likelihood", "output", "sigma2")
             ),
         ]
         if not all(same):
@@ -550,6 +562,8 @@ class NetworkEstimator(Estimator, Generic[Net]):
         self, network: Net, units: Units | None, history: History | None = None
     ) -> None:
         """Take what was trained, or loaded; there is no history then."""
+        for name in ("mean_", "scale_", "history_"):  # of another fit
+            vars(self).pop(name, None)
         self.network_: Net = network.eval()
         self.n_features_in_: int
         self.feature_names_in_: np.ndarray
@@ -705,7 +719,7 @@ class NetworkEstimator(Estimator, Generic[Net]):
         chance: tuple[torch.Generator, ...],
     ) -> int:
         """How many rows at a time: so many that no layer makes more than `_BLOCK`
-        numbers, as one row tells.
+        numbers, as one row tells; a few rows go all at once.
         """
         row = asked(slice(0, 1))
         if n <= 16:
@@ -717,12 +731,10 @@ class NetworkEstimator(Estimator, Generic[Net]):
             if isinstance(said, Tensor):
                 widest = max(widest, said.numel())
 
-        hooks = [part.register_forward_hook(measure) for part in network.modules()]
-        try:
-            verb(network, row, *[torch.Generator().manual_seed(0) for _ in chance])
-        finally:
-            for hook in hooks:
-                hook.remove()
+        alone = copy.deepcopy(network)  # another thread may ask this one
+        for part in alone.modules():
+            part.register_forward_hook(measure)
+        verb(alone, row, *[torch.Generator().manual_seed(0) for _ in chance])
         return min(max(_BLOCK // widest, 1), 4096)
 
     def _like(self, answer: Any, X: Any) -> Any:

@@ -511,7 +511,7 @@ class GAN(RealEstimator[GANNetwork]):
     ) -> None:
         super()._keep(network, units)
         if history is not None:
-            lost_d, lost_g = map(list, zip(*history.parts, strict=True))
+            lost_d, lost_g = ([part[i] for part in history.parts] for i in (0, 1))
             steps, stopped = history.steps, history.stopped
             told = GANHistory(lost_d, lost_g, steps, stopped)
             self.history_: GANHistory = told  # type: ignore[assignment]

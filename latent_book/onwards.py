@@ -453,6 +453,7 @@ class OwnFlow(Own):
                     "is a module whose forward(x) gives (z, log |det dz/dx|), with a "
                     "method inverse(z)"
                 ) from error
+        volume = torch.as_tensor(volume)
         if z.numel() != x.numel() or volume.shape != (2,):
             raise ValueError(
                 f"network makes z {tuple(z.shape)} and a volume {tuple(volume.shape)} "
@@ -577,8 +578,8 @@ class Flow(_Density[FlowNetwork | OwnFlow]):
         weights = sum(weight.numel() for weight in network.parameters())
         if weights > 10 * rows.numel() and not history.val_loss:
             warnings.warn(
-                f"a flow of {weights} weights can learn the {rows.numel()} numbers of X "
-                "by heart, and new rows are then next to impossible. Hold rows out "
+                f"a flow of {weights} weights can learn the {rows.numel()} numbers of "
+                "X by heart, and new rows are then next to impossible. Hold rows out "
                 "(validation_fraction=0.2), or take fewer layers or a smaller hidden",
                 stacklevel=4,
             )
@@ -814,7 +815,8 @@ class Ladder(_Density[LadderNetwork]):
             return tell(*network(x, eps.to(x.dtype)))
 
         rows = self._look(X)
-        return self._answer(ask, rows, X, "the bound", gives=gives, rng=rng)
+        chance = torch_generator(rng)
+        return self._answer(ask, rows, X, "the bound", gives=gives, rng=chance)
 
     def prices(self, X: Given, *, k: int = 1, rng: Any = 0) -> Prices:
         """The `Prices` of each row in nats, (N,): means over k draws, the two KLs exact

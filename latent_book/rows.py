@@ -266,8 +266,8 @@ def _flat(model: Any, X: Any, reset: bool) -> Any:
         X = _stacked(X)
     shape: tuple[int, ...] = tuple(getattr(X, "shape", ()))[1:]
     known = getattr(model, "image_shape_", None)
-    one = known is not None and tuple(getattr(X, "shape", ())) == known
-    if not reset and one and math.prod(known) != known[-1]:
+    one = not reset and known is not None and tuple(getattr(X, "shape", ())) == known
+    if known is not None and one and math.prod(known) != known[-1]:
         raise ValueError(f"X is one picture of shape {known}; pass a batch, X[None]")
     if reset and hasattr(model, "image_shape_"):
         del model.image_shape_
@@ -364,8 +364,9 @@ def measure_units(X: np.ndarray, columns: bool = False) -> Units:
     The scale is the root of the mean variance, one for all columns, or 1 where all rows
     are equal. With `columns` it is each column's own, and 1 for one that does not vary.
 
-    Warns if there is one scale for columns that differ in range by more than a
-    thousand. ValueError where squares of X are no numbers of double precision.
+    Warns if there is one scale for up to 128 columns of which the farthest values
+    differ by more than a thousand; more columns are taken for pixels. ValueError where
+    squares of X are no numbers of double precision.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = X.mean(axis=0, dtype=np.float64)
@@ -379,8 +380,7 @@ def measure_units(X: np.ndarray, columns: bool = False) -> Units:
     differ = (X[:1] != X).any(axis=0) & (off > tiny * np.abs(mean))
     varies = off[differ]
     if not columns:
-        some = off.max() > tiny * np.abs(mean).max() if mean.size else False
-        differ = np.broadcast_to(differ.any() and some, differ.shape)
+        differ = np.broadcast_to(differ.any(), differ.shape)
         scale = np.broadcast_to(np.sqrt(np.square(scale).mean()), scale.shape)
     numbers = np.isfinite(mean).all() and np.isfinite(scale).all()
     if not numbers or (scale[differ] < 1e-150).any():
@@ -409,7 +409,7 @@ def standardise(
 
 def _warn_of_columns(off: Float[np.ndarray, " D"]) -> None:
     """`off` is how far each column that varies goes from its mean."""
-    if off.size and (ratio := off.max() / off.min()) > 1000:
+    if 0 < off.size <= 128 and (ratio := off.max() / off.min()) > 1000:
         warnings.warn(
             f"columns of X differ in range by a factor of {ratio:.3g}, and the model "
             "learns in one unit for all: it will hardly see the smaller ones. If they "

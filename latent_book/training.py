@@ -649,9 +649,6 @@ def _look_back(run: Run) -> None:
         since = max(history.best, run.began - 1)
         history.stopped = "early" if run.epoch - since >= patience else "finished"
     run.epoch += 1
-    on_epoch_end = run.hooks["on_epoch_end"]
-    if on_epoch_end is not None and on_epoch_end(run) is True:
-        history.stopped = "early"
 
 
 def _interrupted(run: Run) -> None:
@@ -723,7 +720,8 @@ def train(
     progress : show a bar.
     checkpoint : a file to write after each epoch. Where it exists already, the run goes
         on from it, to the same result as if it had never stopped. With more `epochs`
-        than it was made under, also a run that had finished goes on: to the same result
+        than it was made under, also a run that had finished goes on (with `before` it
+        is another run, and wants another file): to the same result
         as a longer run if the schedule is "constant"; under "cosine" the schedule
         begins anew there, from `lr` to zero over the epochs that are left. `patience`
         then counts anew. The values of a loader are not compared with those before, as
@@ -791,8 +789,11 @@ def train(
             while run.epoch < run.end and run.history.stopped == "finished":
                 run.one_epoch(bar)
                 _look_back(run)
-                if checkpoint is not None and helper.is_main_process:
-                    _write_checkpoint(run, Path(checkpoint))
+                write = partial(_write_checkpoint, run, checkpoint)
+                write()  # before the hook, which may fail
+                if on_epoch_end is not None and on_epoch_end(run) is True:
+                    run.history.stopped = "early"
+                    write()
                 bar.set_postfix_str(_last(run.history), refresh=False)
         except KeyboardInterrupt:
             _interrupted(run)
@@ -952,7 +953,9 @@ def _told(value: Any) -> Any:
     return value if plain else type(value).__qualname__
 
 
-def _write_checkpoint(run: Run, path: Path) -> None:
+def _write_checkpoint(run: Run, path: str | os.PathLike[str] | None) -> None:
+    if path is None or not run.helper.is_main_process:
+        return
     tensors = {f"now/{name}": value for name, value in _weights(run.model).items()}
     tensors |= {f"kept/{name}": value for name, value in run.kept.items()}
     numbers: dict[str, dict[str, Any]] = {}

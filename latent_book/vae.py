@@ -182,22 +182,24 @@ class GaussianNoise(nn.Module):
         learning, total = self.training, 0.0
         self.eval()
         many = rows.repeat(max(1, min(4096 // (k * N), 2**22 // (N * D))), 1)
-        for block in many.split(max(1, min(1024, 2**20 // D) // k)):
-            x = block.to(self.log_sigma2)
-            mean, log_ratio = self.round_trips(x, generator, k)
-            distance = (x - mean).square().sum(dim=-1)
-            error = self._error(distance, D, log_ratio if k > 1 else None)
-            total += len(x) / len(many) * error.item()
+        for _ in range(1 if k == 1 else 10):  # the weights depend on the variance
+            total = 0.0
+            for block in many.split(max(1, min(1024, 2**20 // D) // k)):
+                x = block.to(self.log_sigma2)
+                mean, log_ratio = self.round_trips(x, generator, k)
+                distance = (x - mean).square().sum(dim=-1)
+                error = self._error(distance, D, log_ratio if k > 1 else None)
+                total += len(x) / len(many) * error.item()
+            self._set_noise(self.log_sigma2.new_tensor(total))
         self.train(learning)
-        self._set_noise(self.log_sigma2.new_tensor(total))
         weights = sum(weight.numel() for weight in self.parameters())
         spread = rows.var(dim=0, correction=0).mean().item()
         few = weights > N * D and total < 1e-3 * spread
         if few or total <= self._floor:
             warnings.warn(
                 f"the noise variance has fallen to {total:.2g}, where the rows have "
-                f"{spread:.2g}: the network, of {weights} weights, copies the {N * D} "
-                "numbers. Hold rows out (validation_fraction=0.2), take fewer epochs "
+                f"{spread:.2g}: the network, of {weights} weights, may copy the "
+                f"{N * D} numbers. Hold rows out (validation_fraction=0.2), take fewer epochs "
                 "or components, or give sigma2",
                 stacklevel=2,
             )
@@ -606,22 +608,29 @@ class VAE(Reconstructor, RealEstimator[VAENetwork]):
         the same for all: a row's score does not depend on the others, as scikit-learn
         wants it.
         """
-        return self._draw(X, 500, None, lambda log_w, *_: iwae_bound(log_w))
+        return self._draw(X, 500, 0, lambda log_w, *_: iwae_bound(log_w), alike=True)
 
     def score(self, X: Given, y: Any = None) -> float:
         """The mean of `elbo` over the rows, one draw each: higher is better."""
         return float(np.mean(self.elbo(as_numpy(X))))
 
-    def _draw(self, X: Any, k: Any, rng: Any, reduce: Callable[..., Tensor]) -> Any:
-        """`reduce(log_w, log_lik, kl)` for all rows, from k draws of z each; without
-        `rng` the noise is that of seed 0, the same for each row.
+    def _draw(
+        self,
+        X: Any,
+        k: Any,
+        rng: Any,
+        reduce: Callable[..., Tensor],
+        alike: bool = False,
+    ) -> Any:
+        """`reduce(log_w, log_lik, kl)` for all rows, from k draws of z each; `alike`
+        draws by the same noise for each row.
         """
         whole().check("draws", k)
 
-        def answer(network: Any, x: Tensor, chance: Any = None) -> Tensor:
+        def answer(network: Any, x: Tensor, chance: torch.Generator) -> Tensor:
             mu, log_var = network.encode(x)
             log_w, log_lik, rows = [], [], len(x)
-            if chance is None:
+            if alike:
                 chance, rows = torch.Generator().manual_seed(0), 1
             for part in torch.arange(int(k)).split(16):
                 shape = (len(part), rows, mu.shape[1])
@@ -634,8 +643,8 @@ class VAE(Reconstructor, RealEstimator[VAENetwork]):
                 torch.cat(log_w), torch.cat(log_lik), kl_to_prior(mu, log_var)
             )
 
-        rows = self._look(X)
-        return self._answer(answer, rows, X, "the bound", gives="log p", rng=rng)
+        rows, chance = self._look(X), torch_generator(rng)
+        return self._answer(answer, rows, X, "the bound", gives="log p", rng=chance)
 
 
 _ENDS = {

@@ -605,8 +605,9 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator[BeliefNetwork]):
         """`answer` for all rows, from so many draws or states each."""
         whole().check("draws", draws)
         rows = self._look(X)
+        chance = torch_generator(rng)
         return self._answer(
-            answer, rows, X, "the bound", gives="log p", rng=rng, size=size
+            answer, rows, X, "the bound", gives="log p", rng=chance, size=size
         )
 
 

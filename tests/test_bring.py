@@ -7,6 +7,7 @@ Each demand is held for all nine; one that a model cannot meet is named beside i
 import copy
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -162,6 +163,67 @@ def test_densities_in_the_datas_units_integrate_to_one():
         grid = np.stack(np.meshgrid(first, second, indexing="ij"), -1).reshape(-1, 2)
         cell = (first[1] - first[0]) * (second[1] - second[0])
         assert np.exp(flow.log_prob(grid)).sum() * cell == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("units", ["one", "columns"])
+def test_errors_and_losses_are_told_in_the_datas_units(units):
+    X = table() * (50.0 if units == "one" else 10.0 ** np.arange(-2, 4))
+    model = Autoencoder(2, output="linear", units=units, **{**SMALL, "epochs": 40})
+    model.fit(X)
+    error = np.square(X - model.reconstruct(X)).sum(1).mean()
+    assert model.reconstruction_error(X) == pytest.approx(error, rel=1e-5)
+    if units == "one":
+        assert model.history_.loss[-1] == pytest.approx(error, rel=0.1)
+        denoiser = DenoisingAutoencoder(8, sigma=25.0, **SMALL).fit(X)
+        assert denoiser.sigma_ == pytest.approx(25.0)
+        with pytest.raises(ValueError, match="set it back"):
+            denoiser.set_params(sigma=50.0, warm_start=True).fit(X)
+
+
+@pytest.mark.parametrize("units", ["one", "columns", None])
+def test_a_verb_as_a_module_of_torch_knows_the_units(units):
+    X = (table() * [1, 2, 3, 4, 5, 60] + 40).astype("f4")
+    model = VAE(2, hidden=(8,), likelihood="gaussian", units=units, **SMALL).fit(X)
+    Z = model.encode(X)
+    there, back = model.to_torch("encode"), model.to_torch("decode")
+    np.testing.assert_allclose(there(torch.tensor(X)).detach(), Z, atol=1e-3)
+    told = back(torch.tensor(Z)).detach()
+    np.testing.assert_allclose(told, model.decode(Z), rtol=1e-4)
+
+
+def test_rows_held_out_are_measured_by_those_that_teach():
+    X = table()
+    near, far = (
+        Autoencoder(2, output="linear", **SMALL).fit(X, X_val=held)
+        for held in (X[::3], X[::3] + 20)
+    )
+    assert far.history_.val_loss[-1] > 100 * near.history_.val_loss[-1]
+
+
+@pytest.mark.filterwarnings("ignore:a flow of", "ignore:columns of X")
+def test_nothing_of_an_earlier_fit_is_left():
+    X = table()
+    model = Flow(layers=2, **SMALL).fit(1000 * X).set_params(units=None).fit(X)
+    fresh = Flow(layers=2, units=None, **SMALL).fit(X)
+    np.testing.assert_array_equal(model.log_prob(X), fresh.log_prob(X))
+    assert not hasattr(model, "scale_")
+
+
+def test_threads_that_ask_one_model_hear_the_same():
+    X = np.repeat(pixels(50, (6,)), 60, axis=0).astype("f4")
+    model = VAE(2, hidden=(8,), **SMALL).fit(X[:100])
+    wanted = model.elbo(X)
+    with ThreadPoolExecutor(4) as pool:
+        for answer in pool.map(lambda _: model.elbo(X), range(40)):
+            np.testing.assert_array_equal(answer, wanted)
+
+
+@pytest.mark.parametrize("name", ["vae", "ladder", "diffusion", "helmholtz"])
+def test_no_seed_is_another_each_time(name):
+    X = pixels(40, (6,))
+    model = clone(ALL[name]).fit(X)
+    assert not np.array_equal(model.elbo(X, rng=None), model.elbo(X, rng=None))
+    assert np.array_equal(model.elbo(X), model.elbo(X, rng=0))
 
 
 def test_a_fixed_noise_is_told_in_the_datas_units():
@@ -670,11 +732,28 @@ class Squashed(nn.Module):
         return torch.sigmoid(self.body(z))
 
 
+class Gated(nn.Module):
+    """A gate of sigmoids over numbers without bounds, and a tanh that is added last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.gate = nn.Linear(2, 16), nn.Linear(2, 16)
+        self.sigmoid, self.tanh = nn.Sigmoid(), nn.Tanh()
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        gated = self.body(z) * self.sigmoid(self.gate(z))
+        return gated + self.tanh(self.gate(z))
+
+
 def test_a_hidden_sigmoid_is_found_and_an_honest_network_is_not_suspected():
     with pytest.raises(ValueError, match="ends in a sigmoid"):
         VAE(2, decoder=Squashed(), **SMALL).fit(pixels(40))
+    flat = [nn.Linear(2, 9), nn.Tanh(), nn.Linear(9, 16), nn.Sigmoid(), nn.Flatten()]
+    with pytest.raises(ValueError, match="ends in a Sigmoid"):
+        VAE(2, decoder=nn.Sequential(*flat), **SMALL).fit(pixels(40))
     honest = [
         nn.Linear(2, 16),
+        Gated(),
         nn.Sequential(nn.Linear(2, 9), nn.LayerNorm(9), nn.ReLU(), nn.Linear(9, 16)),
         nn.Sequential(nn.Linear(2, 9), nn.Sigmoid(), nn.Linear(9, 16)),
         nn.Sequential(nn.Linear(2, 9), nn.Tanh(), nn.Linear(9, 16)),
