@@ -180,8 +180,8 @@ def _copied(name: str, module: nn.Module) -> nn.Module:
     except Exception as error:  # whatever the module's own parts think of it
         raise ValueError(
             f"the {name} cannot be copied ({error}). Pass a new one, that was not "
-            "asked yet, if it keeps a tensor of its last answer (self.kl = ...); if it has a "
-            "lazy batch normalisation, name the width"
+            "asked yet, if it keeps a tensor of its last answer (self.kl = ...); if it "
+            "has a lazy batch normalisation, name the width"
         ) from error
 
 

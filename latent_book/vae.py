@@ -199,8 +199,8 @@ class GaussianNoise(nn.Module):
             warnings.warn(
                 f"the noise variance has fallen to {total:.2g}, where the rows have "
                 f"{spread:.2g}: the network, of {weights} weights, may copy the "
-                f"{N * D} numbers. Hold rows out (validation_fraction=0.2), take fewer epochs "
-                "or components, or give sigma2",
+                f"{N * D} numbers. Hold rows out (validation_fraction=0.2), take "
+                "fewer epochs or components, or give sigma2",
                 stacklevel=2,
             )
 
