@@ -784,12 +784,16 @@ def train(
         value = _held_out_now(run)
         run.best_value = value if math.isfinite(value) else math.inf
     done, shown = run.step - run.first_step, progress and helper.is_main_process
+
+    def write() -> None:
+        if checkpoint is not None and helper.is_main_process:
+            _write_checkpoint(run, Path(checkpoint))
+
     with _bar(run.settings["epochs"] * run.length, done, shown) as bar:
         try:
             while run.epoch < run.end and run.history.stopped == "finished":
                 run.one_epoch(bar)
                 _look_back(run)
-                write = partial(_write_checkpoint, run, checkpoint)
                 write()  # before the hook, which may fail
                 if on_epoch_end is not None and on_epoch_end(run) is True:
                     run.history.stopped = "early"
@@ -953,9 +957,7 @@ def _told(value: Any) -> Any:
     return value if plain else type(value).__qualname__
 
 
-def _write_checkpoint(run: Run, path: str | os.PathLike[str] | None) -> None:
-    if path is None or not run.helper.is_main_process:
-        return
+def _write_checkpoint(run: Run, path: Path) -> None:
     tensors = {f"now/{name}": value for name, value in _weights(run.model).items()}
     tensors |= {f"kept/{name}": value for name, value in run.kept.items()}
     numbers: dict[str, dict[str, Any]] = {}
