@@ -37,8 +37,9 @@ def digits() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def fitted(digits) -> DenoisingAutoencoder:
-    """A network trained on them."""
-    return DenoisingAutoencoder(n_components=40, sigma=0.3, epochs=5).fit(digits)
+    """A network trained on them as they are, for the figure asks it about pixels."""
+    model = DenoisingAutoencoder(40, sigma=0.3, epochs=5, units=None)
+    return model.fit(digits)
 
 
 def test_the_browser_draws_the_same_noise(maths):
