@@ -37,7 +37,8 @@ from timing import (
     seconds,
 )
 
-from latent_book.expfam import BernoulliMixture, GaussianMixture, statistic_size
+from latent_book.expfam import statistic_size
+from latent_book.mixture_models import BernoulliMixture, GaussianMixture
 
 SIZES = [(100_000, 16, 16), (1_000_000, 8, 10), (50_000, 32, 8), (20_000, 64, 20)]
 KINDS = ["full", "tied", "diag", "spherical"]
@@ -145,7 +146,7 @@ ON_DISK = """
 import resource, sys, time
 import psutil
 import numpy as np
-from latent_book.expfam import GaussianMixture
+from latent_book.mixture_models import GaussianMixture
 import sklearn.cluster
 X = np.memmap(sys.argv[1], dtype="float32", mode="r", shape=(10_000_000, 16))
 GaussianMixture(2, max_iter=1, tol=0).fit(np.random.default_rng(0).normal(size=(500, 16)).astype("float32"))

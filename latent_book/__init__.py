@@ -13,8 +13,8 @@ _NAMES: dict[str, str] = {  # the public names, as the book has them, and their 
     "ProbabilisticPCA": "pca",
     "Autoencoder": "autoencoder",
     "DenoisingAutoencoder": "denoising",
-    "GaussianMixture": "expfam",
-    "BernoulliMixture": "expfam",
+    "GaussianMixture": "mixture_models",
+    "BernoulliMixture": "mixture_models",
     "HelmholtzMachine": "variational",
     "NVIL": "variational",
     "VAE": "vae",
@@ -36,11 +36,11 @@ __all__ = list(_NAMES)
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder as Autoencoder
     from .denoising import DenoisingAutoencoder as DenoisingAutoencoder
-    from .expfam import BernoulliMixture as BernoulliMixture
-    from .expfam import GaussianMixture as GaussianMixture
     from .files import load as load
     from .files import save as save
     from .gan import GAN as GAN
+    from .mixture_models import BernoulliMixture as BernoulliMixture
+    from .mixture_models import GaussianMixture as GaussianMixture
     from .onwards import Diffusion as Diffusion
     from .onwards import Flow as Flow
     from .onwards import Ladder as Ladder

@@ -352,7 +352,7 @@ def em_bernoulli(
     return em(X, (pi, mu), log_joint_bernoulli, m_step, steps)
 
 # %% ../nbs/em.ipynb #estimator-import
-from .expfam import BernoulliMixture, GaussianMixture
 from .expfam import CollapsedError as CollapsedError
+from .mixture_models import BernoulliMixture, GaussianMixture
 
 _all_ = ["BernoulliMixture", "CollapsedError", "GaussianMixture"]

@@ -198,6 +198,7 @@ MODELS = {
     "mixture",
     "bound",
     "expfam",
+    "mixture_models",
     "em",
     "vae",
     "variational",
@@ -211,7 +212,8 @@ LAYERS = [
     {"files", "data", "plots", "reader", "vision", "mixture", "bound"},
     {"training", "linalg", "manifold", "figures.kit"},
     {"estimators", "expfam", "pca"},
-    {"autoencoder", "denoising", "em"},
+    {"autoencoder", "denoising", "mixture_models"},
+    {"em"},
     {"vae", "variational", "gan"},
     {"collapse", "critique", "onwards"},
     {

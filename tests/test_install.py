@@ -36,7 +36,18 @@ import latent_book
 from sphinxext.reference import modules
 
 # what the base is for; and which extras bring the rest
-BASE = ["bound", "data", "em", "expfam", "files", "linalg", "mixture", "pca", "rows"]
+BASE = [
+    "bound",
+    "data",
+    "em",
+    "expfam",
+    "files",
+    "linalg",
+    "mixture",
+    "mixture_models",
+    "pca",
+    "rows",
+]
 EXTRAS = ["networks", "figures", "data", "dask", "scale"]
 # the others compare with torch
 TORCH_FREE_TESTS = ["test_linalg", "test_pca", "test_mixture", "test_expfam"]

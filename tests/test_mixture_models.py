@@ -1,0 +1,716 @@
+"""The estimators of mixtures: against scikit-learn, SciPy and extended precision, on
+all kinds of mixtures and of data.
+"""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import psutil
+import pytest
+import sklearn.mixture
+from conftest import ROOT
+from scipy import stats
+from scipy.special import logsumexp
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from test_expfam import (
+    clouds,
+    dense,
+    each_gaussian,
+    each_kind,
+    log_joint,
+    pixels,
+)
+
+from latent_book import expfam as e
+from latent_book import mixture_models as models
+from latent_book.mixture_models import BernoulliMixture, GaussianMixture
+
+
+def test_far_from_zero_nothing_is_lost():
+    """A mean of a million and a spread of one."""
+    X = clouds(D=2)
+    near, far = (
+        GaussianMixture(
+            3,
+            means_init=X[:3] + shift,
+            weights_init=np.ones(3) / 3,
+            precisions_init=[np.eye(2)] * 3,
+        ).fit(X + shift)
+        for shift in (0.0, 1e6)
+    )
+    np.testing.assert_allclose(far.covariances_, near.covariances_, rtol=1e-6)
+    assert far.lower_bound_ == pytest.approx(near.lower_bound_, abs=1e-8)
+
+
+@each_gaussian
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_components_far_narrower_than_the_data_take_the_long_way(kind, dtype):
+    """Two needles, 10^6 of their widths apart: the plain products would lose too many
+    digits.
+    """
+    rng = np.random.default_rng(0)
+    X = np.concatenate(
+        [rng.normal(size=(200, 2)) * 1e-6, rng.normal(size=(200, 2)) * 1e-6 + 1]
+    )
+    m = GaussianMixture(2, covariance_type=kind, reg_covar=0.0, random_state=0).fit(
+        X.astype(dtype)
+    )
+    engine = e.Engine(X.astype(dtype), None, kind, 0.0)
+    assert engine._precision(m._parameters()) != dtype
+    assert engine.e_step(m._parameters()).about is not None
+    scale = float(
+        np.sqrt(
+            np.mean(
+                np.diagonal(np.array(dense(kind, m._parameters())), axis1=1, axis2=2)
+            )
+        )
+    )
+    assert scale == pytest.approx(1e-6, rel=0.05 if dtype == np.float64 else 0.2)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_a_component_that_collapses_is_named(kind):
+    X = np.concatenate([clouds(D=2), [[50.0, 50.0]]])
+    unit = {"full": [np.eye(2)] * 2, "diag": np.ones((2, 2)), "spherical": np.ones(2)}[
+        kind
+    ]
+    m = GaussianMixture(
+        2,
+        covariance_type=kind,
+        reg_covar=0.0,
+        weights_init=[0.5, 0.5],
+        means_init=[X[0], X[-1]],
+        precisions_init=unit,
+    )
+    with pytest.raises(
+        e.CollapsedError, match=r"component 1 has .* increase reg_covar"
+    ):
+        m.fit(X)
+    m.set_params(reg_covar=1e-3, max_iter=500).fit(X)
+    assert np.isfinite(m.lower_bound_)
+
+
+def test_a_component_that_dies_leaves_numbers_behind():
+    X = clouds(D=2)
+    start_far = {
+        "weights_init": [0.5, 0.5],
+        "means_init": [X.mean(0), [1e4, 1e4]],
+        "precisions_init": [np.eye(2)] * 2,
+    }
+    m = GaussianMixture(2, **start_far, max_iter=5, tol=0)
+    with pytest.warns(ConvergenceWarning):
+        m.fit(X)
+    assert np.isfinite(m.lower_bound_)
+    assert np.isfinite(m.means_).all()
+    assert m.weights_[1] < 1e-10
+
+
+@each_gaussian
+@pytest.mark.parametrize("narrow", [1e-6, 1e-8, 1e-10])
+def test_a_wide_start_on_narrow_clusters_does_not_look_like_a_collapse(kind, narrow):
+    """The moments of the first pass have no digits left for clusters so narrow: a
+    second pass is made about the new means.
+    """
+    rng = np.random.default_rng(0)
+    z = np.arange(400) % 2
+    X = rng.normal(size=(400, 2)) * narrow + z[:, None]
+    wide = {
+        "full": np.array([np.eye(2)] * 2),
+        "tied": np.eye(2),
+        "diag": np.ones((2, 2)),
+        "spherical": np.ones(2),
+    }[kind]
+    m = GaussianMixture(
+        2,
+        covariance_type=kind,
+        reg_covar=0.0,
+        weights_init=[0.5, 0.5],
+        means_init=[[-0.1, 0.0], [0.9, 1.0]],
+        precisions_init=100 * wide,
+    ).fit(X)
+    exact = [np.cov(X[z == k].T, bias=True) for k in range(2)]
+    one = {
+        "full": exact,
+        "tied": np.mean(exact, axis=0),
+        "diag": [np.diag(C) for C in exact],
+        "spherical": [np.diag(C).mean() for C in exact],
+    }[kind]
+    resolution = 1e-6 + (4e-16 / narrow) * 4  # the data themselves are rounded to 1e-16
+    np.testing.assert_allclose(
+        m.covariances_, one, rtol=resolution, atol=resolution * narrow**2
+    )
+    theirs = stats.multivariate_normal(
+        X[z == 0].mean(axis=0), dense(kind, m._parameters())[0]
+    )
+    first = theirs.logpdf(X[z == 0]).mean() + math.log(0.5)
+    assert m.score(X[z == 0]) == pytest.approx(first, abs=1e-4)
+    assert np.all(np.diff(m.history_.ravel()) >= -1e-6)
+
+
+@pytest.mark.parametrize("kind", ["diag", "spherical"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_pixels_are_no_reason_for_the_long_way(kind, dtype):
+    """Grey values, some pixels dead, some dead in one cluster only."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 256, size=(300, 50)) * (rng.uniform(size=(300, 50)) < 0.3)
+    X[:, :10] = 0
+    X[:150, 10:15] = 0
+    engine = e.Engine(X, None, kind)
+    m = GaussianMixture(3, covariance_type=kind, random_state=0).fit(X)
+    assert engine.e_step(m._parameters()).about is None
+
+
+# --- the estimators
+# ----------------------------------------------------------------------------------------------------
+
+
+@parametrize_with_checks([GaussianMixture(max_iter=20), BernoulliMixture()])
+def test_scikit_learns_own_checks(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
+
+
+@each_gaussian
+@pytest.mark.parametrize(
+    ("N", "D", "K"), [(300, 1, 2), (500, 2, 4), (400, 5, 1), (800, 12, 3)]
+)
+def test_the_same_fit_as_scikit_learns_from_the_same_seed(kind, N, D, K):
+    X = clouds(N, D, 3)
+    arguments = {
+        "covariance_type": kind,
+        "random_state": 0,
+        "tol": 1e-6,
+        "max_iter": 300,
+    }
+    theirs = sklearn.mixture.GaussianMixture(K, **arguments).fit(X)
+    ours = GaussianMixture(K, **arguments).fit(X)
+    assert (ours.n_iter_, ours.converged_) == (theirs.n_iter_, theirs.converged_)
+    for name in (
+        "weights_",
+        "means_",
+        "covariances_",
+        "precisions_",
+        "precisions_cholesky_",
+        "lower_bounds_",
+    ):
+        np.testing.assert_allclose(
+            getattr(ours, name), getattr(theirs, name), rtol=1e-6, atol=1e-8
+        )
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+    assert ours.n_features_in_ == theirs.n_features_in_
+
+
+@each_gaussian
+def test_the_same_numbers_at_the_same_parameters(kind):
+    X = clouds(500, 4)
+    theirs = sklearn.mixture.GaussianMixture(
+        3, covariance_type=kind, random_state=1
+    ).fit(X)
+    ours = GaussianMixture(3, covariance_type=kind)
+    vars(ours).update({k: v for k, v in vars(theirs).items() if k.endswith("_")})
+    for name in ("predict_proba", "score_samples"):
+        np.testing.assert_allclose(
+            getattr(ours, name)(X), getattr(theirs, name)(X), rtol=1e-8, atol=1e-8
+        )
+    for name in ("bic", "aic", "score"):
+        assert getattr(ours, name)(X) == pytest.approx(
+            getattr(theirs, name)(X), rel=1e-8
+        )
+    ours.random_state = theirs.random_state = 3
+    for a, b in zip(ours.sample(20), theirs.sample(20), strict=True):
+        np.testing.assert_allclose(a, b)
+
+
+@each_gaussian
+@pytest.mark.parametrize("how", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_every_start_of_scikit_learns(how, kind):
+    X = clouds()
+    fits = [
+        model(
+            3,
+            covariance_type=kind,
+            init_params=how,
+            random_state=2,
+            n_init=2,
+            tol=1e-2,
+            max_iter=500,
+        ).fit(X)
+        for model in (GaussianMixture, sklearn.mixture.GaussianMixture)
+    ]
+    assert fits[0].n_iter_ == fits[1].n_iter_
+    np.testing.assert_allclose(fits[0].lower_bounds_, fits[1].lower_bounds_, rtol=1e-8)
+
+
+@each_gaussian
+@pytest.mark.parametrize(
+    "given", [["weights"], ["means"], ["precisions"], ["means", "weights"]]
+)
+def test_what_is_given_of_the_start_is_kept_as_scikit_learn_keeps_it(kind, given):
+    X = clouds()
+    known = sklearn.mixture.GaussianMixture(3, covariance_type=kind, random_state=1)
+    known.fit(X[:200])
+    start = {f"{name}_init": getattr(known, f"{name}_") for name in given}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours, theirs = (
+            model(3, covariance_type=kind, max_iter=2, random_state=0, **start).fit(X)
+            for model in (GaussianMixture, sklearn.mixture.GaussianMixture)
+        )
+    np.testing.assert_allclose(ours.means_, theirs.means_, rtol=1e-7)
+    np.testing.assert_allclose(ours.covariances_, theirs.covariances_, rtol=1e-7)
+    assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, rel=1e-10)
+
+
+def test_the_settings_are_scikit_learns_and_isinstance_takes_it_for_one():
+    from inspect import signature
+
+    ours, theirs = (
+        {k: (v.default, v.kind) for k, v in signature(model).parameters.items()}
+        for model in (GaussianMixture, sklearn.mixture.GaussianMixture)
+    )
+    assert ours == theirs
+    model = GaussianMixture(2, random_state=0).fit(clouds())
+    assert isinstance(model, sklearn.mixture.GaussianMixture)
+    peer = sklearn.mixture.GaussianMixture(2, random_state=0).fit(clouds())
+    assert {n for n in dir(peer) if not n.startswith("_")} <= set(dir(model))
+    for value in (-1, 1.5, "two", None):  # of both kinds, as scikit-learn's error is
+        for kind in (ValueError, TypeError):
+            with pytest.raises(kind, match="n_components="):
+                GaussianMixture(value).fit(clouds())
+
+
+def test_what_a_fit_remembers():
+    X = clouds()
+    m = GaussianMixture(3, random_state=0, tol=1e-5, max_iter=200).fit(X)
+    assert m.history_.shape == (m.n_iter_, 2)
+    assert m.history_[:, 0].tolist() == m.lower_bounds_
+    # reg_covar is a little off the best M-step
+    assert np.all(np.diff(m.history_.ravel()) >= -1e-5)
+    assert m.score(X) >= m.history_[-1, 0] - 1e-6
+    np.testing.assert_array_equal(m.encode(X), m.predict_proba(X))
+    np.testing.assert_array_equal(m.log_prob(X), m.score_samples(X))
+    np.testing.assert_allclose(m.decode(np.eye(3)), m.means_)
+    with pytest.raises(ValueError, match="codes of 3 numbers; encode gives them"):
+        m.decode(np.eye(2))
+
+
+def test_warm_start_goes_on():
+    X = clouds(apart=1.0)
+    whole = GaussianMixture(3, random_state=0, max_iter=12, tol=0)
+    part = GaussianMixture(3, random_state=0, max_iter=6, tol=0, warm_start=True)
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
+        whole.fit(X)
+    with pytest.warns(ConvergenceWarning):
+        part.fit(X).fit(X)
+    np.testing.assert_allclose(part.means_, whole.means_, rtol=1e-9)
+
+
+def test_bad_input_is_an_error_that_names_the_cure():
+    X = clouds()
+    for m, arguments, cure in [
+        (GaussianMixture(3), (np.full((5, 2), np.nan),), "NaN"),
+        (GaussianMixture(9), (X[:5],), "n_samples >= n_components"),
+        (GaussianMixture(2), (iter([X]),), "pass a list of blocks"),
+        (GaussianMixture(2), ([X], None, np.ones(len(X))), "goes with an array"),
+        (GaussianMixture(2), (X, None, -np.ones(len(X))), "Negative values"),
+        (GaussianMixture(0), (X,), "n_components"),
+        (GaussianMixture(2, covariance_type="round"), (X,), "covariance_type"),
+        (GaussianMixture(2, weights_init=[1.0]), (X,), "weights"),
+        (GaussianMixture(2, weights_init=[0.5, 0.6]), (X,), "normalized"),
+        (GaussianMixture(2, means_init=np.full((2, 3), np.nan)), (X,), "give numbers"),
+        (GaussianMixture(2, precisions_init=[-np.eye(3)] * 2), (X,), "positive-def"),
+        (GaussianMixture(1, precisions_init=[np.tri(3)]), (X,), "symmetric"),
+        (
+            GaussianMixture(2, covariance_type="spherical", precisions_init=[1, 0]),
+            (X,),
+            "should be positive",
+        ),
+        (BernoulliMixture(2, binarize=None), (X,), "between 0 and 1.*set binarize"),
+        (BernoulliMixture(2, weights_init=[-1.0, 2.0]), (pixels(),), "range"),
+        (
+            BernoulliMixture(2, means_init=np.full((2, 12), np.nan)),
+            (pixels(),),
+            "probabilities",
+        ),
+        (GaussianMixture(2), (X, None, np.zeros(len(X))), "at least one non-zero"),
+        (
+            GaussianMixture(9),
+            (X, None, np.r_[np.ones(5), np.zeros(len(X) - 5)]),
+            "n_samples = 5",
+        ),
+        (GaussianMixture(2), (X * 1e150,), "scale them down"),
+        (GaussianMixture(2), ((X * 1e25).astype("f4"),), "overflow float32"),
+        (GaussianMixture(2), ([X, X[:, :2]],), "block 1 has shape"),
+        (GaussianMixture(2), ([X.astype(object)],), "rows of numbers"),
+        (BernoulliMixture(2, reg_mean=0.7), (pixels(),), "reg_mean"),
+        (
+            BernoulliMixture(2, means_init=np.ones((3, 3))),
+            (pixels(),),
+            "means_init should have",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=cure):
+            m.fit(*arguments)
+
+
+def test_bernoulli_mixture_finds_what_made_the_pixels():
+    rng = np.random.default_rng(0)
+    mu = np.array([[0.9] * 10 + [0.1] * 10, [0.1] * 10 + [0.9] * 10])
+    z = rng.integers(2, size=3000)
+    X = (rng.uniform(size=(3000, 20)) < mu[z]).astype(float)
+    m = BernoulliMixture(2, random_state=0, tol=1e-6).fit(X)
+    order = np.argsort(-m.means_[:, 0])
+    np.testing.assert_allclose(m.means_[order], mu, atol=0.04)
+    assert np.mean(order[z] == m.predict(X)) > 0.99
+    p = m._parameters()
+    np.testing.assert_allclose(
+        m.score_samples(X), logsumexp(log_joint("bernoulli", p, X), axis=1)
+    )
+    np.testing.assert_allclose(m.predict_proba(X).sum(axis=1), 1)
+    drawn, which = m.sample(2000)
+    np.testing.assert_allclose(drawn[which == 0].mean(0), m.means_[0], atol=0.06)
+    assert m.bic(X) - m.aic(X) == pytest.approx(41 * (math.log(3000) - 2))
+
+
+@pytest.mark.parametrize(("K", "sample"), [(4, 5_000), (30, 9_000), (100, 20_000)])
+def test_a_start_takes_all_of_twenty_thousand_rows_and_of_more_a_sample(
+    K, sample, monkeypatch
+):
+    """Up to there a seed gives scikit-learn's start."""
+    taken, guess = [], models._guess
+    monkeypatch.setattr(
+        models,
+        "_guess",
+        lambda how, X, *rest: (taken.append(X.copy()), guess(how, X, *rest))[1],
+    )
+    X = clouds(20_001, 2, 4)
+    for rows in (X[:20_000], X):
+        for weights in (None, np.ones(len(rows))):
+            GaussianMixture(
+                K, init_params="random_from_data", random_state=0, max_iter=2, tol=1e9
+            ).fit(rows, sample_weight=weights)
+    assert [len(rows) for rows in taken] == [20_000, 20_000, sample, sample]
+    assert np.array_equal(taken[0], X[:20_000])
+    assert len(np.unique(taken[2], axis=0)) == sample  # no row twice
+
+
+def test_large_data_start_from_a_sample_and_end_as_well():
+    X = clouds(30_000, 2, 4, apart=4.0)
+    theirs = sklearn.mixture.GaussianMixture(
+        4, random_state=0, tol=1e-5, max_iter=500
+    ).fit(X)
+    ours = GaussianMixture(4, random_state=0, tol=1e-5, max_iter=500).fit(
+        [X[:10_000], X[10_000:]]
+    )
+    assert ours.lower_bound_ >= theirs.lower_bound_ - 1e-3
+    assert ours.predict(X[:5]).shape == (5,)
+
+
+def test_only_the_ratios_of_weights_count():
+    X = np.concatenate([clouds(D=2), np.full((50, 2), 1e3)])
+    w = np.r_[np.random.default_rng(0).uniform(1, 3, 400), np.zeros(50)]
+    fits = [
+        GaussianMixture(3, random_state=0).fit(X, sample_weight=w * c)
+        for c in (1.0, 1e-20, 1e300)
+    ]
+    without = GaussianMixture(3, random_state=0).fit(X[:400], sample_weight=w[:400])
+    for m in fits:
+        np.testing.assert_allclose(m.means_, without.means_, rtol=1e-9)
+        assert m.lower_bound_ == pytest.approx(without.lower_bound_, abs=1e-9)
+    plain = GaussianMixture(3, random_state=0).fit(X[:400])
+    twice = GaussianMixture(3, random_state=0).fit(
+        X[:400], sample_weight=np.full(400, 2.0)
+    )
+    np.testing.assert_allclose(twice.means_, plain.means_, rtol=1e-9)
+
+
+def test_whole_numbers_and_booleans_are_not_copied(tmp_path):
+    """Images as bytes, in memory, in a file and in blocks."""
+    rng = np.random.default_rng(0)
+    X = (
+        rng.uniform(size=(3000, 30))
+        * 255
+        * rng.uniform(size=(2, 30))[rng.integers(2, size=3000)]
+    ).astype("u1")
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    blocks = [X[:1000], X[:0], X[1000:]]
+    for model, wanted in (
+        (GaussianMixture(2, covariance_type="diag", random_state=0), X.astype(float)),
+        (BernoulliMixture(2, binarize=100, random_state=0), X.astype(float)),
+    ):
+        here = clone(model).fit(wanted)
+        for source in (X, mapped, blocks):
+            m = clone(model).fit(source)
+            assert type(m) is type(here)
+            assert m.lower_bound_ == pytest.approx(here.lower_bound_, abs=1e-10)
+            np.testing.assert_allclose(m.means_, here.means_, rtol=1e-9)
+        np.testing.assert_allclose(
+            here.predict_proba(X), here.predict_proba(X.astype(float))
+        )
+    with pytest.raises(ValueError, match="predict each of them"):
+        model.fit_predict(blocks)
+
+
+def test_blocks_that_change_between_passes_are_found():
+    class Leaking:
+        def __init__(self):
+            self.left = 400
+
+        def __iter__(self):
+            self.left -= 1
+            yield clouds()[: self.left]
+
+    with pytest.raises(ValueError, match="must be the same each time"):
+        GaussianMixture(2, random_state=0).fit(Leaking())
+
+
+@each_gaussian
+def test_a_row_out_of_range_is_named(kind):
+    X = clouds(D=2)
+    m = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
+    with pytest.raises(ValueError, match=r"row 3 .*lies so far out"):
+        m.predict_proba(np.where(np.arange(len(X))[:, None] == 3, 1e160, X))
+    far = X * 1e3
+    np.testing.assert_allclose(m.predict_proba(far).sum(axis=1), 1)
+
+
+@each_gaussian
+def test_scoring_by_products_and_by_whitening_agree(kind):
+    X = clouds(700, 4)
+    m = GaussianMixture(3, covariance_type=kind, random_state=0).fit(X)
+    p = m._parameters()
+    plain = e._plain_log_joints(X, kind, p, p.mu.mean(axis=0))
+    np.testing.assert_allclose(
+        plain, e.log_joints(X, e.whitening(kind, p)), rtol=1e-10, atol=1e-10
+    )
+    np.testing.assert_allclose(plain, log_joint(kind, p, X), rtol=1e-10, atol=1e-10)
+
+
+def test_progress_is_shown_where_it_is_wanted(capsys):
+    X = clouds()
+    GaussianMixture(3, random_state=0, n_init=2, verbose=1, verbose_interval=1).fit(X)
+    told = capsys.readouterr().err
+    assert "start 2 of 2" in told
+    assert "nats a row" in told
+    GaussianMixture(3, random_state=0).fit(X)
+    assert capsys.readouterr().err == ""
+
+
+@each_kind
+def test_a_dask_array_gives_what_the_array_gives(kind):
+    da = pytest.importorskip("dask.array")
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(3000, 4)) + 3 * rng.integers(2, size=(3000, 1)) * (
+        kind != "bernoulli"
+    )
+    model = (
+        BernoulliMixture(2, max_iter=20, tol=0, random_state=0)
+        if kind == "bernoulli"
+        else GaussianMixture(
+            2, covariance_type=kind, max_iter=20, tol=0, random_state=0
+        )
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        here = clone(model).fit(X)
+        with_dask = clone(model).fit(da.from_array(X, chunks=(700, 2)))
+    assert np.allclose(here.lower_bounds_, with_dask.lower_bounds_, rtol=0, atol=1e-11)
+    assert np.allclose(here.means_, with_dask.means_, rtol=0, atol=1e-9)
+    assert with_dask.n_features_in_ == 4
+
+
+def test_a_fit_survives_the_loss_of_a_worker(tmp_path):
+    """Two processes, one of them killed in the middle of the fit: the same numbers as
+    in memory.
+    """
+    distributed = pytest.importorskip("distributed")
+    da = pytest.importorskip("dask.array")
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(40_000, 5)) + 4 * rng.integers(3, size=(40_000, 1))
+    model = GaussianMixture(3, max_iter=12, tol=0, random_state=0)
+    killed = []
+    with warnings.catch_warnings(), distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+        local_directory=str(tmp_path), silence_logs=50,
+    ) as cluster, distributed.Client(cluster) as client:  # fmt: skip
+        warnings.simplefilter("ignore")
+        here = clone(model).fit(X)
+        data = da.from_array(X, chunks=(5000, 5)).persist()
+        distributed.wait(data)
+        pids = list(client.run(os.getpid).values())
+        step = e.Engine.e_step
+
+        def fatal(self, p):
+            if len(killed) == 5:  # in the sixth pass
+                threading.Timer(0.02, os.kill, (pids[0], signal.SIGKILL)).start()
+            killed.append(1)
+            return step(self, p)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(e.Engine, "e_step", fatal)
+            fitted = clone(model).fit(data)
+        deadline = time.monotonic() + 30
+        while psutil.pid_exists(pids[0]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not psutil.pid_exists(pids[0])
+    assert fitted.n_iter_ == 12
+    assert np.allclose(here.lower_bounds_, fitted.lower_bounds_, rtol=0, atol=1e-11)
+    assert np.allclose(here.means_, fitted.means_, rtol=0, atol=1e-9)
+
+
+def test_a_dask_array_of_unknown_length_or_with_weights_is_refused():
+    da = pytest.importorskip("dask.array")
+    X = da.from_array(np.random.default_rng(0).normal(size=(50, 2)), chunks=(20, 2))
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        GaussianMixture(2).fit(X[X[:, 0] > 0])
+    with pytest.raises(ValueError, match="sample_weight goes with an array in memory"):
+        GaussianMixture(2).fit(X, sample_weight=np.ones(50))
+    with pytest.raises(ValueError, match="NaN"):
+        GaussianMixture(2).fit(
+            da.where(X > 2, np.nan, X) if (X > 2).any() else X * np.nan
+        )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("portions", ["map", "blocks", "dask"])
+def test_what_is_no_number_is_found_in_any_portion(portions, bad, tmp_path):
+    X = (np.random.default_rng(0).random((70_000, 3)) < 0.5).astype(float)
+    X[-1, 2] = bad
+    np.save(tmp_path / "rows.npy", X)
+    given = {
+        "map": lambda: np.load(tmp_path / "rows.npy", mmap_mode="r"),
+        "blocks": lambda: [X[:40_000], X[40_000:]],
+        "dask": lambda: pytest.importorskip("dask.array").from_array(
+            X, chunks=(20_000, 3)
+        ),
+    }[portions]()
+    models = [GaussianMixture(2), GaussianMixture(2, covariance_type="diag")]
+    models += [BernoulliMixture(2), BernoulliMixture(2, binarize=None)]
+    for model in models:
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            model.set_params(random_state=0).fit(given)
+
+
+def test_blocks_may_be_data_frames_or_tensors():
+    pd, torch = pytest.importorskip("pandas"), pytest.importorskip("torch")
+    X = np.random.default_rng(0).normal(size=(600, 3))
+    known = GaussianMixture(2, random_state=0).fit([X[:300], X[300:]]).means_
+    for kind in (pd.DataFrame, torch.from_numpy):
+        assert np.allclose(
+            GaussianMixture(2, random_state=0)
+            .fit([kind(X[:300]), kind(X[300:])])
+            .means_,
+            known,
+        )
+
+
+@pytest.mark.parametrize(("K", "N"), [(2, 3000), (2, 20), (9, 20), (9, 3000)])
+def test_many_features_are_whitened_and_nothing_else_changes(K, N):
+    """Few components of many features go the long way in fit, few rows in predict: the
+    same fit as scikit-learn's, and the same scores.
+    """
+    rng = np.random.default_rng(0)
+    X = (
+        rng.normal(size=(3000, 40))
+        + 4 * rng.normal(size=(K, 40))[rng.integers(K, size=3000)]
+    )
+    settings = {
+        "n_components": K,
+        "means_init": X[:K],
+        "weights_init": np.full(K, 1 / K),
+    }
+    settings |= {
+        "precisions_init": np.tile(np.eye(40), (K, 1, 1)),
+        "tol": 0,
+        "max_iter": 5,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours, theirs = (
+            GaussianMixture(**settings).fit(X),
+            sklearn.mixture.GaussianMixture(**settings).fit(X),
+        )
+    assert np.isclose(ours.lower_bound_, theirs.lower_bound_, atol=1e-9)
+    assert np.allclose(
+        ours.score_samples(X[:N]), theirs.score_samples(X[:N]), atol=1e-8
+    )
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from latent_book.mixture_models import GaussianMixture
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+X = np.memmap(sys.argv[1], dtype="float32", mode="r", shape=(2_000_000, 16))
+import warnings; warnings.simplefilter("ignore")
+m = GaussianMixture(4, covariance_type="diag", max_iter=2, random_state=0).fit(X)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, np.isfinite(m.lower_bound_))
+"""
+
+
+def test_a_file_larger_than_what_is_held(tmp_path):
+    """122 MiB on disk; a fit holds far less."""
+    place = tmp_path / "X.bin"
+    X = np.memmap(place, dtype="float32", mode="w+", shape=(2_000_000, 16))
+    rng = np.random.default_rng(0)
+    for i in range(0, len(X), 100_000):
+        X[i : i + 100_000] = rng.normal(size=(100_000, 16)) + rng.integers(
+            4, size=(100_000, 1)
+        )
+    X.flush()
+    del X
+    out = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(place)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    held, fine = out.split()
+    assert fine == "True"
+    assert int(held) < 90
+
+
+ARRAY_API = """
+import warnings; warnings.simplefilter("ignore")
+import numpy as np, sklearn, torch
+from latent_book.mixture_models import GaussianMixture
+rng = np.random.default_rng(0)
+X = rng.normal(size=(300, 3)) + 3 * rng.integers(2, size=(300, 1))
+with sklearn.config_context(array_api_dispatch=True):
+    for kind in ("full", "tied", "diag", "spherical"):
+        here, there = (GaussianMixture(2, covariance_type=kind, init_params="random", random_state=0).fit(x) for x in (X, torch.from_numpy(X)))
+        found = there.predict_proba(torch.from_numpy(X))
+        assert isinstance(found, torch.Tensor) and isinstance(there.means_, torch.Tensor)
+        np.testing.assert_allclose(found.numpy(), here.predict_proba(X), atol=1e-9)
+        assert there.decode(np.eye(2)).shape == (2, 3)
+print("fine")
+"""
+
+
+def test_torch_in_and_torch_out_where_scikit_learn_dispatches():
+    """In a process of its own: SciPy reads the setting when it is imported."""
+    pytest.importorskip("torch")
+    found = subprocess.run(
+        [sys.executable, "-c", ARRAY_API],
+        cwd=ROOT,
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout == "fine\n", found.stderr
+
+
+# --- Dask
+# ------------------------------------------------------------------------------------------------------------
