@@ -63,7 +63,7 @@ def test_one_notebook_exports_one_module_of_its_name(path):
         for _, s in cells(path, "code")
         if "default_exp" in (d := directives(s))
     ]
-    if path.stem in ("index", "speed", "your_chapter") or path.parent.name in (
+    if path.stem in ("index", "speed", "exact", "your_chapter") or path.parent.name in (
         "start",
         "appendix",
     ):
