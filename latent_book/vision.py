@@ -554,5 +554,5 @@ def keep_by_likelihood(
         raise ValueError(
             f"a likelihood exceeds the bound; raise log_bound by {excess:.3g} nats"
         )
-    chance = torch.rand(log_lik.shape, generator=generator, dtype=log_lik.dtype)
-    return chance.log() < log_lik - log_bound
+    chance = torch.rand(log_lik.shape, generator=generator, dtype=torch.float64)
+    return torch.log1p(-chance) < log_lik - log_bound  # rand may be 0, and never is 1
