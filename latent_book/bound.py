@@ -178,7 +178,10 @@ def kl(
 
 # %% ../nbs/bound.ipynb #cholesky
 def _cholesky(Sigma: np.ndarray, name: str) -> np.ndarray:
-    if not np.isfinite(Sigma).all() or not np.allclose(Sigma, np.transpose(Sigma)):
+    Sigma = np.asarray(Sigma, dtype=float)
+    # rounding is told from more in the unit of the numbers
+    most = 1e-6 * np.abs(Sigma) + 1e-10 * np.abs(Sigma).max()
+    if not np.isfinite(Sigma).all() or (np.abs(Sigma - Sigma.T) > most).any():
         raise ValueError(
             f"{name} must be finite and symmetric; try ({name} + {name}.T) / 2"
         )
@@ -214,6 +217,9 @@ def kl_gaussian(
             f"{np.shape(Sigma_q)} and "
             f"{np.shape(Sigma_p)}. For a diagonal one pass np.diag(variances)"
         )
+    mu_q, mu_p = np.asarray(mu_q, dtype=float), np.asarray(mu_p, dtype=float)
+    if not (np.isfinite(mu_q).all() and np.isfinite(mu_p).all()):
+        raise ValueError("a mean has a NaN or an infinity; pass finite ones")
     L_q, L_p = _cholesky(Sigma_q, "Sigma_q"), _cholesky(Sigma_p, "Sigma_p")
     A = scipy.linalg.solve_triangular(L_p, L_q, lower=True)
     shift = scipy.linalg.solve_triangular(L_p, np.subtract(mu_q, mu_p), lower=True)
@@ -229,6 +235,7 @@ def gaussian_on_grid(
     """Probabilities of the points `z` of a grid in proportion to a Gaussian density;
     they sum to 1.
     """
+    z = np.asarray(z, dtype=float)
     if not (math.isfinite(mu) and 0 < sigma < math.inf):
         raise ValueError(
             f"mu = {mu}, sigma = {sigma}: pass a finite mean and a width above zero"
@@ -244,6 +251,7 @@ def fit_forward(
 
     `log_p` is the target's log-density on the grid `z`, up to a constant.
     """
+    z = np.asarray(z, dtype=float)
     p = posterior(np.asarray(log_p)[None])[0]
     mu = p @ z
     return float(mu), float(np.sqrt(p @ (z - mu) ** 2))
@@ -269,11 +277,16 @@ def fit_reverse(
         If the target is zero somewhere on the grid: every Gaussian is then infinitely
         far away.
     """
+    z, log_p = np.asarray(z, dtype=float), np.asarray(log_p, dtype=float)
     if not np.isfinite(log_p).all():
         raise ValueError(
             "log_p is not finite everywhere on the grid, so KL(q || p) is infinite for "
             "every Gaussian; "
             "cut the grid to where p is above zero"
+        )
+    if not (math.isfinite(mu) and 0 < sigma < math.inf):
+        raise ValueError(
+            f"mu = {mu}, sigma = {sigma}: start at a finite mean and a width above zero"
         )
     here, move, lowest = np.array([mu, math.log(sigma)]), np.zeros(2), math.inf
     for _ in range(steps):

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from .rows import as_floats
 from .training import with_progress
 from .vae import VAENetwork, kl_to_prior
 
@@ -91,6 +92,7 @@ def predicted_kl(
 ) -> Float[np.ndarray, " L"]:
     """What each dimension of the best linear VAE says, in nats; eq-collapse-kl."""
     _check_spectrum(lam, sigma2)
+    lam = as_floats(lam)
     return 0.5 * np.log(np.maximum(lam, sigma2) / sigma2)
 
 

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from .rows import as_floats
 from .training import seeded, train
 from .vae import kl_to_prior, reparameterise
 
@@ -44,6 +45,7 @@ def lay_over(
                 f"{name} is not in [0, 1]; divide by its white level, and see to "
                 "missing values"
             )
+    m, b = as_floats(m), as_floats(b)
     return m + (1 - m) * c * b
 
 # %% ../nbs/critique.ipynb #parts
@@ -251,6 +253,7 @@ def split_effects(
     `Z[i, j]` belongs to digit i over background j. With the mean of all the three add
     up to Z. Raises ValueError on NaN.
     """
+    Z = as_floats(Z)
     if not np.isfinite(Z).all():
         raise ValueError("Z has NaN or infinity; leave such codes out")
     Z = Z - Z.mean(axis=(0, 1))
@@ -274,6 +277,7 @@ def unexplained(
     0 for nothing, 1 for all; more where the round trip does harm. NaN for a factor that
     does nothing to X.
     """
+    X, X_hat = as_floats(X), as_floats(X_hat)
     there = effect_sizes(X)
     lost = effect_sizes(X - X_hat)
     return np.divide(

@@ -14,18 +14,29 @@ _needs("torch")
 # %% ../nbs/denoising.ipynb #imports
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor, nn
 
 from .estimators import Coder, RealEstimator
-from .mixture import responsibilities
-from .rows import Kind, Listed, Rule, Units, positive, setting, whole
+from .mixture import check_mixture, responsibilities
+from latent_book.rows import (
+    Kind,
+    Listed,
+    Rule,
+    Units,
+    as_floats,
+    blocks,
+    positive,
+    setting,
+    whole,
+)
 from .training import History
 
 # %% ../nbs/denoising.ipynb #halve
@@ -34,6 +45,7 @@ def halve(X: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N quarter"]:
 
     Raises ValueError where the rows are no squares of even side.
     """
+    X = as_floats(X)
     side = math.isqrt(X.shape[1])
     if side * side != X.shape[1] or side % 2:
         raise ValueError(
@@ -102,6 +114,7 @@ def relative_error(
     Above 1 it is worse than that. Raises ValueError where all rows of X are equal, for
     then there is nothing to explain.
     """
+    X, X_hat = as_floats(X), as_floats(X_hat)
     if (X[:1] == X).all():
         raise ValueError("all rows of X are equal; give rows that differ")
     if X_hat.shape != X.shape:
@@ -142,7 +155,7 @@ def score_from_denoiser(
         raise ValueError(
             f"sigma={sigma}: a score needs blur; give a positive standard deviation"
         )
-    return (X_hat - X) / sigma**2
+    return (as_floats(X_hat) - as_floats(X)) / sigma**2
 
 # %% ../nbs/denoising.ipynb #mixture
 def blur(
@@ -155,18 +168,29 @@ def blur(
 ]:
     """The mixture of x + sigma eps, if x is from this one: every covariance grows by
     sigma^2 I. eq-denoising-mixture.
+
+    ValueError for what is no mixture, see `mixture.check_mixture`, and for a sigma
+    below 0.
     """
     if not sigma >= 0:
         raise ValueError(
             f"sigma={sigma}: the blur has a standard deviation of 0 or more"
         )
+    pi, mu, Sigma = check_mixture(pi, mu, Sigma)
     return pi, mu, Sigma + sigma**2 * np.eye(mu.shape[1])
 
 
-def _pulls(X: np.ndarray, mu: np.ndarray, C: np.ndarray) -> np.ndarray:
-    """For each row and component, the pull -C_k^-1 (x - mu_k)."""
-    away = (X - mu[:, None]).transpose(0, 2, 1)  # one matrix for each component
-    return -np.linalg.solve(C, away).transpose(2, 0, 1)
+def _pulls(
+    X: np.ndarray, R: np.ndarray, mu: np.ndarray, C: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Component after component, some of the rows that it may have made, and their
+    pulls -C_k^-1 (x - mu_k).
+    """
+    for k, m in enumerate(mu):
+        root = cho_factor(C[k], lower=True)  # once for all rows
+        for part in blocks(len(X)):
+            rows = part.start + np.flatnonzero(R[part, k])
+            yield k, rows, -cho_solve(root, (X[rows] - m).T).T
 
 
 def mixture_score(
@@ -178,10 +202,14 @@ def mixture_score(
 ) -> Float[np.ndarray, "N D"]:
     """Gradient at each row of the log-density of the blurred mixture, exact,
     eq-denoising-mixture.
+
+    Raises what `blur` and `mixture.responsibilities` raise.
     """
-    blurred = blur(pi, mu, Sigma, sigma)
-    R = responsibilities(X, *blurred)
-    return np.einsum("nk,nkd->nd", R, _pulls(X, mu, blurred[2]))
+    X, (pi, mu, C) = as_floats(X), blur(pi, mu, Sigma, sigma)
+    R, score = responsibilities(X, pi, mu, C), np.zeros(X.shape)
+    for k, rows, pull in _pulls(X, R, mu, C):
+        score[rows] += R[rows, k, None] * pull
+    return score
 
 
 def posterior_mean(
@@ -193,10 +221,14 @@ def posterior_mean(
 ) -> Float[np.ndarray, "N D"]:
     """The best denoiser of a Gaussian mixture, E[x | x + sigma eps],
     eq-denoising-mixture-mean.
+
+    Raises what `blur` and `mixture.responsibilities` raise.
     """
-    blurred = blur(pi, mu, Sigma, sigma)
-    pulled = np.einsum("kde,nke->nkd", Sigma, _pulls(X, mu, blurred[2]))
-    return np.einsum("nk,nkd->nd", responsibilities(X, *blurred), mu - pulled)
+    X, (pi, mu, C) = as_floats(X), blur(pi, mu, Sigma, sigma)
+    R, mean = responsibilities(X, pi, mu, C), np.zeros(X.shape)
+    for k, rows, pull in _pulls(X, R, mu, C):
+        mean[rows] += R[rows, k, None] * (mu[k] - pull @ Sigma[k])
+    return mean
 
 # %% ../nbs/denoising.ipynb #walk
 def walk(
@@ -232,7 +264,7 @@ def wiener(
         raise ValueError(
             f"sigma={sigma}: without noise there is nothing to filter; give sigma > 0"
         )
-    return mu + ((X - mu) @ W * (lam / (lam + sigma**2))) @ W.T
+    return mu + ((as_floats(X) - mu) @ W * (lam / (lam + sigma**2))) @ W.T
 
 
 def copied_share(
@@ -393,6 +425,7 @@ def memory(
     """
     if not sigma > 0:
         raise ValueError(f"sigma={sigma}: nearness needs a scale; give sigma > 0")
+    X, examples = as_floats(X), as_floats(examples)
     # |X|^2 cancels
     log_w = (X @ examples.T - 0.5 * np.sum(examples**2, axis=1)) / sigma**2
     w = np.exp(log_w - log_w.max(axis=1, keepdims=True))

@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 
 from .bound import elbo, posterior
 from .mixture import log_joint
-from .rows import blocks
+from .rows import as_floats, blocks
 
 # %% ../nbs/em.ipynb #expected-complete
 def expected_complete_log_lik(
@@ -30,11 +30,18 @@ def expected_complete_log_lik(
     The bound without the entropy of q, and the only part of it that the parameters
     move. Where q is 0, a log_joint of -inf counts 0.
     """
+    log_joint, q = as_floats(log_joint), as_floats(q)
     return np.sum(q * np.where(q > 0, log_joint, 0.0), axis=1)
 
 # %% ../nbs/em.ipynb #check-q
-def _check(X: Float[np.ndarray, "N D"], q: Float[np.ndarray, "N K"]) -> None:
-    """Points and memberships that an M-step can use."""
+def _check(X: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points and memberships that an M-step can use, as floats."""
+    X, q = as_floats(X), as_floats(q)
+    if X.ndim != 2 or q.ndim != 2 or not X.size or not q.size:
+        raise ValueError(
+            f"X has shape {X.shape} and q {q.shape}; pass one row a point, in X a "
+            "column a feature, in q a column a component, at least one of each"
+        )
     if not np.isfinite(X).all():
         raise ValueError("X has NaN or infinity; drop such rows, or fill them in")
     if len(X) != len(q):
@@ -46,6 +53,7 @@ def _check(X: Float[np.ndarray, "N D"], q: Float[np.ndarray, "N K"]) -> None:
             "each row of q must be a distribution, >= 0 with sum 1; take "
             "posterior(log_joint)"
         )
+    return X, q
 
 
 def _check_alive(N_k: Float[np.ndarray, " K"]) -> None:
@@ -70,13 +78,22 @@ def m_step_gaussian(
     With 0 it is maximum likelihood; 1 is a mild cure against collapse.
 
     Raises ValueError where a component has lost its points, or has collapsed onto
-    points that span no volume.
+    points that span no volume; and where `prior` is negative.
     """
-    _check(X, q)
+    X, q = _check(X, q)
+    if not 0 <= prior < np.inf:
+        raise ValueError(
+            f"prior={prior} counts imaginary points; use a number that is 0 or above"
+        )
     N_k = q.sum(axis=0)
     _check_alive(N_k)
     mu = q.T @ X / N_k[:, None]
-    D, width = X.shape[1], X.var(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        D, width = X.shape[1], X.var(axis=0)
+    if not np.isfinite(width).all():
+        raise ValueError(
+            "the squares of X overflow; divide X by a constant, X / np.abs(X).max()"
+        )
     Sigma = np.empty((len(mu), D, D))
     for k in range(len(mu)):
         off = X - mu[k]
@@ -127,8 +144,11 @@ def em(
     """Ascend the bound by turns: `q = e_step(log_joint(X, *theta), q)`, then `theta =
     m_step(X, q)`.
 
-    Returns the last parameters, and a HalfStep for each half step. With a full E-step
-    log p never falls, thm-em-monotone. `q` is where an `e_step` that looks back begins.
+    Returns the last parameters, and a HalfStep for each half step. With a full E-step,
+    and an M-step that maximises the bound alone, log p never falls, thm-em-monotone.
+    With one that maximises the bound plus a log prior, such as `m_step_gaussian` with
+    `prior` above 0, log p plus the log prior never falls, and log p may. `q` is where an
+    `e_step` that looks back begins.
     Raises ValueError where `steps` is below 1.
     """
     if steps < 1:
@@ -163,7 +183,7 @@ def em_gaussian(
     convergence test.
 
     Returns (pi, mu, Sigma) and the history of half steps. `prior` is that of
-    `m_step_gaussian`, and raises what it raises.
+    `m_step_gaussian`, and raises what it raises; above 0, log p may fall, see `em`.
     """
 
     def m_step(X: np.ndarray, q: np.ndarray) -> tuple:
@@ -176,6 +196,7 @@ def gaussian_start(X: Float[np.ndarray, "N D"], mu: Float[np.ndarray, "K D"]) ->
     """A start with these means: equal weights, and for each component the covariance of
     all the data.
     """
+    X = as_floats(X)
     K, off = len(mu), X - X.mean(axis=0)
     return (
         np.ones(K) / K,
@@ -209,6 +230,7 @@ def hard_e_step(
     """The best q of those that give each point to one component: the largest posterior
     takes all.
     """
+    posterior(log_joint)  # refuses a point that no component can have made
     return np.eye(log_joint.shape[1])[log_joint.argmax(axis=1)]
 
 # %% ../nbs/em.ipynb #moments
@@ -216,6 +238,7 @@ def moments(X: Float[np.ndarray, "N D"], q: Float[np.ndarray, "N K"]) -> tuple:
     """All that an M-step needs to know of the data: N_k, sum of q x, sum of q x x^T;
     eq-em-moments. They add over blocks.
     """
+    X, q = as_floats(X), as_floats(q)
     return q.sum(axis=0), q.T @ X, np.einsum("nk,ni,nj->kij", q, X, X, optimize=True)
 
 
@@ -254,6 +277,7 @@ def incremental_em_gaussian(
     """
     if block < 1 or passes < 1:
         raise ValueError(f"block={block} and passes={passes} must both be 1 or more")
+    X = as_floats(X)
     # count from the middle of the data: the sums lose no digits
     origin = X.mean(axis=0)
     X, mu = X - origin, mu - origin
@@ -288,11 +312,14 @@ def spread_means(
     """
     if not 1 <= K <= len(X):
         raise ValueError(f"K={K} must lie between 1 and the number of points, {len(X)}")
+    X = as_floats(X)
     if not np.isfinite(X).all():
         raise ValueError("X has NaN or infinity; drop such rows, or fill them in")
+    # a power of two loses no digit, and no square overflows or vanishes
+    size = 2.0 ** np.frexp(np.abs(X).max() / 2)[1]
     chosen = [X[rng.integers(len(X))]]
     for _ in range(K - 1):
-        away = np.min([np.sum((X - m) ** 2, axis=1) for m in chosen], axis=0)
+        away = np.min([np.sum(((X - m) / size) ** 2, axis=1) for m in chosen], axis=0)
         if not away.sum() > 0:
             raise ValueError(
                 f"X has only {len(chosen)} different points; lower K to at most that"
@@ -307,8 +334,21 @@ def log_joint_bernoulli(
     mu: Float[np.ndarray, "K D"],
 ) -> Float[np.ndarray, "N K"]:
     """log p(x_n, z_n = k) in nats for binary pixels, independent given the component;
-    eq-em-bernoulli. mu strictly between 0 and 1.
+    eq-em-bernoulli.
+
+    Raises ValueError where a mu is not strictly between 0 and 1, or shapes do not fit.
     """
+    X, pi, mu = as_floats(X), as_floats(pi), as_floats(mu)
+    if X.ndim != 2 or mu.shape != (len(pi), X.shape[1]):
+        raise ValueError(
+            f"X {X.shape}, pi {pi.shape} and mu {mu.shape} do not fit; pass X (N, D), "
+            "pi (K,) and mu (K, D)"
+        )
+    if not ((mu > 0) & (mu < 1)).all():
+        raise ValueError(
+            "a mu is not strictly between 0 and 1, so a pixel would be impossible; "
+            "take mu.clip(1e-6, 1 - 1e-6)"
+        )
     return np.log(pi) + X @ (np.log(mu) - np.log1p(-mu)).T + np.log1p(-mu).sum(axis=1)
 
 
@@ -320,7 +360,7 @@ def m_step_bernoulli(
 
     Raises ValueError where X is not binary or a component has lost its points.
     """
-    _check(X, q)
+    X, q = _check(X, q)
     if not np.isin(X, (0.0, 1.0)).all():
         raise ValueError(
             "X is not binary; threshold the grey values, e.g. (X > 0.5).astype(float)"

@@ -32,6 +32,7 @@ from latent_book.rows import (
     Kind,
     Listed,
     Units,
+    as_floats,
     check_grey,
     none_or,
     not_negative,
@@ -77,6 +78,7 @@ def jensen_shannon(p: Float[np.ndarray, " K"], q: Float[np.ndarray, " K"]) -> fl
 
     Raises ValueError for a table that has negative entries or does not sum to 1.
     """
+    p, q = as_floats(p), as_floats(q)
     for name, table in (("p", p), ("q", q)):
         if not (np.min(table) >= 0 and abs(np.sum(table) - 1) < 1e-3):
             raise ValueError(

@@ -17,13 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
-import scipy.sparse
 import scipy.special
 from jaxtyping import Float, Shaped
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
 
-from .rows import as_numpy, blocks, one_of
+from .rows import as_floats, blocks, one_of
 
 # %% ../nbs/workshop/linalg.ipynb #top-eigen
 def top_eigen(
@@ -57,15 +56,7 @@ def as_matrix(X: Any) -> np.ndarray:
     """X as a matrix of float32 or float64; whole numbers, booleans and lists become
     float64.
     """
-    if scipy.sparse.issparse(X):
-        raise TypeError("X is sparse; give X.toarray()")
-    X = np.asarray(as_numpy(X))
-    if np.iscomplexobj(X):
-        raise TypeError(
-            "X is complex; give X.real, or real and imaginary parts as columns"
-        )
-    if X.dtype not in (np.float32, np.float64):
-        X = X.astype(np.float64)
+    X = as_floats(X)
     if X.ndim != 2 or 0 in X.shape:
         raise ValueError(
             f"X has shape {X.shape}; give a matrix with at least one row and column"

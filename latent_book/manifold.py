@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components, shortest_path
 from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 from torch import Tensor
 
+from .rows import as_floats
 from .vision import causes, render
 
 # %% ../nbs/manifold.ipynb #ball
@@ -100,6 +101,7 @@ def local_spectrum(X: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, " m"]:
     eq-manifold-scaling.
     """
     _check_points(X)
+    X = as_floats(X)
     return np.linalg.svd((X - X.mean(axis=0)) / math.sqrt(len(X)), compute_uv=False)
 
 # %% ../nbs/manifold.ipynb #local-dimension
@@ -261,8 +263,8 @@ def _check_distances(d: np.ndarray, L: int) -> None:
             "geodesic_distances"
         )
     if (
-        not np.allclose(d, d.T)
-        or np.abs(np.diag(d)).max() > 1e-6 * max(1.0, d.max())
+        np.abs(d - d.T).max() > 1e-6 * d.max()
+        or np.abs(np.diag(d)).max() > 1e-6 * d.max()
         or d.min() < 0
     ):
         raise ValueError(
@@ -280,6 +282,7 @@ def classical_scaling(
 
     The points are known up to a turn, a mirror and a shift: their mean is zero.
     """
+    distances = as_floats(distances)
     _check_distances(distances, L)
     B = -0.5 * distances**2
     B -= B.mean(axis=0)
@@ -306,6 +309,7 @@ def mle_dimension(T: Shaped[np.ndarray, "..."]) -> float:
     `T` is from `neighbor_distances`; `T[:, :k]` asks about k neighbours. Usually too
     low when the true dimension is high for the number of points.
     """
+    T = as_floats(T)
     if T.ndim != 2 or T.shape[1] < 2 or not len(T):
         raise ValueError(
             f"T has shape {T.shape}; pass a row a point and at least two neighbours: "

@@ -44,6 +44,7 @@ from latent_book.rows import (
     Rule,
     Self,
     Transformer,
+    as_floats,
     as_numpy,
     blocks,
     check_answer,
@@ -70,7 +71,7 @@ def encode(
     The best code where the columns of W are orthonormal; centred before the product, so
     that data far from 0 lose no digits.
     """
-    return (X - mu) @ W
+    return (as_floats(X) - mu) @ W
 
 
 def decode(
@@ -79,7 +80,7 @@ def decode(
     W: Float[np.ndarray, "D L"],
 ) -> Float[np.ndarray, "N D"]:
     """The point of the sheet with code z: x-hat = mu + W z, eq-pca-decode."""
-    return mu + Z @ W.T
+    return mu + as_floats(Z) @ W.T
 
 
 def reconstruction_error(
@@ -137,8 +138,8 @@ def ppca_log_prob(
             f"sigma2={sigma2} leaves no density off the plane; give a positive noise "
             "variance"
         )
-    D, L = W.shape
-    Y = X - mu
+    W = as_floats(W)
+    (D, L), Y = W.shape, as_floats(X) - mu
     chol = np.linalg.cholesky(
         W.T @ W + sigma2 * np.eye(L)
     )  # M = chol chol^T; fails loudly, and halves the work of an inverse
@@ -202,6 +203,7 @@ def ppca_posterior(
     """Mean of p(z | x) for each x, and the covariance, which is the same for all x;
     eq-pca-posterior.
     """
+    X, W = as_floats(X), as_floats(W)
     M = W.T @ W + sigma2 * np.eye(W.shape[1])
     return scipy.linalg.solve(
         M, ((X - mu) @ W).T, assume_a="pos"
@@ -234,6 +236,7 @@ def ppca_elbo(
     """The lower bound on log p(x) in nats for each x, with q(z_n) = N(m_n, Sigma);
     eq-pca-elbo. Equal to log p(x) if q is the posterior.
     """
+    X, W, m = as_floats(X), as_floats(W), as_floats(m)
     D, L = W.shape
     off = X - decode(m, mu, W)
     expected_fit = np.sum(off * off, axis=1) + np.trace(W @ Sigma @ W.T)
@@ -255,6 +258,7 @@ def ppca_m_step(
     """The W and sigma2 that maximise the bound for given q(z_n) = N(m_n, Sigma); Y has
     its mean taken off. eq-pca-m-step.
     """
+    Y, m = as_floats(Y), as_floats(m)
     N, D = Y.shape
     second_moment = m.T @ m + N * Sigma
     W = scipy.linalg.solve(second_moment, m.T @ Y, assume_a="pos").T

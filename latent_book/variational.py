@@ -38,6 +38,7 @@ from latent_book.rows import (
     Kind,
     Listed,
     Units,
+    as_floats,
     as_numpy,
     check_bits,
     check_grey,
@@ -63,10 +64,11 @@ def log_bernoulli(
 
 # %% ../nbs/variational.ipynb #all-states
 def all_states(L: int) -> Float[Tensor, "S L"]:
-    """Every setting of L bits, one a row, counted as in binary; there are 2^L.
+    """Every setting of L bits, one a row; there are 2^L. Row s has the digits of s in
+    binary, the highest in the first column.
 
-    Raises ValueError above 16 bits, where the table would be larger than any use of it
-    here.
+    Raises ValueError below 1 bit and above 16, where the table would be larger than any
+    use of it here.
     """
     if not 1 <= L <= 16:
         raise ValueError(
@@ -94,7 +96,9 @@ def mean_field(
     Where it ends depends on where it starts, `logits`. Never ends with a lower bound
     than it started with.
 
-    Raises ValueError if the table has not one column for each state of the bits.
+    Raises ValueError if the table has not one column for each state of the bits, or if
+    an entry is not finite: bits with finite log-odds believe a little in every state,
+    so one that is ruled out makes every bound minus infinity.
     """
     L = logits.shape[1]
     if log_joint.shape[1] != 2**L:
@@ -102,6 +106,13 @@ def mean_field(
             f"log_joint has {log_joint.shape[1]} columns for {L} bits; "
             f"it wants one for each of the {2**L} rows of all_states({L})"
         )
+    for what, table in ("log_joint", log_joint), ("logits", logits):
+        if not (finite := table.isfinite().all(dim=1)).all():
+            row = int(finite.int().argmin())
+            raise ValueError(
+                f"{what} is not finite in row {row}; for a state that "
+                f" is ruled out, {what}.clamp(-1e4, 1e4) says nearly the same"
+            )
     z, logits = all_states(L).to(logits), logits.clone()
     on = z.T == 1
     gains = [log_joint[:, on[bit]] - log_joint[:, ~on[bit]] for bit in range(L)]
@@ -166,10 +177,16 @@ def gaps(
     Raises
     ------
     ValueError
-        If `best` is not best: q has a higher bound somewhere.
+        If `best` is not best: q has a higher bound somewhere; or if its bound is minus
+        infinity, which leaves nothing to split.
     """
     log_p = np.logaddexp.reduce(log_joint, axis=1)
     low, high = bound.elbo(log_joint, q), bound.elbo(log_joint, best)
+    if (none := np.isneginf(high)).any():
+        raise ValueError(
+            f"in row {int(none.argmax())} the bound of `best` is minus infinity: it "
+            "believes in a cause that is ruled out; pass a guess that does not"
+        )
     if (high < low - 1e-6).any():
         row = int(np.argmax(low - high))
         raise ValueError(
@@ -196,6 +213,7 @@ def restrict(q: Float[np.ndarray, "N K"], c: float) -> Float[np.ndarray, "N K"]:
             f"c={c} is a probability; choose it from 0 (any guess) to 1 (all or "
             "nothing)"
         )
+    q = as_floats(q)
     bound.entropy(q)  # refuses what is no distribution
     if q.shape[1] < 2:
         raise ValueError(

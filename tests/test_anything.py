@@ -15,6 +15,7 @@ import re
 import warnings
 from typing import NamedTuple
 
+import jaxtyping
 import numpy as np
 import pytest
 import scipy.sparse
@@ -24,6 +25,18 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from latent_book import (
+    bound,
+    collapse,
+    critique,
+    denoising,
+    em,
+    gan,
+    manifold,
+    mixture,
+    pca,
+    variational,
+)
 from latent_book.autoencoder import Autoencoder
 from latent_book.denoising import DenoisingAutoencoder
 from latent_book.em import BernoulliMixture, GaussianMixture
@@ -402,3 +415,155 @@ def test_squares_that_are_too_small_are_refused(name, scale, dtype):
     codes, expected = model.encode(small), wanted.encode(X)
     codes, expected = codes / np.abs(codes).max(), expected / np.abs(expected).max()
     np.testing.assert_allclose(np.abs(codes), np.abs(expected), atol=1e-3)
+
+
+# --- the functions of the chapters
+# -----------------------------------------------------------------------------------------------------
+
+GRID = np.arange(-3, 4)
+POINTS = np.array([[0, 1], [2, -1], [-3, 2], [1, 1], [2, 3], [-1, 0]])
+SURE = np.eye(2, dtype=int)[[0, 1, 0, 1, 0, 1]]
+BITS = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 0, 1]])
+MIX = (np.array([1, 0]), np.array([[0, 1], [2, 0]]), np.array([[[2, 1], [1, 3]]] * 2))
+HALF = (np.array([0.5, 0.5]), *MIX[1:])
+LINE = np.array([[2], [1]])
+CROSSED = np.arange(12).reshape(2, 3, 2) ** 2
+# each by arguments that half precision and whole numbers hold exactly
+CALLS = {
+    "mixture.log_gaussian": (mixture.log_gaussian, POINTS, *MIX[1:]),
+    "mixture.log_joint": (mixture.log_joint, POINTS, *HALF),
+    "mixture.mixture_log_prob": (mixture.mixture_log_prob, POINTS, *MIX),
+    "mixture.responsibilities": (mixture.responsibilities, POINTS, *HALF),
+    "mixture.bic": (mixture.bic, POINTS, *HALF),
+    "bound.entropy": (bound.entropy, SURE),
+    "bound.elbo": (bound.elbo, -POINTS, SURE),
+    "bound.posterior": (bound.posterior, POINTS),
+    "bound.kl": (bound.kl, SURE, np.full((6, 2), 0.5)),
+    "bound.kl_gaussian": (
+        bound.kl_gaussian,
+        MIX[1][0],
+        MIX[2][0],
+        MIX[1][1],
+        2 * MIX[2][0],
+    ),
+    "bound.gaussian_on_grid": (lambda z: bound.gaussian_on_grid(z, 0.3, 0.7), GRID),
+    "bound.fit_forward": (bound.fit_forward, GRID, -(GRID**2)),
+    "bound.fit_reverse": (lambda *z: bound.fit_reverse(*z, 0.2, 1.5), GRID, -(GRID**2)),
+    "em.expected_complete_log_lik": (em.expected_complete_log_lik, -POINTS, SURE),
+    "em.m_step_gaussian": (lambda *a: em.m_step_gaussian(*a, prior=1.0), POINTS, SURE),
+    "em.gaussian_start": (em.gaussian_start, POINTS, MIX[1]),
+    "em.em_gaussian": (
+        lambda *a: em.em_gaussian(*a, steps=2, prior=1.0)[0],
+        POINTS,
+        *HALF,
+    ),
+    "em.moments": (em.moments, POINTS, SURE),
+    "em.incremental_em_gaussian": (
+        lambda *a: em.incremental_em_gaussian(*a, 1, 2, np.random.default_rng(0))[0],
+        POINTS,
+        *HALF,
+    ),
+    "em.spread_means": (
+        lambda X: em.spread_means(X, 3, np.random.default_rng(0)),
+        POINTS,
+    ),
+    "em.log_joint_bernoulli": (
+        lambda X: em.log_joint_bernoulli(X, np.ones(1), np.full((1, 3), 0.3)),
+        BITS,
+    ),
+    "em.m_step_bernoulli": (em.m_step_bernoulli, BITS, SURE[:4]),
+    "variational.restrict": (lambda q: variational.restrict(q, 0.9), SURE),
+    "denoising.halve": (denoising.halve, np.arange(16)[None]),
+    "denoising.relative_error": (
+        denoising.relative_error,
+        POINTS % 5,
+        POINTS[::-1] % 5,
+    ),
+    "denoising.score_from_denoiser": (
+        lambda *a: denoising.score_from_denoiser(*a, 0.3),
+        POINTS % 5,
+        POINTS[::-1] % 5,
+    ),
+    "denoising.blur": (lambda *a: denoising.blur(*a, 0.3), *MIX),
+    "denoising.mixture_score": (
+        lambda *a: denoising.mixture_score(*a, 0.3),
+        POINTS,
+        *HALF,
+    ),
+    "denoising.posterior_mean": (
+        lambda *a: denoising.posterior_mean(*a, 0.3),
+        POINTS,
+        *HALF,
+    ),
+    "denoising.wiener": (
+        lambda X: denoising.wiener(X, np.zeros(2), np.eye(2), np.ones(2), 0.3),
+        POINTS,
+    ),
+    "denoising.memory": (lambda *a: denoising.memory(*a, 0.7), POINTS, MIX[1]),
+    "pca.encode": (pca.encode, POINTS, MIX[1][0], LINE),
+    "pca.decode": (pca.decode, POINTS[:, :1], MIX[1][0], LINE),
+    "pca.reconstruction_error": (pca.reconstruction_error, POINTS, MIX[1][0], LINE),
+    "pca.pca": (lambda X: pca.pca(X, 1), POINTS),
+    "pca.ppca_fit": (lambda X: pca.ppca_fit(X, 1), POINTS),
+    "pca.ppca_log_prob": (
+        lambda *a: pca.ppca_log_prob(*a, 0.3),
+        POINTS,
+        MIX[1][0],
+        LINE,
+    ),
+    "pca.ppca_posterior": (
+        lambda *a: pca.ppca_posterior(*a, 0.3),
+        POINTS,
+        MIX[1][0],
+        LINE,
+    ),
+    "pca.ppca_elbo": (
+        lambda X, mu, W, m: pca.ppca_elbo(X, mu, W, 0.3, m, np.eye(1)),
+        POINTS,
+        MIX[1][0],
+        LINE,
+        POINTS[:, :1],
+    ),
+    "pca.ppca_m_step": (
+        lambda Y, m: pca.ppca_m_step(Y, m, np.eye(1)),
+        POINTS,
+        POINTS[:, :1],
+    ),
+    "manifold.classical_scaling": (
+        lambda T: manifold.classical_scaling(T, 1)[1],
+        20 * abs(GRID[:, None] - GRID),
+    ),
+    "manifold.mle_dimension": (manifold.mle_dimension, 1 + np.arange(6).reshape(2, 3)),
+    "critique.lay_over": (lambda *a: critique.lay_over(*a, 0.3), BITS, BITS[::-1]),
+    "critique.effect_sizes": (critique.effect_sizes, CROSSED),
+    "critique.unexplained": (critique.unexplained, CROSSED, CROSSED[::-1]),
+    "gan.jensen_shannon": (gan.jensen_shannon, SURE[0], SURE[1]),
+    "collapse.predicted_kl": (lambda lam: collapse.predicted_kl(lam, 0.7), GRID**2),
+}
+
+
+def numbers(answer) -> np.ndarray:
+    """All numbers of an answer, one after the other."""
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    return np.concatenate([np.ravel(np.asarray(part)) for part in parts])
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.int8, np.int64, np.uint8])
+@pytest.mark.parametrize("name", CALLS)
+def test_half_precision_and_whole_numbers_are_answered_as_doubles(
+    name, kind, monkeypatch
+):
+    """All numbers are such that each kind holds them, so the answer is that for doubles,
+    to the last digits.
+    """
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    function, *given = CALLS[name]
+    if kind == np.uint8:
+        given = [a if a.min() >= 0 else a - a.min() for a in given]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        right = numbers(function(*(a.astype(float) for a in given)))
+        exact = [a if (a % 1).any() else a.astype(kind) for a in given]
+        found = numbers(function(*exact))
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12)

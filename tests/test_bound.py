@@ -500,6 +500,20 @@ WRONG = [
         ),
         "finite and symmetric",
     ),
+    (
+        lambda: b.kl_gaussian(
+            np.zeros(2),
+            1e-20 * (np.eye(2) + np.eye(2, k=1) / 2),
+            np.zeros(2),
+            1e-20 * np.eye(2),
+        ),
+        "finite and symmetric",
+    ),
+    (
+        lambda: b.kl_gaussian(np.full(1, np.inf), np.eye(1), np.zeros(1), np.eye(1)),
+        "a mean has",
+    ),
+    (lambda: b.fit_reverse(Z, np.zeros_like(Z), 0.0, 0.0), "a width above zero"),
 ]
 
 
@@ -557,3 +571,19 @@ def test_a_first_step_that_is_too_long_is_taken_back():
 def test_an_empty_table_gives_an_empty_answer():
     none = np.zeros((0, 3))
     assert b.elbo(none, none).shape == b.kl(none, none).shape == (0,)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_the_distance_of_two_gaussians_has_no_unit(unit):
+    """Covariances with the rounding of their making; torch's formula beside it."""
+    rng = np.random.default_rng(0)
+    A, B = rng.normal(size=(2, 3, 3))
+    A, B = A @ A.T + np.eye(3), B @ B.T + np.eye(3)
+    A[0, 1] *= 1 + 1e-12
+    mu = rng.normal(size=(2, 3))
+    found = b.kl_gaussian(unit * mu[0], unit**2 * A, unit * mu[1], unit**2 * B)
+    p, q = (
+        torch.distributions.MultivariateNormal(torch.tensor(m), torch.tensor(S))
+        for m, S in zip(mu, (A, B), strict=True)
+    )
+    assert found == pytest.approx(torch.distributions.kl_divergence(p, q).item())

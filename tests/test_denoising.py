@@ -5,6 +5,7 @@ SciPy, and the browser's own arithmetic.
 import math
 from functools import partial
 
+import jaxtyping
 import numpy as np
 import pytest
 import scipy.linalg
@@ -515,3 +516,61 @@ def test_training_takes_the_loss_as_it_is(digits):
         model, loss, torch.from_numpy(digits).float(), epochs=3, progress=False
     )
     assert history.loss[-1] < history.loss[0]
+
+
+@pytest.mark.parametrize("N", [1, 300, 5000])
+def test_slopes_and_means_of_many_rows_are_those_of_a_plain_loop(N):
+    """A loop over rows and components with inverses, in place of one root for a
+    component; more rows than a block.
+    """
+    pi, mu, Sigma = THREE
+    X = 3 * np.random.default_rng(N).normal(size=(N, 2))
+    X[-1] = 400.0  # here all components but one have weight 0
+    slope, mean = d.mixture_score(X, *THREE, 0.3), d.posterior_mean(X, *THREE, 0.3)
+    C = Sigma + 0.09 * np.eye(2)
+    for n in {0, N // 2, N - 1}:
+        log_p = [
+            math.log(w) + stats.multivariate_normal(a, c).logpdf(X[n])
+            for w, a, c in zip(pi, mu, C, strict=True)
+        ]
+        r = np.exp(log_p - np.logaddexp.reduce(log_p))
+        pulls = [np.linalg.inv(c) @ (X[n] - a) for a, c in zip(mu, C, strict=True)]
+        np.testing.assert_allclose(slope[n], -sum(r[:, None] * pulls), rtol=1e-9)
+        means = [a + S @ p for a, S, p in zip(mu, Sigma, pulls, strict=True)]
+        np.testing.assert_allclose(mean[n], sum(r[:, None] * means), rtol=1e-9)
+
+
+def test_a_component_has_one_root_whatever_the_number_of_rows(monkeypatch):
+    roots = []
+
+    def counted(*given, **more):
+        roots.append(given[0].shape)
+        return scipy.linalg.cho_factor(*given, **more)
+
+    monkeypatch.setattr(d, "cho_factor", counted)
+    X = np.random.default_rng(0).normal(size=(9000, 2))
+    d.mixture_score(X, *THREE, 0.3)
+    d.posterior_mean(X, *THREE, 0.3)
+    assert roots == [(2, 2)] * 2 * len(MU)
+
+
+@pytest.mark.parametrize("kind", ["tied", "diag", "spherical"])
+def test_a_covariance_of_another_kind_is_refused_with_the_shape_that_is_wanted(
+    kind, monkeypatch
+):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    K, D = MU.shape
+    Sigma = {"tied": np.eye(D), "diag": np.ones((K, D)), "spherical": np.ones(K)}[kind]
+    wanted = rf"pass Sigma \({K}, {D}, {D}\); of .* make "
+    with pytest.raises(ValueError, match=wanted):
+        d.blur(THREE[0], MU, Sigma, 0.3)
+    for verb in (d.mixture_score, d.posterior_mean):
+        with pytest.raises(ValueError, match=wanted):
+            verb(MU, THREE[0], MU, Sigma, 0.3)
+
+
+def test_a_row_too_far_for_a_posterior_is_named():
+    X = np.array([[0.0, 0.0], [1e160, 0.0]])
+    for verb in (d.mixture_score, d.posterior_mean):
+        with pytest.raises(ValueError, match="row 1 of X is so far"):
+            verb(X, *THREE, 0.3)

@@ -680,3 +680,70 @@ def test_the_mean_age_by_keeping_a_diary(B):
     assert np.mean(ages[10 * B :]) == pytest.approx(
         (B + 1) * (7 * B - 1) / (12 * B**2), rel=0.01
     )
+
+
+@pytest.mark.parametrize("prior", [-5.0, -1e-9, math.nan, math.inf])
+def test_a_number_of_imaginary_points_is_not_negative(prior):
+    X, theta, q = problem(0)
+    with pytest.raises(ValueError, match="use a number that is 0 or above"):
+        e.m_step_gaussian(X, q, prior=prior)
+    with pytest.raises(ValueError, match="use a number that is 0 or above"):
+        e.em_gaussian(X, *theta, steps=1, prior=prior)
+
+
+def test_with_a_prior_log_p_may_fall_and_the_sum_does_not():
+    """As the docstring of `em` says: log p plus the log prior, up to a constant, by the
+    Dirichlet and Wishart terms of eq-em-map; from the maximum of log p on.
+    """
+    X, theta, _ = problem(0)
+    best, _ = e.em_gaussian(X, *theta, steps=300)
+    _, history = e.em_gaussian(X, *best, steps=20, prior=3.0)
+    log_p = [step.log_p for step in history]
+    assert min(np.diff(log_p)) < -1e-3, "so the maximum of log p is left"
+
+    width = X.var(axis=0).mean()
+
+    def penalised(step) -> float:
+        pi, _, Sigma = step.theta
+        prior = sum(
+            math.log(w)
+            - 0.5 * np.linalg.slogdet(S)[1]
+            - 0.5 * width * np.trace(np.linalg.inv(S))
+            for w, S in zip(pi, Sigma, strict=True)
+        )
+        return len(X) * step.log_p + 3.0 * prior
+
+    assert min(np.diff([penalised(step) for step in history])) > -1e-8
+
+
+def test_points_whose_squares_overflow_are_refused():
+    X, _, q = problem(0)
+    with pytest.raises(ValueError, match="the squares of X overflow; divide X"):
+        e.m_step_gaussian(1e160 * X, q)
+
+
+@pytest.mark.parametrize("unit", [1e-170, 1e-12, 1e160])
+def test_the_start_is_the_same_in_any_unit(unit):
+    X, _, _ = problem(0)
+    plain = e.spread_means(X, 4, np.random.default_rng(0))
+    found = e.spread_means(unit * X, 4, np.random.default_rng(0))
+    np.testing.assert_allclose(found, unit * plain, rtol=1e-12)
+
+
+def test_a_point_that_no_component_can_have_made_has_no_hard_membership():
+    with pytest.raises(ValueError, match="no cause can have made observation 1"):
+        e.hard_e_step(np.array([[0.0, -1.0], [-np.inf, -np.inf]]), None)
+
+
+def test_shapes_and_means_that_do_not_fit_are_told_so(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    X, _, q = problem(0)
+    for a, b in [(X[:, 0], q), (X, q[:, 0]), (X[:, :0], q), (X, q[:, :0])]:
+        with pytest.raises(ValueError, match="pass one row a point"):
+            e.m_step_gaussian(a, b)
+    bits, half = np.eye(3), np.full((2, 3), 0.5)
+    with pytest.raises(ValueError, match="do not fit"):
+        e.log_joint_bernoulli(bits, np.ones(3) / 3, half)
+    for end in (0.0, 1.0):
+        with pytest.raises(ValueError, match="strictly between 0 and 1"):
+            e.log_joint_bernoulli(bits, np.ones(2) / 2, np.full((2, 3), end))

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import math
 
+import jaxtyping
 import mpmath
 import numpy as np
 import pytest
@@ -297,3 +298,83 @@ def test_labels_in_place_of_points_are_told_what_they_look_like():
     _pi, mu, Sigma = parameters()
     with pytest.raises(ValueError, match="look like labels"):
         inspect.unwrap(m.log_gaussian)(np.arange(3.0), mu, Sigma)
+
+
+@pytest.mark.parametrize("far", [1e160, 1e308, -1.7e308])
+def test_a_row_whose_square_overflows_has_no_density_and_no_posterior(far):
+    """The right number, by Python's integers, is below the least of doubles; the other
+    rows keep theirs.
+    """
+    pi, mu, Sigma = parameters(3, 2)
+    Sigma[1, 1, 0] = Sigma[1, 0, 1] = 0.0  # infinity times nought is met on the way
+    X = np.array([[0.5, -0.2], [far, 0.0], [0.0, far], [far, -far], [1.0, 1.0]])
+    found = m.mixture_log_prob(X, pi, mu, Sigma)
+    fine = np.array([0, 4])
+    np.testing.assert_allclose(found[fine], m.mixture_log_prob(X[fine], pi, mu, Sigma))
+    assert -(int(far) ** 2) // 100 < -int(np.finfo(float).max), "below all doubles"
+    assert np.isneginf(found[1:4]).all()
+    with pytest.raises(ValueError, match=r"row 1 of X is so far .* drop such rows"):
+        m.responsibilities(X, pi, mu, Sigma)
+
+
+def test_a_distance_just_below_the_largest_number_is_still_right():
+    """Fifty digits beside it."""
+    x = 1.3e154
+    exact = -(mpmath.mpf(x) ** 2) / 2 - mpmath.log(2 * mpmath.pi) / 2
+    found = m.log_gaussian(np.array([[x]]), np.zeros((1, 1)), np.ones((1, 1, 1)))
+    assert found.item() == pytest.approx(float(exact), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("make", "cure"),
+    [
+        (lambda S: S[0], r"pass Sigma \(3, 2, 2\); .*np\.stack\(\[Sigma\] \* K\)"),
+        (
+            lambda S: S[:, 0],
+            r"pass Sigma \(3, 2, 2\); .*Sigma\[:, :, None\] \* np\.eye",
+        ),
+        (lambda S: S[:, 0, 0], r"Sigma\[:, None, None\] \* np\.eye\(D\)"),
+        (lambda S: S[:2], r"for 3 means of 2 numbers pass Sigma \(3, 2, 2\)$"),
+    ],
+)
+def test_other_kinds_of_covariance_are_told_how_to_become_full(make, cure, monkeypatch):
+    """A tied, a diagonal, a spherical one, and one too few; the cure is then run."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    pi, mu, Sigma = parameters()
+    X, Sigma = np.zeros((2, 2)), make(Sigma)
+    for verb in (m.mixture_log_prob, m.responsibilities, m.log_joint, m.bic):
+        with pytest.raises(ValueError, match=cure):
+            verb(X, pi, mu, Sigma)
+    with pytest.raises(ValueError, match=cure):
+        m.log_gaussian(X, mu, Sigma)
+    with pytest.raises(ValueError, match=cure):
+        m.sample_mixture(3, pi, mu, Sigma, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=cure) as told:
+        m.check_mixture(pi, mu, Sigma)
+    if "make " in str(told.value):
+        K, D = mu.shape
+        cured = eval(
+            str(told.value).rsplit("make ", 1)[1],
+            {"np": np, "Sigma": abs(Sigma), "K": K, "D": D},
+        )
+        assert m.check_mixture(pi, mu, cured)[2].shape == (K, D, D)
+
+
+@pytest.mark.parametrize("mu", [np.zeros((0, 2)), np.zeros(2), np.zeros((2, 0))])
+def test_means_that_are_no_table_are_refused_by_every_verb(mu, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    K = len(mu)
+    Sigma, X = np.stack([np.eye(2)] * K) if K else np.zeros((0, 2, 2)), np.zeros((1, 2))
+    with pytest.raises(ValueError, match=r"mu has shape .* one row a component"):
+        m.log_gaussian(X, mu, Sigma)
+    with pytest.raises(ValueError, match=r"mu has shape .* one row a component"):
+        m.log_joint(X, np.full(K, 1 / max(K, 1)), mu, Sigma)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_a_crooked_covariance_is_seen_in_any_unit(unit):
+    pi, mu, Sigma = parameters()
+    m.check_mixture(pi, mu, unit**2 * Sigma)
+    Sigma[2, 0, 1] *= 1.01
+    with pytest.raises(ValueError, match=r"Sigma\[2\] is not symmetric"):
+        m.check_mixture(pi, mu, unit**2 * Sigma)

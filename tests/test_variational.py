@@ -542,3 +542,30 @@ def test_bits_are_of_the_kind_of_the_greys():
     assert np.array_equal(
         bits.numpy(), v.binarise(grey.numpy(), np.random.default_rng(0))
     )
+
+
+def test_bits_that_are_ruled_out_are_told_how_to_go_on():
+    """With the cure the bound is the best one, by enumeration of what is left."""
+    table = torch.tensor([[0.0, -1.0, -2.0, -3.0], [0.5, 0.1, -math.inf, -math.inf]])
+    for bad in (-math.inf, math.inf, math.nan):
+        table[1, 2] = bad
+        with pytest.raises(
+            ValueError, match=r"log_joint is not finite in row 1; .*clamp"
+        ):
+            v.mean_field(table, torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="logits is not finite in row 0"):
+        v.mean_field(table[:1], torch.full((1, 2), math.inf))
+    table[1, 2] = -math.inf
+    logits = v.mean_field(table.clamp(-1e4, 1e4), torch.zeros(2, 2)).double()
+    assert logits[1, 0] < -1e3  # the first bit is off
+    assert logits[1, 1].item() == pytest.approx(0.1 - 0.5, abs=1e-5)
+
+
+def test_gaps_without_a_bound_are_refused():
+    table, sure = np.array([[0.0, -np.inf]]), np.array([[1.0, 0.0]])
+    half = np.full((1, 2), 0.5)
+    with pytest.raises(ValueError, match="in row 0 the bound of `best` is minus infin"):
+        v.gaps(table, half, half)
+    found = v.gaps(table, half, sure)
+    assert found.elbo[0] == -np.inf
+    assert found.approximation[0] == 0 == found.log_p[0]
