@@ -147,9 +147,8 @@ def em(
     Returns the last parameters, and a HalfStep for each half step. With a full E-step,
     and an M-step that maximises the bound alone, log p never falls, thm-em-monotone.
     With one that maximises the bound plus a log prior, such as `m_step_gaussian` with
-    `prior` above 0, log p plus the log prior never falls, and log p may. `q` is where an
-    `e_step` that looks back begins.
-    Raises ValueError where `steps` is below 1.
+    `prior` above 0, log p plus the log prior never falls, and log p may. `q` is where
+    an `e_step` that looks back begins. Raises ValueError where `steps` is below 1.
     """
     if steps < 1:
         raise ValueError(f"steps={steps} takes no step; use 1 or more")

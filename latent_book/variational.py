@@ -111,7 +111,7 @@ def mean_field(
             row = int(finite.int().argmin())
             raise ValueError(
                 f"{what} is not finite in row {row}; for a state that "
-                f" is ruled out, {what}.clamp(-1e4, 1e4) says nearly the same"
+                f"is ruled out, {what}.clamp(-1e4, 1e4) says nearly the same"
             )
     z, logits = all_states(L).to(logits), logits.clone()
     on = z.T == 1
