@@ -825,18 +825,33 @@ def log_joints(X: np.ndarray, white: Whitening) -> np.ndarray:
     loses nothing.
     """
 
+    K, D = white.mu.shape
+
     def one(rows: np.ndarray, place: np.ndarray) -> None:
+        if K * D * len(rows) <= 4096:  # all at once, where calls cost most
+            y = rows - white.mu[:, None]
+            y = (
+                y @ white.A.swapaxes(1, 2)
+                if white.A.ndim == 3
+                else y * white.A[:, None]
+            )
+            np.subtract(white.constant, 0.5 * (y * y).sum(axis=2).T, out=place)
+            return
         for k, constant in enumerate(white.constant):
             place[:, k] = constant - 0.5 * _squares(white.points(k, rows))
 
-    return _row_by_row(X, len(white.mu), BLOCK, one)
+    return _row_by_row(X, K, BLOCK, one)
 
 
 def _plain_log_joints(
-    X: np.ndarray, kind: str, p: Parameters, origin: np.ndarray
+    X: np.ndarray,
+    kind: str,
+    p: Parameters,
+    origin: np.ndarray,
+    eta: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The same by products, where no digits are lost."""
-    (K, D), eta = p.mu.shape, natural(kind, p, origin)
+    """The same by products, where no digits are lost; eta, if it is known already."""
+    (K, D), eta = p.mu.shape, natural(kind, p, origin) if eta is None else eta
     root = (
         np.linalg.inv(_cholesky(kind, p.Sigma))
         if kind == "tied" and p.Sigma is not None
@@ -844,12 +859,22 @@ def _plain_log_joints(
     )
 
     def one(rows: np.ndarray, place: np.ndarray) -> None:
-        T = np.empty((eta.shape[1], len(rows)))
-        np.subtract(rows.T, origin[:, None], out=T[1 : 1 + D])
-        fill_statistic(kind, T, D)
-        place[:] = (eta @ T).T
-        if root is not None:
-            place -= 0.5 * _squares(root @ T[1 : 1 + D])[:, None]
+        if kind == "full":
+            T = np.empty((eta.shape[1], len(rows)))
+            np.subtract(rows.T, origin[:, None], out=T[1 : 1 + D])
+            fill_statistic(kind, T, D)
+            place[:] = (eta @ T).T
+            return
+        # the points as they lie, in rows
+        y = rows - origin
+        np.matmul(y, eta[:, 1 : 1 + D].T, out=place)
+        place += eta[:, 0]
+        if kind == "diag":
+            place += np.square(y, out=y) @ eta[:, 1 + D :].T
+        elif kind == "spherical":
+            place += np.einsum("ni,ni->n", y, y)[:, None] * eta[:, 1 + D]
+        elif root is not None:
+            place -= 0.5 * _squares(root @ y.T)[:, None]
 
     return _row_by_row(X, K, BLOCK if eta.shape[1] < 1024 else BLOCK // 4, one)
 
@@ -857,17 +882,20 @@ def _plain_log_joints(
 def _row_by_row(
     X: np.ndarray, K: int, size: int, one: Callable[..., None]
 ) -> np.ndarray:
-    """What `one` writes for blocks of rows, (N, K), on as many threads as there are for
-    matrix products.
+    """What `one` writes for blocks of rows, of whatever type of numbers, (N, K), on as
+    many threads as there are for matrix products.
     """
     out = np.empty((len(X), K))
 
     def work(rows: np.ndarray, place: np.ndarray | None) -> tuple:
         assert place is not None
         for part in blocks(len(rows), size):
-            one(rows[part].astype(np.float64, copy=False), place[part])
+            one(rows[part], place[part])
         return (0,)
 
+    if type(X) is np.ndarray and len(X) < 4096:  # one thread's share
+        work(X, out)
+        return out
     # the "weights" of the rows are the places for their results
     Rows(X, out).fold(work, add)
     return out

@@ -37,6 +37,7 @@ from latent_book.expfam import (
     _no_moments,
     _normalise,
     _plain_log_joints,
+    _row_by_row,
     climb,
     from_moments,
     is_dask,
@@ -165,45 +166,123 @@ def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Paramet
     return _from_whitened(kind, S, about, floor)[0]._replace(pi=N_k / len(X))
 
 # %% ../nbs/workshop/mixture_models.ipynb #verbs
+def _weighted_mean(values: Any, weights: Any) -> tuple[float, int]:
+    """The mean of the values, each counted so often; and how many count."""
+    values = np.asarray(as_numpy(values), np.float64)
+    if weights is None:
+        return float(values.mean()), len(values)
+    w = _row_weights(weights, len(values))
+    counts = w > 0  # -inf times nothing is nothing
+    return float(np.average(values[counts], weights=w[counts])), int(counts.sum())
+
+
+def _shares(weights: np.ndarray) -> np.ndarray:
+    """The weights in double precision, where those in single precision do not quite
+    add up to 1.
+    """
+    pi = np.asarray(weights, np.float64)
+    return pi if weights.dtype == np.float64 else pi / pi.sum()
+
+
+def _whole_number(n_samples: Any) -> int:
+    if not isinstance(n_samples, Integral) or int(n_samples) < 1:
+        raise ValueError(
+            f"n_samples = {n_samples!r}; ask for a whole number of samples, at least 1"
+        )
+    return int(n_samples)
+
+
 class _Verbs(Density, Estimator):
     """What a fitted mixture answers, by the book's names and by scikit-learn's."""
 
     weights_: Float[np.ndarray, " K"]
     means_: Float[np.ndarray, "K D"]
     _n_parameters: Callable[[], int]
-    _log_joints: Callable[[Any], np.ndarray]
+    _log_joints: Callable[[np.ndarray], np.ndarray]
+
+    def _look(self, X: Any) -> np.ndarray:
+        """The rows, looked at; whole numbers, booleans and half precision as they
+        are.
+        """
+        check_is_fitted(self)
+        X = as_numpy(X)
+        table = isinstance(X, np.ndarray) and X.ndim == 2
+        if table and (X.dtype.kind in "iub" or X.dtype == np.float16):
+            return validate_data(self, X, dtype=None, reset=False)
+        return validate_rows(self, X)
+
+    def _answer_type(self, X: np.ndarray) -> Any:
+        """Single precision if rows and model have it, else double."""
+        single = X.dtype == self.means_.dtype == np.float32
+        return np.float32 if single else np.float64
+
+    def _joints(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """log p(x, z=k) for each row and component (N, K); up to a number a row where
+        rounding would leave nothing of the differences. Which rows these are, and
+        their log p, -inf where it is no number any more.
+        """
+        G = self._log_joints(X)
+        far = np.flatnonzero(~(G.max(axis=1) > -1e10))
+        log_p = np.empty(0)
+        if len(far):
+            log_p = np.logaddexp.reduce(
+                np.where(np.isnan(G[far]), -np.inf, G[far]), axis=1
+            )
+            G[far] = self._far_joints(X[far])
+        return G, far, log_p
+
+    def _far_joints(self, X: np.ndarray) -> np.ndarray:
+        raise ValueError(
+            "log p(x, z=k) is no number for some rows: a mean of exactly 0 or 1 makes "
+            "pixels impossible; keep the means between, as reg_mean does"
+        )
 
     def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """The responsibilities (N, K), and log p(x)."""
-        R = self._log_joints(X)
-        log_p = np.empty(len(R), R.dtype)
+        X = self._look(X)
+        R, far, of_far = self._joints(X)
+        log_p = np.empty(len(R))
         _normalise(R.T, log_p)
-        return R, log_p
+        log_p[far] = of_far
+        dtype = self._answer_type(X)
+        with np.errstate(over="ignore"):  # -inf, where single precision ends
+            return R.astype(dtype, copy=False), log_p.astype(dtype, copy=False)
 
     def score_samples(self, X: Kind | Listed) -> Kind:
-        """log p(x) of each row, in nats."""
+        """log p(x) of each row, in nats; -inf for a row so far out, or so impossible,
+        that it is no number any more.
+        """
         return in_kind(self._posterior(X)[1], X)
 
-    def score(self, X: Kind | Listed, y: Any = None) -> float:
-        """The mean of log p(x), in nats."""
-        return float(np.mean(as_numpy(self.score_samples(X))))
+    def score(
+        self, X: Kind | Listed, y: Any = None, sample_weight: Any = None
+    ) -> float:
+        """The mean of log p(x), in nats; each row counts `sample_weight` times."""
+        return _weighted_mean(self.score_samples(X), sample_weight)[0]
 
     def predict_proba(self, X: Kind | Listed) -> Kind:
-        """Responsibilities: the posterior over components (N, K)."""
+        """Responsibilities: the posterior over components (N, K), of a row however far
+        out.
+        """
         return in_kind(self._posterior(X)[0], X)
 
     def predict(self, X: Kind | Listed) -> Kind:
         """The most probable component of each row."""
-        return in_kind(self._log_joints(X).argmax(axis=1), X)
+        return in_kind(self._joints(self._look(X))[0].argmax(axis=1), X)
 
-    def bic(self, X: Kind | Listed) -> float:
-        """The Bayesian information criterion; the lower the better."""
-        n = len(X)
-        return -2 * self.score(X) * n + self._n_parameters() * math.log(n)
+    def bic(self, X: Kind | Listed, sample_weight: Any = None) -> float:
+        """The Bayesian information criterion; the lower the better.
 
-    def aic(self, X: Kind | Listed) -> float:
-        """Akaike's information criterion; the lower the better."""
-        return -2 * self.score(X) * len(X) + 2 * self._n_parameters()
+        As in `fit`, only the ratios of weights count: N is the number of rows that have
+        one.
+        """
+        mean, n = _weighted_mean(self.score_samples(X), sample_weight)
+        return -2 * mean * n + self._n_parameters() * math.log(n)
+
+    def aic(self, X: Kind | Listed, sample_weight: Any = None) -> float:
+        """Akaike's information criterion; the lower the better. Weights as in `bic`."""
+        mean, n = _weighted_mean(self.score_samples(X), sample_weight)
+        return -2 * mean * n + 2 * self._n_parameters()
 
     def encode(self, X: Kind | Listed) -> Kind:
         """Responsibilities: the posterior over components (N, K)."""
@@ -559,12 +638,37 @@ class GaussianMixture(_ByEngine):
             return self._theirs().score_samples(X)
         return super().score_samples(X)
 
-    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    def sample(
+        self, n_samples: int = 1, *, rng: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Points drawn from the mixture, and the component of each: for a seed those of
         scikit-learn.
+
+        Parameters
+        ----------
+        rng : chance, a seed or a generator of either of NumPy's kinds; None for
+            `random_state`, with which a seed draws the same points each time.
         """
         check_is_fitted(self)
-        return self._theirs().sample(n_samples)
+        chance = as_random_state(self.random_state if rng is None else rng)
+        if _is_foreign(self.means_):
+            theirs = self._theirs()
+            theirs.random_state = chance
+            return theirs.sample(n_samples)
+        n, (K, D), Sigma = (
+            _whole_number(n_samples),
+            self.means_.shape,
+            self.covariances_,
+        )
+        z = np.repeat(np.arange(K), chance.multinomial(n, _shares(self.weights_)))
+        X = np.empty((n, D))
+        for k, mean in enumerate(self.means_):
+            its, one = z == k, Sigma if self.kind.startswith("tied") else Sigma[k]
+            if self.kind in ("full", "tied"):
+                X[its] = chance.multivariate_normal(mean, one, its.sum())
+            else:
+                X[its] = mean + chance.standard_normal((its.sum(), D)) * np.sqrt(one)
+        return X, z
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -641,18 +745,17 @@ class GaussianMixture(_ByEngine):
         digits.
         """
         N, D, K = *X.shape, len(self.means_)
-        if self.kind == "full" and (4 * K < D or N < 8 * D):
-            # few components or few rows: not worth the inverses and the products of the
-            # features
+        few = (K < D or 8 * max(D, 64) > N) if self.kind == "full" else N * K < 500
+        if few:  # not worth the inverses and the products of the features
             return None
         p = self._parameters(fitted=False)
-        if np.finfo(float).eps * _natural(self.kind, p, origin).cancels < 1e-10:
-            return _plain_log_joints(X, self.kind, p, origin)
+        found = _natural(self.kind, p, origin)
+        if np.finfo(float).eps * found.cancels < 1e-10:
+            return _plain_log_joints(X, self.kind, p, origin, found.eta)
         return None
 
-    def _log_joints(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = validate_rows(self, X)
+    def _whitening(self) -> Whitening:
+        """That of the precisions, which is all that a density needs."""
         root = np.asarray(self.precisions_cholesky_, np.float64)
         mu, (K, D) = np.asarray(self.means_, np.float64), self.means_.shape
         if self.kind in ("full", "tied"):
@@ -661,23 +764,41 @@ class GaussianMixture(_ByEngine):
         else:
             A = root.reshape(K, -1)
             logs = np.log(np.broadcast_to(A, (K, D))).sum(axis=1)
-        with np.errstate(all="ignore"):  # what overflows is found below
-            found = self._by_products(X, mu.mean(axis=0))
-            if found is None:
-                constant = (
-                    np.log(np.asarray(self.weights_, np.float64))
-                    + logs
-                    - 0.5 * D * math.log(2 * math.pi)
-                )
-                found = log_joints(X, Whitening(mu, A, A, constant))
-            found = found.astype(X.dtype, copy=False)
-        lost = np.flatnonzero(~(found.max(axis=1) > -np.inf))
-        if len(lost):
-            raise ValueError(
-                f"row {lost[0]} (and {len(lost) - 1} more) lies so far out that its "
-                "log-density overflows; scale the data or drop it"
-            )
-        return found
+        with np.errstate(divide="ignore"):
+            constant = np.log(np.asarray(self.weights_, np.float64)) + logs
+        return Whitening(mu, A, A, constant - 0.5 * D * math.log(2 * math.pi))
+
+    def _log_joints(self, X: np.ndarray) -> np.ndarray:
+        origin = np.asarray(self.means_, np.float64).mean(axis=0)
+        with np.errstate(all="ignore"):  # what overflows is looked at again
+            found = self._by_products(X, origin)
+            return log_joints(X, self._whitening()) if found is None else found
+
+    def _far_joints(self, X: np.ndarray) -> np.ndarray:
+        """log p(x, z=k) for rows far out, less what all components share.
+
+        In units of the row: |y_k|^2 - |y_0|^2 = (y_k - y_0) . (y_k + y_0), where
+        components of one covariance lose no digits.
+        """
+        _, _, A, constant = self._whitening()
+        s, c = np.abs(X).max(axis=1).astype(np.float64), np.abs(A).max()
+        A, x = A / c, (X / s[:, None]).T
+        flat = A.ndim == 2
+        ends = A * self.means_ if flat else np.einsum("kij,kj->ki", A, self.means_)
+
+        def image(M: np.ndarray, end: np.ndarray) -> np.ndarray:
+            return (M[:, None] * x if flat else M @ x) - end[:, None] / s
+
+        apart = np.empty((len(X), len(A)))
+        for k in range(len(A)):
+            less = image(A[k] - A[0], ends[k] - ends[0])
+            apart[:, k] = (less * image(A[k] + A[0], ends[k] + ends[0])).sum(axis=0)
+        apart[:, constant == -np.inf] = np.inf
+        apart -= apart.min(axis=1, keepdims=True)
+        for factor in (s[:, None], s[:, None], c, c):
+            with np.errstate(over="ignore"):
+                apart *= factor
+        return constant - 0.5 * apart
 
 
 # code that asks by `isinstance` takes it for scikit-learn's
@@ -779,34 +900,38 @@ class BernoulliMixture(_ByEngine):
     def _store(self, p: Parameters, dtype: Any) -> None:
         self.weights_, self.means_ = p.pi.astype(dtype), p.mu.astype(dtype)
 
-    def _log_joints(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        X = validate_rows(self, X)
-        if self.binarize is not None:
-            X = (self.binarize < X).astype(X.dtype)
-        elif X.min() < 0 or X.max() > 1:
+    def _log_joints(self, X: np.ndarray) -> np.ndarray:
+        bits = self.binarize
+        if bits is None and (X.min() < 0 or X.max() > 1):
             raise ValueError(
                 f"pixels are between 0 and 1, not {X.min():.4g} to {X.max():.4g}; "
                 "scale them"
             )
         eta = natural(self.kind, self._parameters(), np.zeros(X.shape[1]))
-        return eta[:, 0] + X @ eta[:, 1:].T
 
-    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Images drawn from the mixture, zeros and ones, and the component of each."""
-        check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or int(n_samples) < 1:
-            raise ValueError(
-                f"n_samples = {n_samples!r}; ask for a whole number of images, at "
-                "least 1"
+        def one(rows: np.ndarray, place: np.ndarray) -> None:
+            rows = (rows if bits is None else rows > bits).astype(
+                np.float64, copy=False
             )
-        chance = as_random_state(self.random_state)
-        z = np.sort(
-            chance.choice(len(self.weights_), n_samples, p=self._parameters().pi)
-        )
-        return (
-            chance.uniform(size=(n_samples, self.means_.shape[1])) < self.means_[z]
-        ).astype(float), z
+            np.matmul(rows, eta[:, 1:].T, out=place)
+            place += eta[:, 0]
+
+        return _row_by_row(X, len(eta), BLOCK, one)
+
+    def sample(
+        self, n_samples: int = 1, *, rng: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Images drawn from the mixture, zeros and ones, and the component of each.
+
+        Parameters
+        ----------
+        rng : as in `GaussianMixture.sample`.
+        """
+        check_is_fitted(self)
+        n, (K, D) = _whole_number(n_samples), self.means_.shape
+        chance = as_random_state(self.random_state if rng is None else rng)
+        z = np.sort(chance.choice(K, n, p=_shares(self.weights_)))
+        return (chance.uniform(size=(n, D)) < self.means_[z]).astype(float), z
 
     def _n_parameters(self) -> int:
         return self.means_.size + len(self.weights_) - 1

@@ -2,6 +2,7 @@
 all kinds of mixtures and of data.
 """
 
+import copy
 import math
 import os
 import signal
@@ -9,15 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import warnings
 
+import mpmath
 import numpy as np
 import psutil
 import pytest
 import sklearn.mixture
 from conftest import ROOT
 from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -476,13 +479,140 @@ def test_blocks_that_change_between_passes_are_found():
 
 
 @each_gaussian
-def test_a_row_out_of_range_is_named(kind):
+@pytest.mark.parametrize("far", [1e80, 1e160, 1e300])
+def test_a_row_however_far_out_does_not_refuse_the_others(kind, far):
+    """Its density is no number any more; whose it is, fifty digits tell."""
     X = clouds(D=2)
-    m = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
-    with pytest.raises(ValueError, match=r"row 3 .*lies so far out"):
-        m.predict_proba(np.where(np.arange(len(X))[:, None] == 3, 1e160, X))
-    far = X * 1e3
-    np.testing.assert_allclose(m.predict_proba(far).sum(axis=1), 1)
+    m = GaussianMixture(3, covariance_type=kind, random_state=0).fit(X)
+    at, rest = [3, 9], np.delete(np.arange(len(X)), [3, 9])
+    Y = X.copy()
+    Y[at] = far * np.array([[1.0, -0.5], [-0.3, 1.0]])
+    log_p, R = m.score_samples(Y), m.predict_proba(Y)
+    assert np.array_equal(log_p[rest], m.score_samples(X)[rest])
+    assert np.array_equal(R[rest], m.predict_proba(X)[rest])
+    assert np.array_equal(R.argmax(axis=1), m.predict(Y))
+    assert np.array_equal(np.isinf(log_p[at]), [far > 1e155] * 2)
+    pi, mu, Sigma = (np.asarray(a, object) for a in m._parameters())
+    with mpmath.workdps(700):
+        for n in at:
+            logs = []
+            for k in range(3):
+                S = {"full": Sigma, "tied": [Sigma] * 3}.get(kind, [None] * 3)[k]
+                if S is None:
+                    S = np.diag(np.broadcast_to(m.covariances_[k], 2))
+                S = mpmath.matrix(S.tolist())
+                away = mpmath.matrix(Y[n].tolist()) - mpmath.matrix(mu[k].tolist())
+                square = (away.T * mpmath.lu_solve(S, away))[0]
+                logs.append(
+                    mpmath.log(pi[k]) - (mpmath.log(mpmath.det(S)) + square) / 2
+                )
+            assert R[n, logs.index(max(logs))] == 1
+            if far < 1e155:
+                assert log_p[n] == pytest.approx(float(max(logs)), rel=1e-12)
+    assert m.score(Y) == (-np.inf if far > 1e155 else log_p.mean())
+
+
+@each_gaussian
+def test_far_rows_of_equal_components_are_shared_by_their_distance(kind):
+    """Equal covariances: the squares are the same to all digits, and what decides is
+    linear in x; along the border between the means it is their weights.
+    """
+    m = GaussianMixture(2, covariance_type=kind, random_state=0).fit(clouds(D=2))
+    C = np.broadcast_to(np.eye(2), (2, 2, 2)) * 4
+    given = {"full": C, "tied": C[0], "diag": np.full((2, 2), 4.0)}
+    m.weights_, m.means_ = np.array([0.25, 0.75]), np.array([[-1.0, 0.0], [1.0, 0.0]])
+    m.covariances_ = given.get(kind, np.full(2, 4.0))
+    roots = {"full": C / 8, "tied": C[0] / 8, "diag": np.full((2, 2), 0.5)}
+    m.precisions_cholesky_ = roots.get(kind, np.full(2, 0.5))
+    far = [[0.0, 1e200], [1e200, 0.0], [-1e200, 1e200]]
+    np.testing.assert_allclose(m.predict_proba(far), [[0.25, 0.75], [0, 1], [1, 0]])
+    assert np.all(m.score_samples(far) == -np.inf)
+
+
+@each_gaussian
+@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.uint8, bool, np.float32])
+def test_the_type_of_the_rows_is_no_reason_for_other_answers(kind, dtype):
+    X = (3 * clouds(D=2)).clip(0, 90).astype(dtype)
+    m = GaussianMixture(2, covariance_type=kind, random_state=0)
+    m.fit(X.astype(float) + 1e-3 * np.random.default_rng(0).normal(size=X.shape))
+    b = BernoulliMixture(2, binarize=0.5, random_state=0).fit(X)
+    for one in (m, b):
+        R, log_p = one.predict_proba(X), one.score_samples(X)
+        assert R.dtype == log_p.dtype == np.float64
+        np.testing.assert_allclose(R.sum(axis=1), 1, rtol=1e-15)
+        np.testing.assert_allclose(R, one.predict_proba(X.astype(float)), atol=1e-15)
+        np.testing.assert_allclose(log_p, one.score_samples(X.astype(float)))
+        assert np.array_equal(one.predict(X), one.predict(X.astype(float)))
+    single = GaussianMixture(2, covariance_type=kind).fit(clouds(D=2).astype("f4"))
+    R = single.predict_proba(clouds(D=2).astype("f4"))
+    assert R.dtype == np.float32  # scikit-learn's too
+    np.testing.assert_allclose(R.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_weights_of_rows_in_score_bic_and_aic():
+    """A weight says how often a row counts."""
+    rng = np.random.default_rng(0)
+    X, w = clouds(D=2), rng.integers(0, 4, 400)
+    X[w == 0] = 1e200  # -inf, and nobody minds
+    often = np.repeat(X, w, axis=0)
+    for m, Y, many in (
+        (GaussianMixture(2, random_state=0).fit(often), X, often),
+        (BernoulliMixture(2, random_state=0).fit(often), X, often),
+    ):
+        assert m.score(Y, sample_weight=7 * w) == pytest.approx(m.score(many))
+        n = np.count_nonzero(w)
+        p = m._n_parameters()
+        wanted = -2 * n * m.score(many)
+        assert m.bic(Y, 3 * w) == pytest.approx(wanted + p * math.log(n))
+        assert m.aic(Y, sample_weight=w) == pytest.approx(wanted + 2 * p)
+        assert m.bic(many, np.ones(len(many))) == pytest.approx(m.bic(many))
+        with pytest.raises(ValueError, match="one number a row"):
+            m.score(Y, sample_weight=[1.0])
+
+
+@each_gaussian
+def test_points_are_drawn_by_the_chance_that_is_passed_in(kind):
+    X = clouds(D=2)
+    m = GaussianMixture(3, covariance_type=kind, random_state=4).fit(X)
+    theirs = sklearn.mixture.GaussianMixture(3, covariance_type=kind, random_state=4)
+    theirs = theirs.fit(X)
+    vars(theirs).update({k: v for k, v in vars(m).items() if k.endswith("_")})
+    for ours, wanted in zip(m.sample(50), theirs.sample(50), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+    b = BernoulliMixture(2, random_state=4).fit(X)
+    for model in (m, b):
+        for chance in (7, np.random.default_rng(7), np.random.RandomState(7)):
+            again = 7 if chance == 7 else copy.deepcopy(chance)
+            one, two = model.sample(20, rng=chance)[0], model.sample(20, rng=again)[0]
+            assert np.array_equal(one, two)
+            if chance != 7:  # a generator moves on
+                assert not np.array_equal(model.sample(20, rng=chance)[0], one)
+        assert np.array_equal(model.sample(20)[0], model.sample(20)[0])
+        model.random_state = np.random.default_rng(0)
+        assert not np.array_equal(model.sample(20)[0], model.sample(20)[0])
+        for wrong in (0, -1):
+            with pytest.raises(ValueError, match="whole number of samples"):
+                model.sample(wrong)
+    # weights in single precision do not quite add up to one
+    b = BernoulliMixture(3, random_state=0, binarize=None).fit(expit(X).astype("f4"))
+    assert b.weights_.dtype == np.float32
+    assert b.sample(10)[0].shape == (10, 2)
+
+
+def test_a_prediction_holds_little_beside_the_rows():
+    X = np.random.default_rng(0).integers(0, 2, (20_000, 200)).astype("u1")
+    for m in (
+        BernoulliMixture(2, random_state=0, max_iter=2, tol=1e9),
+        GaussianMixture(2, covariance_type="diag", max_iter=2, tol=1e9),
+    ):
+        m.fit(X[:500])
+        m.predict(X[:10])
+        for rows in (X, X.astype(float)):
+            tracemalloc.start()
+            m.predict(rows)
+            held = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert held < 0.3 * X.size * 8, "a fifth of the rows in double precision"
 
 
 @each_gaussian
