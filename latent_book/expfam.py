@@ -150,7 +150,9 @@ def _natural(kind: str, p: Parameters, origin: Float[np.ndarray, " D"]) -> _Natu
             cancels = reach**2 * P
     constant = constant - 0.5 * (linear * mu).sum(axis=1)
     parts = [constant[:, None], linear, *([] if quadratic is None else [quadratic])]
-    return _Natural(np.concatenate(parts, axis=1), float(cancels.max()))
+    # a component without rows has nothing to lose
+    found = np.where(p.pi[:, None] > 0, cancels, 0.0).max()
+    return _Natural(np.concatenate(parts, axis=1), float(found))
 
 
 def natural(
@@ -162,12 +164,31 @@ def natural(
     return _natural(kind, p, origin).eta
 
 # %% ../nbs/workshop/expfam.ipynb #from-moments
+# a component with no more rows than this has lost them all
+_NO_ROWS = 10 * np.finfo(float).eps
+
+
+def _keep_the_dead(
+    kind: str, before: Parameters, alive: np.ndarray, found: Parameters
+) -> Parameters:
+    """The parameters found for the components that have rows, and for the others the
+    weight zero and what they had before.
+    """
+    pi, mu, Sigma = np.zeros(len(alive)), before.mu.copy(), found.Sigma
+    pi[alive], mu[alive] = found.pi, found.mu
+    if before.Sigma is not None and not kind.startswith("tied"):
+        Sigma = before.Sigma.copy()
+        Sigma[alive] = found.Sigma
+    return Parameters(pi, mu, Sigma)
+
+
 def from_moments(
     kind: str,
     S: Float[np.ndarray, "K p"],
     origin: Float[np.ndarray, " D"],
     scatter: np.ndarray | None,
     floor: float,
+    before: Parameters | None = None,
 ) -> Parameters:
     """The M-step: parameters whose expected statistics are the observed ones, S / N_k.
 
@@ -177,11 +198,15 @@ def from_moments(
     scatter : for tied covariances, the sum of products of all features.
     floor : added to each variance, or the least distance of a Bernoulli mean from 0 and
         1.
+    before : a component that has lost all its rows gets the weight zero, and keeps the
+        mean and covariance that it has here. Without these it becomes a spike at the
+        origin, of variance `floor`.
     """
+    if before is not None and not (alive := S[:, 0] > _NO_ROWS).all():
+        found = from_moments(kind, S[alive], origin, scatter, floor)
+        return _keep_the_dead(kind, before, alive, found)
     D = len(origin)
-    N_k = (
-        S[:, 0] + 10 * np.finfo(float).eps
-    )  # a component that has died divides by a little more than nothing
+    N_k = S[:, 0] + _NO_ROWS  # as scikit-learn has it
     mu = S[:, 1 : 1 + D] / N_k[:, None]
     pi = N_k / N_k.sum()
     if kind == "bernoulli":
@@ -374,11 +399,19 @@ def _whitened_pass(
 
 
 def _from_whitened(
-    kind: str, S: np.ndarray, about: Whitening, floor: float
+    kind: str,
+    S: np.ndarray,
+    about: Whitening,
+    floor: float,
+    before: Parameters | None = None,
 ) -> tuple[Parameters, bool]:
     """The M-step from moments in given coordinates; and whether enough digits of the
-    covariances are left.
+    covariances are left. A component without rows is as it was before.
     """
+    if before is not None and not (alive := S[:, 0] > _NO_ROWS).all():
+        some = Whitening(*(part[alive] for part in about))
+        found, fine = _from_whitened(kind, S[alive], some, floor)
+        return _keep_the_dead(kind, before, alive, found), fine
     K, D = about.mu.shape
     L, i = about.L, np.arange(D)
     N_k = S[:, 0] + 10 * np.finfo(float).eps
@@ -650,6 +683,31 @@ def _products(
     return (S,)
 
 
+def _least_likely(
+    x: np.ndarray, w: np.ndarray | None, kind: str, p: Parameters
+) -> tuple[np.ndarray]:
+    """The least log p(x) among the rows that count, and then that row."""
+    found = np.full(1 + x.shape[1], np.inf)
+    for part in blocks(len(x), BLOCK):
+        rows = x[part].astype(np.float64)
+        if p.Sigma is None:
+            eta = natural(kind, p, np.zeros(rows.shape[1]))
+            G = eta[:, :1] + eta[:, 1:] @ rows.T
+        else:
+            G = log_joints(rows, whitening(kind, p)).T
+        log_p = np.empty(len(rows))
+        _normalise(G, log_p)
+        if w is not None:
+            log_p[w[part] == 0] = np.inf
+        i = int(log_p.argmin())
+        found = _less_likely(found, np.append(log_p[i], rows[i]))
+    return (found,)
+
+
+def _less_likely(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return b if b[0] < a[0] else a
+
+
 class Engine:
     """EM for one data set and one kind of mixture.
 
@@ -681,6 +739,7 @@ class Engine:
         folded = self.rows.fold(_survey, add, add, add, np.minimum, np.maximum)
         self.N, self.weight, total, low, high = folded
         self.top = max(abs(low), abs(high))
+        self._range, self._mean = (low, high), total / self.weight
         if not np.isfinite(self.top):
             raise ValueError(
                 "the rows contain NaN or infinity; drop or impute such rows"
@@ -695,15 +754,19 @@ class Engine:
                 f"the rows reach {self.top:.3g}, and sums of their squares overflow; "
                 "scale them down"
             )
-        self.origin = (
-            np.zeros(self.rows.D) if kind == "bernoulli" else total / self.weight
-        )
+        self.origin = np.zeros(self.rows.D) if kind == "bernoulli" else self._mean
         self.scatter = None
         if kind == "tied":
             products = partial(_products, origin=self.origin)
             self.scatter = self.rows.fold(products, add)[0]
         self._recent: list[tuple[Parameters, _Natural]] = []
         self._finer: tuple[Totals, Totals] | None = None
+
+    def digest(self) -> np.ndarray:
+        """Number and weight of the rows, the least and the greatest value, and the
+        mean: other rows have others.
+        """
+        return np.array([self.N, self.weight, *self._range, *self._mean])
 
     def _natural(self, p: Parameters) -> _Natural:
         """`_natural` of the parameters; those of the last two are remembered."""
@@ -747,6 +810,7 @@ class Engine:
         work = partial(_plain_pass, kind=self.kind, eta=eta, origin=self.origin)
         S, log_prob = self.rows.fold(work, add, add)
         self._same_rows(S, 1e-4 if dtype == np.float32 else 1e-9)
+        S[S[:, 0] <= _NO_ROWS] = 0
         return Totals(S, log_prob + self._shared(p), dtype)
 
     def _whitened(self, p: Parameters, about: Whitening | None = None) -> Totals:
@@ -754,6 +818,7 @@ class Engine:
         work = partial(_whitened_pass, kind=self.kind, white=white, about=about)
         S, log_prob, entropy = self.rows.fold(work, add, add, add)
         self._same_rows(S)
+        S[S[:, 0] <= _NO_ROWS] = 0
         return Totals(S, log_prob, about=about or white, entropy=entropy)
 
     def _same_rows(self, S: np.ndarray, slack: float = 1e-9) -> None:
@@ -780,12 +845,12 @@ class Engine:
         made.
         """
         if totals.about is not None:
-            new, fine = _from_whitened(self.kind, totals.S, totals.about, self.floor)
+            new, fine = _from_whitened(self.kind, totals.S, totals.about, self.floor, p)
             if fine:
                 return new
             finer = self._whitened(p, _about(self.kind, new.mu))
         else:
-            new = self._from_plain(totals)
+            new = self._from_plain(totals, p)
             wanted = self._precision(new)
             if wanted in (totals.dtype, np.float32):
                 return new
@@ -796,11 +861,34 @@ class Engine:
             )
         self._finer = (totals, finer)
         if finer.about is None:
-            return self._from_plain(finer)
-        return _from_whitened(self.kind, finer.S, finer.about, self.floor)[0]
+            return self._from_plain(finer, p)
+        return _from_whitened(self.kind, finer.S, finer.about, self.floor, p)[0]
 
-    def _from_plain(self, totals: Totals) -> Parameters:
-        return from_moments(self.kind, totals.S, self.origin, self.scatter, self.floor)
+    def _from_plain(self, totals: Totals, p: Parameters) -> Parameters:
+        return from_moments(
+            self.kind, totals.S, self.origin, self.scatter, self.floor, p
+        )
+
+    def reseed(self, p: Parameters) -> Parameters:
+        """The same with its first component of weight zero put anew.
+
+        It goes to the row of the least density, with the mean covariance of the others
+        and the weight 1 / K (pixels: half way from their mean to that row). A pass; the
+        bound may fall.
+        """
+        K, k = len(p.pi), int(np.flatnonzero(p.pi == 0)[0])
+        least = partial(_least_likely, kind=self.kind, p=p)
+        row = self.rows.fold(least, _less_likely)[0][1:]
+        pi, mu, Sigma = p.pi * (1 - 1 / K), p.mu.copy(), p.Sigma
+        pi[k] = 1 / K
+        if Sigma is None:
+            mu[k] = np.clip((row + p.pi @ p.mu) / 2, self.floor, 1 - self.floor)
+        else:
+            mu[k] = row
+            if not self.kind.startswith("tied"):
+                Sigma = Sigma.copy()
+                Sigma[k] = np.tensordot(p.pi, Sigma, 1)
+        return Parameters(pi, mu, Sigma)
 
     def elbo(self, totals: Totals, made_with: Parameters, p: Parameters) -> float:
         """The bound at parameters p, for the responsibilities of a pass made with
@@ -813,9 +901,9 @@ class Engine:
             totals = self._finer[1]
         if totals.about is not None:
             return _whitened_elbo(self.kind, totals.S, totals.about, totals.entropy, p)
-        change = self._natural(p).eta - self._natural(made_with).eta
         seen = np.where(totals.S == 0, 0.0, totals.S)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"):  # of a component without rows
+            change = self._natural(p).eta - self._natural(made_with).eta
             lifted = float(np.sum(np.where(seen == 0, 0.0, change * seen)))
         return totals.log_prob + lifted + self._shared(p) - self._shared(made_with)
 
@@ -908,6 +996,7 @@ def climb(
     max_iter: int,
     before: float = -math.inf,
     bar: tqdm | None = None,
+    reseed: bool = False,
 ) -> dict[str, Any]:
     """EM from a start until the bound rises by less than `tol` a row; everything that a
     fit leaves behind.
@@ -916,25 +1005,32 @@ def climb(
     ----------
     before : the bound that a first step is compared with.
     bar : where to show how far it has come.
+    reseed : put a component that has lost all its rows anew, one a step and at most as
+        often as there are components; see `Engine.reseed`. The bound may fall there,
+        and what is left behind shows it.
     """
     bounds: list[float] = []
     halves: list[tuple[float, float]] = []
-    converged, bound = False, before
+    converged, previous, anew = False, before, len(p.pi) if reseed else 0
     bar = tqdm(disable=True) if bar is None else bar
     # for all of it: the library's threads spin on after their work
     with one_thread_blas():
         while len(bounds) < max_iter and not converged:
             totals = engine.e_step(p)
             new = engine.m_step(totals, p)
-            previous, bound = bound, totals.log_prob / engine.weight
+            bound = totals.log_prob / engine.weight
             halves.append((bound, engine.elbo(totals, p, new) / engine.weight))
             bounds.append(bound)
-            converged, p = abs(bound - previous) < tol, new
+            converged = abs(bound - previous) < tol
+            previous, p = bound, new
+            if anew and len(bounds) < max_iter and not p.pi.all():
+                p, previous, converged = engine.reseed(p), -math.inf, False
+                anew -= 1
             bar.set_postfix_str(f"log p {bound:.6g} nats a row", refresh=False)
             bar.update()
     return {
         "parameters": p,
-        "lower_bound_": bound,
+        "lower_bound_": bounds[-1] if bounds else before,
         "lower_bounds_": bounds,
         "n_iter_": len(bounds),
         "converged_": converged,

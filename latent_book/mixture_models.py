@@ -6,11 +6,12 @@
 __all__ = ['GaussianMixture', 'BernoulliMixture']
 
 # %% ../nbs/workshop/mixture_models.ipynb #imports
+import contextlib
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import sklearn.mixture
@@ -33,6 +34,7 @@ from latent_book.expfam import (
     _add_moments,
     _cholesky,
     _from_whitened,
+    _keep_the_dead,
     _natural,
     _no_moments,
     _normalise,
@@ -81,6 +83,18 @@ def _is_blocks(X: Any) -> bool:
         return True  # `Rows` says what is wrong with it
     first = next(iter(X), None)
     return len(getattr(first, "shape", ())) == 2
+
+
+@contextlib.contextmanager
+def _as_it_was(model: Any) -> Iterator[None]:
+    """What fails in here leaves the model as it was."""
+    before = dict(vars(model))
+    try:
+        yield
+    except BaseException:
+        vars(model).clear()
+        vars(model).update(before)
+        raise
 
 
 def _is_foreign(X: Any) -> bool:
@@ -144,15 +158,25 @@ def _guess(how: str, X: np.ndarray, K: int, chance: Any) -> np.ndarray:
 def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Parameters:
     """The M-step for given responsibilities (K, N), about the means, which loses no
     digits. Where R leaves some rows to nobody, weights and tied covariances count them
-    all the same, as in scikit-learn.
+    all the same, as in scikit-learn. A component without rows gets the weight zero, and
+    mean and covariance of all.
     """
-    N_k = R.sum(axis=1) + 10 * np.finfo(float).eps
+    alive = np.asarray(R.any(axis=1))
+    if not alive.all():
+        everyone = _fitted_to(kind, X, np.ones((1, len(X))), floor)
+        pi, mu, Sigma = everyone
+        if Sigma is not None and not kind.startswith("tied"):
+            Sigma = Sigma.repeat(len(R), axis=0)
+        before = Parameters(pi, mu.repeat(len(R), axis=0), Sigma)
+        rest = _fitted_to(kind, X, R[alive], floor)
+        return _keep_the_dead(kind, before, alive, rest)
+    N_k = R.sum(axis=1)
     mu = R @ X / N_k[:, None]
     if kind == "bernoulli":
         return Parameters(N_k / len(X), mu, None)
     if kind == "tied":
-        everyone = np.allclose(R.sum(axis=0), 1)
-        origin = X.mean(axis=0) if everyone else np.zeros(X.shape[1])
+        shared = np.allclose(R.sum(axis=0), 1)
+        origin = X.mean(axis=0) if shared else np.zeros(X.shape[1])
         Y = X - origin
         S = np.column_stack([R.sum(axis=1), R @ Y])
         found = from_moments(kind, S, origin, Y.T @ Y, floor)
@@ -309,6 +333,7 @@ class _ByEngine(Savable, _Verbs):
     init_params: str
     verbose: int
     warm_start: bool
+    reseed: bool
     random_state: Any
     weights_init: Any
     means_init: Any
@@ -317,6 +342,9 @@ class _ByEngine(Savable, _Verbs):
     history_: Float[np.ndarray, "steps 2"]
     n_iter_: int
     converged_: bool
+    # number, weight, least and greatest value, and mean of the rows it was fitted to
+    digest_: Float[np.ndarray, " sums"]
+    _may_lack: ClassVar[set[str]] = {"feature_names_in_", "digest_"}
     _floor: Any
     _parameters: Callable[..., Parameters]
     _store: Callable[..., None]
@@ -327,6 +355,7 @@ class _ByEngine(Savable, _Verbs):
         "n_init": whole(),
         "init_params": one_of("kmeans", "k-means++", "random", "random_from_data"),
         "warm_start": true_or_false(),
+        "reseed": true_or_false(),
         "verbose": Rule(
             lambda v: true_or_false().holds(v) or whole(0).holds(v),
             "must be True, False or a whole number, at least 0",
@@ -352,7 +381,7 @@ class _ByEngine(Savable, _Verbs):
     def fit(
         self, X: Given | Iterable[Any], y: Any = None, sample_weight: Any = None
     ) -> Self:
-        """Learn by EM; see the class.
+        """Learn by EM; see the class. A fit that fails leaves the model as it was.
 
         Parameters
         ----------
@@ -360,6 +389,17 @@ class _ByEngine(Savable, _Verbs):
             iterable that yields arrays of rows each time it is iterated.
         sample_weight : how often each row of an array counts.
         """
+        with _as_it_was(self):
+            if type(self).fit_predict is _ByEngine.fit_predict:
+                self._learn(X, sample_weight)
+            else:  # a subclass has its own, and fit means that
+                own: Any = self.fit_predict
+                weights = {"sample_weight": sample_weight}
+                own(X, y, **({} if sample_weight is None else weights))
+        return self
+
+    def _learn(self, X: Any, sample_weight: Any) -> Any:
+        """Fit; the labels of the rows, where they are known afterwards."""
         check_settings(self, self._rules)
         rows = self._rows(X, sample_weight)
         engine = Engine(rows, None, self.kind, self._floor)
@@ -372,12 +412,18 @@ class _ByEngine(Savable, _Verbs):
         self._given(engine.rows.D)
         chance = as_random_state(self.random_state)
         fresh = not (self.warm_start and hasattr(self, "converged_"))
-        before = -math.inf if fresh else self.lower_bound_
+        digest, before = engine.digest(), -math.inf
+        if not fresh:
+            self._check_warm_start(engine.rows.D)
+            last = getattr(self, "digest_", np.empty(0))
+            if last.shape == digest.shape and np.allclose(last, digest, 1e-9, 0):
+                before = self.lower_bound_  # of these very rows
         found, tries = None, self.n_init if fresh else 1
         for number in range(1, tries + 1):
             start = self._start(engine, chance) if fresh else self._parameters()
             with self._progress(number, tries) as bar:
-                one = climb(engine, start, float(self.tol), self.max_iter, before, bar)
+                tol, steps = float(self.tol), self.max_iter
+                one = climb(engine, start, tol, steps, before, bar, self.reseed)
                 bar.total = one["n_iter_"]  # it may have converged before max_iter
             if found is None or one["lower_bound_"] > found["lower_bound_"]:
                 found = one
@@ -388,11 +434,39 @@ class _ByEngine(Savable, _Verbs):
                 "parameters, or increase max_iter, "
                 "tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        self._store(found.pop("parameters"), engine.rows.dtype)
-        self.__dict__.update(found)
-        return self
+        p = found.pop("parameters")
+        if not p.pi.all():
+            lost = np.flatnonzero(p.pi == 0).tolist()
+            which = f"component {lost[0]} has"
+            which = which if len(lost) == 1 else f"components {lost} have"
+            warnings.warn(
+                f"{which} no rows: the weight is 0, and no row will be given to "
+                "it. Lower "
+                "n_components, start elsewhere (another random_state, n_init, means_init)"
+                ", or set reseed=True.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self._store(p, engine.rows.dtype)
+        self.__dict__.update(found, digest_=digest)
+        return None
+
+    def _check_warm_start(self, D: int) -> None:
+        """ValueError, if what it would go on from is another mixture than is asked
+        for.
+        """
+        K, width = np.shape(self.means_)
+        for had, is_now, what in (
+            (K, self.n_components, "n_components"),
+            (width, D, "number of columns"),
+        ):
+            if had != is_now:
+                raise ValueError(
+                    f"warm_start goes on from a mixture with {what} = {had}, and now it "
+                    f"is {is_now}; set warm_start=False to begin anew"
+                )
 
     def _progress(self, number: int, tries: int) -> tqdm:
         """A bar on standard error, moved each `verbose_interval` steps."""
@@ -414,7 +488,9 @@ class _ByEngine(Savable, _Verbs):
                 "fit_predict wants an array; fit on the blocks, then predict each of "
                 "them"
             )
-        return self.fit(X, y, sample_weight).predict(X)
+        with _as_it_was(self):
+            labels = self._learn(X, sample_weight)
+            return self.predict(X) if labels is None else labels
 
     def _rows(self, X: Any, weights: Any) -> Rows:
         """Validated rows and weights; blocks are taken as they come, whole numbers and
@@ -501,7 +577,35 @@ _Spread = (  # full, tied, of each column, of all
 )
 
 
-class GaussianMixture(_ByEngine):
+if TYPE_CHECKING:
+
+    class _Peer:
+        """scikit-learn's mixture, which has no types."""
+
+else:
+    _Peer = sklearn.mixture.GaussianMixture
+
+# where a subclass replaces one of these, scikit-learn's loop runs, which calls them
+_HOOKS = (
+    "_check_parameters",
+    "_initialize_parameters",
+    "_initialize",
+    "_e_step",
+    "_m_step",
+    "_compute_lower_bound",
+    "_print_verbose_msg_init_beg",
+    "_print_verbose_msg_iter_end",
+    "_print_verbose_msg_init_end",
+    "_get_parameters",
+    "_set_parameters",
+    "_estimate_log_prob",
+    "_estimate_log_weights",
+    "_estimate_weighted_log_prob",
+    "_estimate_log_prob_resp",
+)
+
+
+class GaussianMixture(_ByEngine, _Peer):
     """A mixture of Gaussians, learned by EM: a drop-in for scikit-learn's, and quicker
     (up to some two hundred features, if covariances are full).
 
@@ -516,6 +620,17 @@ class GaussianMixture(_ByEngine):
     error. With `array_api_dispatch` set, arrays that are not NumPy's go to
     scikit-learn's own algorithm, and stay on their device.
 
+    Where a subclass replaces a step of scikit-learn's (`_m_step`, `_e_step`,
+    `_initialize_parameters`, `_estimate_log_prob` and the like), scikit-learn's own
+    loop runs with it: its results, at its speed, for arrays without `sample_weight`.
+    `fit` calls a `fit_predict` that a subclass replaces, as scikit-learn's does.
+
+    A component may lose all its rows. Then its weight is 0, its mean and covariance are
+    the last that it had, no row is given to it, and a warning names it. (In
+    scikit-learn it becomes a spike at the origin.) `reseed=True` puts it at the row of
+    the least density instead, with the mean covariance and the weight 1 / K, one a
+    step and at most K times. The bound may fall there; `lower_bounds_` and `history_` show it.
+
     Attributes
     ----------
     history_ : the bound after each E-step and after each M-step (n_iter, 2), in nats a
@@ -525,6 +640,9 @@ class GaussianMixture(_ByEngine):
     ------
     CollapsedError
         A `ValueError`: a component has collapsed onto a point or into a plane.
+    ValueError
+        A warm start after `n_components`, `covariance_type` or the width of the data
+        has changed; and see `fit`.
 
     Examples
     --------
@@ -542,7 +660,7 @@ class GaussianMixture(_ByEngine):
     precisions_cholesky_: _Spread
     precisions_: _Spread
     # scikit-learn's own algorithm leaves none
-    _may_lack: ClassVar[set[str]] = {"feature_names_in_", "history_"}
+    _may_lack: ClassVar[set[str]] = {*_ByEngine._may_lack, "history_"}
     _rules: ClassVar[dict[str, Rule]] = {
         **_ByEngine._rules,
         "covariance_type": one_of(*KINDS[:4]),
@@ -568,6 +686,7 @@ class GaussianMixture(_ByEngine):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
+        reseed: bool = False,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -583,6 +702,7 @@ class GaussianMixture(_ByEngine):
         self.warm_start = warm_start
         self.verbose = verbose
         self.verbose_interval = verbose_interval
+        self.reseed = reseed
 
     @property
     def kind(self) -> str:
@@ -595,47 +715,51 @@ class GaussianMixture(_ByEngine):
 
     def _theirs(self) -> sklearn.mixture.GaussianMixture:
         """scikit-learn's, with the same settings and the same mixture."""
-        settings = self.get_params()
+        names = sklearn.mixture.GaussianMixture().get_params()
+        settings = {name: getattr(self, name) for name in names}
         settings["random_state"] = as_random_state(self.random_state)
         theirs = sklearn.mixture.GaussianMixture(**settings)
         vars(theirs).update({k: v for k, v in vars(self).items() if k.endswith("_")})
         return theirs
 
-    def fit(
-        self, X: Given | Iterable[Any], y: Any = None, sample_weight: Any = None
-    ) -> Self:
-        """Learn by EM.
+    def _by_hooks(self) -> bool:
+        """Has a subclass replaced a step of scikit-learn's?"""
+        kind, theirs = type(self), sklearn.mixture.GaussianMixture
+        if kind is GaussianMixture:
+            return False
+        return any(getattr(kind, n, 0) is not getattr(theirs, n, 0) for n in _HOOKS)
 
-        Parameters
-        ----------
-        X : rows, an array or a memory map; a Dask array, which stays where it is; or an
-            iterable that yields arrays of rows each time it is iterated.
-        sample_weight : how often each row of an array counts.
-        """
-        if not _is_foreign(X):
-            return super().fit(X, y, sample_weight)
+    def _learn(self, X: Any, sample_weight: Any) -> Any:
+        hooks = self._by_hooks()
+        if not hooks and not _is_foreign(X):
+            return super()._learn(X, sample_weight)
         if sample_weight is not None:
             raise ValueError(
-                "sample_weight goes with NumPy arrays; convert the rows to one"
+                "scikit-learn's own loop, which the steps of this subclass need, knows "
+                "no sample_weight; let the steps weigh the rows"
+                if hooks
+                else "sample_weight goes with NumPy arrays; convert the rows to one"
             )
-        found = vars(self._theirs().fit(X))
-        self.__dict__.update({k: v for k, v in found.items() if k.endswith("_")})
-        return self
+        for name in ("history_", "digest_"):  # of a fit before
+            vars(self).pop(name, None)
+        return sklearn.mixture.GaussianMixture.fit_predict(self, X)
 
     def predict(self, X: Kind | Listed) -> Kind:
         """The most probable component of each row."""
-        return self._theirs().predict(X) if _is_foreign(X) else super().predict(X)
+        if self._by_hooks() or _is_foreign(X):
+            return sklearn.mixture.GaussianMixture.predict(self, X)
+        return super().predict(X)
 
     def predict_proba(self, X: Kind | Listed) -> Kind:
         """Responsibilities: the posterior over components (N, K)."""
-        if _is_foreign(X):
-            return self._theirs().predict_proba(X)
+        if self._by_hooks() or _is_foreign(X):
+            return sklearn.mixture.GaussianMixture.predict_proba(self, X)
         return super().predict_proba(X)
 
     def score_samples(self, X: Kind | Listed) -> Kind:
         """log p(x) of each row, in nats."""
-        if _is_foreign(X):
-            return self._theirs().score_samples(X)
+        if self._by_hooks() or _is_foreign(X):
+            return sklearn.mixture.GaussianMixture.score_samples(self, X)
         return super().score_samples(X)
 
     def sample(
@@ -676,6 +800,20 @@ class GaussianMixture(_ByEngine):
             self.init_params in ("random", "random_from_data") and not self.warm_start
         )
         return tags
+
+    def _check_warm_start(self, D: int) -> None:
+        super()._check_warm_start(D)
+        K, root = self.n_components, np.asarray(self.precisions_cholesky_)
+        shape = {"full": (K, D, D), "tied": (D, D), "diag": (K, D), "spherical": (K,)}
+        # a triangle is tied; as many components as columns are told apart so
+        square = K == D > 1 and root.shape == (D, D)
+        tied = square and not np.tril(root, -1).any()
+        if root.shape != shape[self.kind] or (square and tied != (self.kind == "tied")):
+            raise ValueError(
+                "warm_start goes on from a mixture whose precisions have the shape "
+                f"{root.shape}, and covariance_type = {self.kind!r}; set "
+                "warm_start=False to begin anew"
+            )
 
     def _given(self, D: int) -> list[np.ndarray | None]:
         K, (pi, mu, _) = self.n_components, super()._given(D)
@@ -800,10 +938,6 @@ class GaussianMixture(_ByEngine):
                 apart *= factor
         return constant - 0.5 * apart
 
-
-# code that asks by `isinstance` takes it for scikit-learn's
-sklearn.mixture.GaussianMixture.register(GaussianMixture)
-
 # %% ../nbs/workshop/mixture_models.ipynb #bernoulli-mixture
 class BernoulliMixture(_ByEngine):
     """A mixture of products of Bernoulli variables, learned by EM; for pixels from 0 to
@@ -818,6 +952,8 @@ class BernoulliMixture(_ByEngine):
         `BernoulliNB` does; None takes them as they are, from 0 to 1, where grey counts
         as so much of a 1.
     weights_init, means_init : where to start, (K) and (K, D).
+    reseed : put a component that has lost all its rows half way from the mean to the
+        row of the least probability; see `GaussianMixture`.
 
     Attributes
     ----------
@@ -858,6 +994,7 @@ class BernoulliMixture(_ByEngine):
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
+        reseed: bool = False,
     ) -> None:
         self.n_components = n_components
         self.tol = tol
@@ -871,6 +1008,7 @@ class BernoulliMixture(_ByEngine):
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
+        self.reseed = reseed
 
     @property
     def kind(self) -> str:

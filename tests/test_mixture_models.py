@@ -114,7 +114,209 @@ def test_a_component_that_dies_leaves_numbers_behind():
         m.fit(X)
     assert np.isfinite(m.lower_bound_)
     assert np.isfinite(m.means_).all()
-    assert m.weights_[1] < 1e-10
+    assert m.weights_[1] == 0
+
+
+UNIT = {
+    "full": [np.eye(2)] * 3,
+    "tied": np.eye(2),
+    "diag": np.ones((3, 2)),
+    "spherical": np.ones(3),
+}
+
+
+def starved(kind, **settings):
+    """Two clouds and three components, of which the last gets no row."""
+    X = clouds(D=2)
+    return X, GaussianMixture(
+        3,
+        covariance_type=kind,
+        weights_init=np.ones(3) / 3,
+        means_init=[X[0], X[1], [1e3, 1e3]],
+        precisions_init=UNIT[kind],
+        max_iter=500,
+        **settings,
+    )
+
+
+@each_gaussian
+@pytest.mark.parametrize("floor", [1e-6, 0.0])
+def test_a_component_without_rows_is_named_and_takes_none(kind, floor):
+    """What is left is the mixture of the two others, to the last digits."""
+    X, m = starved(kind, reg_covar=floor)
+    with pytest.warns(
+        ConvergenceWarning, match=r"component 2 has no rows.*reseed=True"
+    ):
+        m.fit(X)
+    two = GaussianMixture(
+        2,
+        covariance_type=kind,
+        reg_covar=floor,
+        weights_init=[0.5, 0.5],
+        means_init=X[:2],
+        precisions_init=UNIT[kind] if kind == "tied" else UNIT[kind][:2],
+        max_iter=500,
+    ).fit(X)
+    assert m.weights_[2] == 0
+    assert m.means_[2].tolist() == [1e3, 1e3]
+    assert np.isfinite(m.history_).all()
+    assert m.lower_bound_ == pytest.approx(two.lower_bound_, abs=1e-10)
+    np.testing.assert_allclose(m.means_[:2], two.means_, rtol=1e-9)
+    at = np.concatenate([X, [X.mean(axis=0)], [[1e3, 1e3]]])
+    assert 2 not in m.predict(at)
+    assert (m.predict_proba(at)[:, 2] == 0).all()
+    np.testing.assert_allclose(m.score_samples(at), two.score_samples(at), rtol=1e-9)
+    if kind != "tied":
+        np.testing.assert_array_equal(m.precisions_[2], UNIT[kind][2])
+
+
+@each_gaussian
+def test_reseeding_puts_it_at_the_row_of_the_least_density(kind):
+    X, m = starved(kind, reseed=True)
+    m.fit(X)
+    assert m.converged_
+    assert m.weights_.min() > 0
+    assert len(set(m.predict(X))) == 3
+    engine = e.Engine(X, None, kind, 1e-6)
+    p = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)._parameters()
+    none = (
+        {"Sigma": p.Sigma}
+        if kind == "tied"
+        else {"Sigma": np.concatenate([p.Sigma, p.Sigma[:1]])}
+    )
+    dead = e.Parameters(np.append(p.pi, 0), np.append(p.mu, [[9.0, 9.0]], 0), **none)
+    new = engine.reseed(dead)
+    density = sum(
+        w * stats.multivariate_normal(mu, C).pdf(X)
+        for w, mu, C in zip(p.pi, p.mu, dense(kind, p), strict=True)
+    )
+    np.testing.assert_array_equal(new.mu[2], X[density.argmin()])
+    np.testing.assert_allclose(new.pi, np.append(p.pi * 2 / 3, 1 / 3))
+    if kind != "tied":
+        np.testing.assert_allclose(
+            new.Sigma[2], sum(w * C for w, C in zip(p.pi, p.Sigma, strict=True))
+        )
+
+
+def test_pixels_without_rows_likewise():
+    X = np.zeros((60, 400))
+    X[:30, :200] = X[30:, 200:] = 1
+    start = {
+        "weights_init": np.ones(3) / 3,
+        "means_init": np.array([X[0], X[-1], np.full(400, 0.5)]) * 0.9 + 0.05,
+    }
+    with pytest.warns(ConvergenceWarning, match="component 2 has no rows"):
+        m = BernoulliMixture(3, **start).fit(X)
+    assert m.weights_[2] == 0
+    np.testing.assert_allclose(m.means_[2], 0.5)
+    assert 2 not in m.predict(X)
+    with pytest.warns(ConvergenceWarning, match="component 2 has no rows"):
+        BernoulliMixture(3, **start, reseed=True).fit(X)  # of two kinds of rows
+    X[15:30, 200:] = 1  # now of three
+    again = BernoulliMixture(3, **start, reseed=True).fit(X)
+    np.testing.assert_allclose(np.sort(again.weights_), [0.25, 0.25, 0.5], atol=1e-6)
+
+
+def test_a_start_that_leaves_a_component_without_rows():
+    """Three different rows, four components: one of k-means' clusters is empty."""
+    X = np.repeat(np.eye(3), 5, axis=0)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        m = GaussianMixture(4, random_state=0, reg_covar=1e-3).fit(X)
+    assert any("has no rows" in str(one.message) for one in said)
+    (k,) = np.flatnonzero(m.weights_ == 0)
+    np.testing.assert_allclose(m.means_[k], 1 / 3)
+    np.testing.assert_allclose(
+        m.covariances_[k], np.cov(X.T, bias=True) + 1e-3 * np.eye(3), atol=1e-12
+    )
+
+
+# --- what fails leaves no trace
+# -----------------------------------------------------------------------------
+
+
+class Interrupted(Exception):
+    pass
+
+
+def bad_calls(model):
+    """Changes of the settings, and what is given to fit: each of them fails."""
+    X = pixels(60, 3)[:, :3] if isinstance(model, BernoulliMixture) else clouds(60, 3)
+    yield {}, (np.where(X[0, 0] == X, np.nan, X),)
+    yield {"warm_start": True}, (X[:, :2],)
+    yield {"warm_start": True, "n_components": 5}, (X,)
+    yield {"n_components": 0}, (X,)
+    yield {"n_components": 7}, (X[:5],)
+    yield {"tol": -1}, (X,)
+    yield {"init_params": "best"}, (X,)
+    yield {"weights_init": [1.0]}, (X[:, :2],)
+    yield {"means_init": np.ones((2, 5))}, (X,)
+    yield {}, (X, None, -np.ones(len(X)))
+    yield {}, (X, None, np.ones(3))
+    yield {}, (iter([X]),)
+    yield {}, ([X[:, :2], X],)
+    yield {"max_iter": 1}, (X[:, :2],)  # a warning, which is an error here
+    if isinstance(model, GaussianMixture):
+        yield {"reg_covar": 0.0}, (np.ones((9, 2)),)
+        yield {"covariance_type": "round"}, (X[:, :2],)
+        yield {"warm_start": True, "covariance_type": "diag"}, (X,)
+        far = np.concatenate([X, [[50.0] * 3]])
+        yield (  # collapses in the midst
+            {
+                "reg_covar": 0.0,
+                "weights_init": [0.5, 0.5],
+                "means_init": [X[0], far[-1]],
+                "precisions_init": [np.eye(3)] * 2,
+            },
+            (far,),
+        )
+    else:
+        yield {"reg_mean": 0.7}, (X[:, :2],)
+        yield {"binarize": None}, (X[:, :2] * 3,)
+
+
+@pytest.mark.parametrize("model", [GaussianMixture, BernoulliMixture])
+@pytest.mark.parametrize("fitted", [True, False])
+def test_a_fit_that_fails_leaves_the_model_as_it_was(model, fitted, monkeypatch):
+    pd = pytest.importorskip("pandas")
+    m = model(2, random_state=0, max_iter=500)
+    X = pixels(60, 3)[:, :3] if model is BernoulliMixture else clouds(60, 3)
+    if fitted:
+        m.fit(pd.DataFrame(X, columns=["a", "b", "c"]))
+    usual = m.get_params()
+
+    def fails(arguments, error):
+        before = dict(vars(m))
+        for verb in (m.fit, m.fit_predict):
+            with pytest.raises(error):
+                verb(*arguments)
+            after = vars(m)
+            assert after.keys() == before.keys()
+            assert all(after[name] is before[name] for name in before)
+
+    for settings, arguments in bad_calls(m):
+        if settings.get("warm_start") and not fitted:
+            continue
+        m.set_params(**usual).set_params(**settings)
+        fails(arguments, (ValueError, ConvergenceWarning))
+    m.set_params(**usual)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(e.Engine, "m_step", stop)
+    fails((X[:, :2],), KeyboardInterrupt)
+
+
+@each_gaussian
+def test_a_collapse_at_the_start_is_one_as_well(kind):
+    for X in (np.ones((9, 2)), np.repeat(np.eye(2), 5, axis=0)):
+        for settings in ({}, {"means_init": X[[0, -1]]}, {"max_iter": 0}):
+            m = GaussianMixture(2, covariance_type=kind, reg_covar=0.0, **settings)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                with pytest.raises(e.CollapsedError, match="increase reg_covar"):
+                    m.fit(X)
 
 
 @each_gaussian
@@ -281,7 +483,8 @@ def test_the_settings_are_scikit_learns_and_isinstance_takes_it_for_one():
         {k: (v.default, v.kind) for k, v in signature(model).parameters.items()}
         for model in (GaussianMixture, sklearn.mixture.GaussianMixture)
     )
-    assert ours == theirs
+    assert {name: ours[name] for name in theirs} == theirs
+    assert ours.keys() - theirs.keys() == {"reseed"}  # the library's own
     model = GaussianMixture(2, random_state=0).fit(clouds())
     assert isinstance(model, sklearn.mixture.GaussianMixture)
     peer = sklearn.mixture.GaussianMixture(2, random_state=0).fit(clouds())
@@ -316,6 +519,112 @@ def test_warm_start_goes_on():
     with pytest.warns(ConvergenceWarning):
         part.fit(X).fit(X)
     np.testing.assert_allclose(part.means_, whole.means_, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "change", [{"n_components": 5}, {"covariance_type": "tied"}, {"width": 2}]
+)
+def test_a_warm_start_goes_on_from_the_same_kind_of_mixture_only(change):
+    X = clouds(D=3)
+    m = GaussianMixture(3, covariance_type="diag", random_state=0, warm_start=True)
+    m.fit(X)
+    width = change.pop("width", 3)
+    with pytest.raises(ValueError, match="set warm_start=False"):
+        m.set_params(**change).fit(X[:, :width])
+    assert m.predict(X).shape == (len(X),)
+    m.set_params(warm_start=False).fit(X[:, :width])
+    assert m.means_.shape == (m.n_components, width)
+
+
+def test_a_warm_start_on_other_rows_is_not_measured_by_the_last_bound():
+    X = clouds()
+    m = GaussianMixture(3, random_state=0, warm_start=True, tol=0.05).fit(X)
+    bound = m.lower_bound_
+    m.fit(X)
+    assert m.n_iter_ == 1  # the same rows: nothing has changed
+    other = X + np.random.default_rng(1).normal(scale=1e-3, size=X.shape)
+    m.fit(other)
+    assert abs(m.lower_bounds_[0] - bound) < 0.05
+    assert m.n_iter_ > 1
+    assert m.fit(other).n_iter_ == 1
+
+
+class Cells(GaussianMixture):
+    """Each row has a volume, as in SimPEG's mixtures: steps of scikit-learn's are
+    replaced.
+    """
+
+    def __init__(self, volumes, n_components=1, random_state=None, **others):
+        self.volumes = volumes
+        super().__init__(n_components, random_state=random_state, **others)
+
+    def _e_step(self, X, xp=None):
+        log_p, log_R = self._estimate_log_prob_resp(X)
+        return np.average(log_p, weights=self.volumes), log_R
+
+    def _m_step(self, X, log_resp, xp=None):
+        w = self.volumes / np.mean(self.volumes)
+        super()._m_step(X, log_resp + np.log(w)[:, None], xp=xp)
+
+    def fit(self, X, y=None, debug=False):
+        return super().fit(X, y)
+
+
+def test_steps_that_a_subclass_replaces_are_taken():
+    """The volumes weigh the rows: as our own `sample_weight`, from the same start."""
+    X = clouds(300, 2)
+    w = np.random.default_rng(1).uniform(0.1, 3, len(X))
+    start = {
+        "weights_init": np.ones(3) / 3,
+        "means_init": X[:3],
+        "precisions_init": [np.eye(2)] * 3,
+        "tol": 1e-6,
+        "max_iter": 500,
+    }
+    theirs = Cells(w, 3, **start).fit(X, debug=True)
+    ours = GaussianMixture(3, **start).fit(X, sample_weight=w)
+    assert theirs.n_iter_ == ours.n_iter_
+    np.testing.assert_allclose(theirs.means_, ours.means_, rtol=1e-8)
+    np.testing.assert_allclose(theirs.weights_, ours.weights_, rtol=1e-8)
+    assert theirs.lower_bound_ == pytest.approx(ours.lower_bound_, rel=1e-10)
+    assert abs(theirs.means_ - GaussianMixture(3, **start).fit(X).means_).max() > 1e-3
+    np.testing.assert_array_equal(theirs.fit_predict(X), theirs.predict(X))
+    with pytest.raises(ValueError, match="knows no sample_weight"):
+        GaussianMixture.fit_predict(theirs, X, sample_weight=w)
+
+
+def test_a_verb_asks_the_densities_that_a_subclass_replaces():
+    class Hot(GaussianMixture):
+        def _estimate_log_prob(self, X, xp=None):
+            return super()._estimate_log_prob(X) / 2
+
+    class Peer(sklearn.mixture.GaussianMixture):
+        def _estimate_log_prob(self, X, xp=None):
+            return super()._estimate_log_prob(X) / 2
+
+    X = clouds()
+    ours, theirs = (kind(3, random_state=0).fit(X) for kind in (Hot, Peer))
+    assert ours.score(X) == theirs.score(X)
+    assert ours.bic(X) == theirs.bic(X)
+    np.testing.assert_array_equal(ours.predict_proba(X), theirs.predict_proba(X))
+
+
+def test_a_fit_means_the_fit_predict_of_a_subclass():
+    class Counts(GaussianMixture):
+        calls = ()
+
+        def fit_predict(self, X, y=None, debug=False):
+            self.calls = (*self.calls, "before")
+            found = super().fit_predict(X)
+            self.calls = (*self.calls, "after")
+            return found
+
+    X = clouds()
+    m = Counts(3, random_state=0).fit(X)
+    assert m.calls == ("before", "after")
+    plain = GaussianMixture(3, random_state=0).fit(X)
+    np.testing.assert_array_equal(m.means_, plain.means_)  # by our own loop
+    assert isinstance(m, sklearn.mixture.GaussianMixture)
 
 
 def test_bad_input_is_an_error_that_names_the_cure():
