@@ -444,8 +444,8 @@ class _ByEngine(Savable, _Verbs):
             warnings.warn(
                 f"{which} no rows: the weight is 0, and no row will be given to "
                 "it. Lower "
-                "n_components, start elsewhere (another random_state, n_init, means_init)"
-                ", or set reseed=True.",
+                "n_components, start elsewhere (another random_state, n_init, "
+                "means_init), or set reseed=True.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -464,8 +464,8 @@ class _ByEngine(Savable, _Verbs):
         ):
             if had != is_now:
                 raise ValueError(
-                    f"warm_start goes on from a mixture with {what} = {had}, and now it "
-                    f"is {is_now}; set warm_start=False to begin anew"
+                    f"warm_start goes on from a mixture with {what} = {had}, and now "
+                    f"it is {is_now}; set warm_start=False to begin anew"
                 )
 
     def _progress(self, number: int, tries: int) -> tqdm:
@@ -629,7 +629,8 @@ class GaussianMixture(_ByEngine, _Peer):
     the last that it had, no row is given to it, and a warning names it. (In
     scikit-learn it becomes a spike at the origin.) `reseed=True` puts it at the row of
     the least density instead, with the mean covariance and the weight 1 / K, one a
-    step and at most K times. The bound may fall there; `lower_bounds_` and `history_` show it.
+    step and at most K times. The bound may fall there; `lower_bounds_` and `history_`
+    show it.
 
     Attributes
     ----------
