@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import sklearn.mixture
 from jaxtyping import Float
-from sklearn import get_config
+from sklearn import clone, get_config
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
@@ -45,6 +45,7 @@ from latent_book.expfam import (
     is_dask,
     log_joints,
     natural,
+    whitening,
 )
 from .files import Savable
 from latent_book.rows import (
@@ -261,13 +262,18 @@ class _Verbs(Density, Estimator):
             "pixels impossible; keep the means between, as reg_mean does"
         )
 
-    def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The responsibilities (N, K), and log p(x)."""
-        X = self._look(X)
+    def _doubles(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`_posterior` of rows that were looked at, in double precision."""
         R, far, of_far = self._joints(X)
         log_p = np.empty(len(R))
         _normalise(R.T, log_p)
         log_p[far] = of_far
+        return R, log_p
+
+    def _posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The responsibilities (N, K), and log p(x)."""
+        X = self._look(X)
+        R, log_p = self._doubles(X)
         dtype = self._answer_type(X)
         with np.errstate(over="ignore"):  # -inf, where single precision ends
             return R.astype(dtype, copy=False), log_p.astype(dtype, copy=False)
@@ -568,6 +574,81 @@ class _ByEngine(Savable, _Verbs):
             return rows.X.astype(np.float64, copy=False)
         return rows.pick(np.arange(engine.N))
 
+# %% ../nbs/workshop/mixture_models.ipynb #gaussian-verbs
+class _Answers(_ByEngine):
+    """What a mixture of Gaussians needs for the verbs that only it has."""
+
+    covariance_type: str
+    precisions_cholesky_: Any
+
+    def _blurred(self, X: np.ndarray, sigma: float) -> Iterator[Any]:
+        """The mixture with noise added: for blocks of rows and each component k, the
+        rows, their responsibility for it and C_k^-1 (x - mu_k).
+        """
+        if not 0 <= sigma < math.inf:
+            raise ValueError(
+                f"sigma={sigma}: the noise has a standard deviation of 0 or more"
+            )
+        pi, mu, Sigma = self._parameters(fitted=False)
+        assert Sigma is not None
+        D = mu.shape[1]
+        noise = sigma**2 * (np.eye(D) if self.kind in ("full", "tied") else 1.0)
+        p = Parameters(pi, mu, Sigma + noise)
+        model, white = self._made(self.kind, p, range(D)), whitening(self.kind, p)
+        for part in blocks(len(X), BLOCK):
+            rows = X[part].astype(np.float64, copy=False)
+            R = model._doubles(rows)[0]
+            for k in range(len(mu)):
+                y = white.points(k, rows)
+                A = white.A[k]
+                pull = y.T @ A if A.ndim == 2 else (A[:, None] * y).T
+                yield part, k, R[:, k, None], pull
+
+    def _columns(self, given: Any) -> np.ndarray:
+        """The numbers of the columns, as they are given; or an error that says what is
+        wrong with them.
+        """
+        check_is_fitted(self)
+        D, which = self.means_.shape[1], np.atleast_1d(np.asarray(as_numpy(given)))
+        names = list(getattr(self, "feature_names_in_", []))
+        if which.dtype.kind in "OUS" and which.ndim == 1:
+            strange = [name for name in which.tolist() if name not in names]
+            if strange:
+                raise ValueError(
+                    f"column {strange[0]!r} is not among those that were fitted, "
+                    f"{names or 'which have no names'}; give names of these, or numbers"
+                )
+            which = np.array([names.index(name) for name in which.tolist()])
+        if which.dtype.kind == "b" and which.shape == (D,):
+            which = np.flatnonzero(which)
+        wrong = which.ndim != 1 or not len(which) or which.dtype.kind not in "iu"
+        if wrong or which.min() < 0 or which.max() >= D or len(set(which)) < len(which):
+            raise ValueError(
+                f"columns {given!r}: give numbers from 0 to {D - 1}, each once, names "
+                f"of columns, or a mask of {D} truth values with one True at least"
+            )
+        return which
+
+    def _made(self, kind: str, p: Parameters, columns: Any, dtype: Any = None) -> Self:
+        """A fitted mixture with these parameters, over some of the columns."""
+        start = dict.fromkeys(("weights_init", "means_init", "precisions_init"))
+        model = clone(self).set_params(n_components=len(p.pi), **start)
+        told = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "history_")
+        model.__dict__.update({k: v for k, v in vars(self).items() if k in told})
+        model.n_features_in_ = p.mu.shape[1]
+        if hasattr(self, "feature_names_in_"):
+            model.feature_names_in_ = self.feature_names_in_[list(columns)]
+        model._store(p, np.float64 if dtype is None else dtype)
+        return model
+
+
+def _part(kind: str, Sigma: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """The covariances of some columns."""
+    if kind.endswith("spherical"):
+        return Sigma
+    matrix = kind in ("full", "tied")
+    return Sigma[..., which[:, None], which] if matrix else Sigma[..., which]
+
 # %% ../nbs/workshop/mixture_models.ipynb #gaussian-mixture
 _Spread = (  # full, tied, of each column, of all
     Float[np.ndarray, "K D D"]
@@ -605,14 +686,15 @@ _HOOKS = (
 )
 
 
-class GaussianMixture(_ByEngine, _Peer):
+class GaussianMixture(_Answers, _Peer):
     """A mixture of Gaussians, learned by EM: a drop-in for scikit-learn's, and quicker
     (up to some two hundred features, if covariances are full).
 
     All parameters, attributes and methods are those of
     `sklearn.mixture.GaussianMixture`. `fit` also takes `sample_weight` (only the ratios
     count), a memory map, and blocks of rows. The book's verbs are `encode`
-    (responsibilities), `decode`, `sample`, `log_prob`.
+    (responsibilities), `decode`, `sample`, `log_prob`, `grad_log_prob`, `denoise`; and
+    `marginal` and `conditional` are mixtures again.
 
     Two things differ. Of more than 20,000 rows some are drawn at random to find a start
     (300 for each component, at least 5,000 and at most 20,000), so that a seed gives
@@ -655,6 +737,11 @@ class GaussianMixture(_ByEngine, _Peer):
     [0.33 0.67]
     >>> model.encode(X).shape  # the responsibilities
     (600, 2)
+    >>> given = model.conditional([3.0], known=[0])  # the second column's mixture
+    >>> print(given.weights_.round(2).max(), given.means_.shape)
+    1.0 (2, 1)
+    >>> model.denoise([[3.0, 4.0]], sigma=1.0).round(1).tolist()
+    [[3.0, 3.5]]
     """
 
     covariances_: _Spread
@@ -794,6 +881,115 @@ class GaussianMixture(_ByEngine, _Peer):
             else:
                 X[its] = mean + chance.standard_normal((its.sum(), D)) * np.sqrt(one)
         return X, z
+
+    def grad_log_prob(self, X: Kind | Listed, sigma: float = 0.0) -> Kind:
+        """The slope of log p at each row, of p blurred by noise of this standard
+        deviation, eq-denoising-mixture; in nats per unit of X.
+
+        ValueError for a sigma below 0.
+        """
+        rows = self._look(X)
+        slope = np.zeros(rows.shape)
+        for part, _, r, pull in self._blurred(rows, sigma):
+            slope[part] -= r * pull
+        return in_kind(slope.astype(self._answer_type(rows), copy=False), X)
+
+    def denoise(self, X: Kind | Listed, sigma: float) -> Kind:
+        """The best guess at rows that have come with noise of this standard deviation:
+        E[x | x + sigma eps], eq-denoising-mixture-mean.
+
+        ValueError for a sigma below 0.
+        """
+        rows = self._look(X)
+        _, mu, Sigma = self._parameters(fitted=False)
+        assert Sigma is not None
+        S: Any = [Sigma] * len(mu) if self.kind.startswith("tied") else Sigma
+        full, clean = self.kind in ("full", "tied"), np.zeros(rows.shape)
+        for part, k, r, pull in self._blurred(rows, sigma):
+            clean[part] += r * (mu[k] + (pull @ S[k] if full else pull * S[k]))
+        return in_kind(clean.astype(self._answer_type(rows), copy=False), X)
+
+    def marginal(self, columns: Any) -> Self:
+        """The distribution of some columns: a fitted mixture of the same kind.
+
+        Parameters
+        ----------
+        columns : their numbers; their names, if the mixture was fitted to a data frame;
+            or a mask, True for each that stays.
+        """
+        which = self._columns(columns)
+        pi, mu, Sigma = self._parameters(fitted=False)
+        assert Sigma is not None
+        p = Parameters(pi, mu[:, which], _part(self.kind, Sigma, which))
+        return self._made(self.kind, p, which, self.means_.dtype)
+
+    def conditional(self, X: Any, known: Any) -> Any:
+        """The distribution of the other columns where some are known: a fitted mixture
+        of the same kind, eq-gaussian-conditional for each component.
+
+        Parameters
+        ----------
+        X : what is known, one number for each of the columns `known`, in their order;
+            or several such rows, (N, number of them). The columns of a data frame
+            are taken by their names, if `known` names them.
+        known : which columns these are, as in `marginal`; not all of them.
+
+        Returns
+        -------
+        A mixture over the other columns, in their order; for several rows a list of
+        them. Its `converged_`, `history_` and so on are those of the whole.
+        """
+        v = self._columns(known)
+        u = np.setdiff1d(np.arange(self.means_.shape[1]), v)
+        if not len(u):
+            raise ValueError(
+                "all columns are known; leave out those that are asked for"
+            )
+        if hasattr(X, "columns") and np.asarray(known).dtype.kind in "OUS":
+            X = X[list(known)]
+        X = as_numpy(X.to_numpy() if hasattr(X, "to_numpy") else X)
+        X = check_array(X, dtype=np.float64, ensure_2d=False)
+        if X.ndim not in (1, 2) or X.shape[-1] != len(v):
+            raise ValueError(
+                f"X has shape {X.shape}, and {len(v)} columns are known; pass one "
+                f"number for each, such as X[:, {v.tolist()}]"
+            )
+        rows = np.atleast_2d(X)
+        kind, (pi, mu, Sigma) = self.kind, self._parameters(fitted=False)
+        assert Sigma is not None
+        weights = self._made(kind, Parameters(pi, mu[:, v], _part(kind, Sigma, v)), v)
+        R, means = weights._doubles(rows)[0], [mu[:, u]] * len(rows)
+        S = _part(kind, Sigma, u)
+        if kind in ("full", "tied"):
+            # the root of the known columns first: what is left of the others' is theirs
+            order, n = np.r_[v, u], len(v)
+            L = _cholesky(kind, Sigma[..., order[:, None], order])
+            left = L[..., n:, n:]
+            S = left @ np.swapaxes(left, -1, -2)
+            y = np.linalg.solve(L[..., :n, :n], (rows[:, None] - mu[:, v])[..., None])
+            means = list(mu[:, u] + (L[..., n:, :n] @ y)[..., 0])
+        dtype = self.means_.dtype
+        found = [
+            self._made(kind, Parameters(r, m, S), u, dtype)
+            for r, m in zip(R, means, strict=True)
+        ]
+        return found[0] if X.ndim == 1 else found
+
+    def to_sklearn(self) -> sklearn.mixture.GaussianMixture:
+        """The same fitted mixture as an object of scikit-learn's own class, for
+        programs that ask for that very class (converters to ONNX, for instance).
+
+        ValueError for a kind of covariances that scikit-learn has not.
+        """
+        check_is_fitted(self)
+        if self.kind not in ("full", "tied", "diag", "spherical"):
+            raise ValueError(
+                f"scikit-learn has no covariance_type={self.kind!r}; fit one of its "
+                "own, 'full', 'tied', 'diag' or 'spherical'"
+            )
+        theirs = self._theirs()
+        vars(theirs).pop("history_", None)
+        return theirs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

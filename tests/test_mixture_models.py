@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 import sklearn.mixture
+import torch
 from conftest import ROOT
 from scipy import stats
 from scipy.special import expit, logsumexp
@@ -35,6 +36,8 @@ from test_expfam import (
 
 from latent_book import expfam as e
 from latent_book import mixture_models as models
+from latent_book.denoising import posterior_mean
+from latent_book.files import load, save
 from latent_book.mixture_models import BernoulliMixture, GaussianMixture
 
 
@@ -1153,3 +1156,149 @@ def test_torch_in_and_torch_out_where_scikit_learn_dispatches():
 
 # --- Dask
 # ------------------------------------------------------------------------------------------------------------
+
+
+def fitted(kind, D=3, **settings):
+    X = clouds(D=D, apart=2.0) @ np.random.default_rng(1).normal(size=(D, D))
+    return X, GaussianMixture(3, covariance_type=kind, random_state=0, **settings).fit(
+        X
+    )
+
+
+def three_parts(m):
+    return m.weights_, m.means_, np.array(dense(m.kind, m._parameters()))
+
+
+@each_gaussian
+@pytest.mark.parametrize("sigma", [0.0, 0.3, 5.0, 1e6])
+def test_slope_and_denoiser_of_a_fitted_mixture(kind, sigma):
+    """Against automatic differentiation, and against the chapter's functions."""
+    X, m = fitted(kind)
+    pi, mu, Sigma = map(torch.tensor, three_parts(m))
+    x = torch.tensor(X, requires_grad=True)
+    part = torch.distributions.MultivariateNormal(
+        mu, Sigma + sigma**2 * torch.eye(3, dtype=torch.float64)
+    )
+    log_p = torch.logsumexp(pi.log() + part.log_prob(x[:, None]), dim=1)
+    log_p.sum().backward()
+    scale = x.grad.abs().max().item()
+    slope = m.grad_log_prob(X, sigma)
+    np.testing.assert_allclose(slope, x.grad.numpy(), rtol=1e-7, atol=1e-9 * scale)
+    clean = m.denoise(X, sigma)
+    np.testing.assert_allclose(
+        clean, posterior_mean(X, *three_parts(m), sigma), rtol=1e-8, atol=1e-10
+    )
+    if sigma < 1e3:  # beyond, Tweedie's formula has no digits left
+        np.testing.assert_allclose(clean, X + sigma**2 * slope, rtol=1e-8, atol=1e-9)
+    asked = torch.tensor(X[:3], dtype=torch.float32)
+    assert isinstance(m.denoise(asked, sigma), torch.Tensor)
+    for wrong in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="0 or more"):
+            m.denoise(X, wrong)
+        with pytest.raises(ValueError, match="0 or more"):
+            m.grad_log_prob(X, wrong)
+
+
+def test_the_slope_of_a_row_far_out_is_a_number():
+    _, m = fitted("full")
+    far = np.array([[1e160, 0.0, 1.0]])
+    k = m.predict(far)[0]
+    wanted = -np.linalg.solve(m.covariances_[k], far[0] - m.means_[k])
+    np.testing.assert_allclose(m.grad_log_prob(far)[0], wanted, rtol=1e-8)
+
+
+@each_gaussian
+@pytest.mark.parametrize("known", [[0], [2, 0], [1, 2]])
+def test_a_conditional_times_its_marginal_is_the_joint(kind, known):
+    X, m = fitted(kind)
+    rest = [i for i in range(3) if i not in known]
+    rows = X[::40]
+    marginal = m.marginal(known)
+    found = m.conditional(rows[:, known], known)
+    assert len(found) == len(rows)
+    for x, one in zip(rows, found, strict=True):
+        assert one.kind == kind
+        assert one.n_features_in_ == len(rest)
+        total = one.log_prob(x[None, rest]) + marginal.log_prob(x[None, known])
+        np.testing.assert_allclose(total, m.log_prob(x[None]), rtol=1e-9)
+    alone = m.conditional(rows[0, known], known)
+    np.testing.assert_allclose(alone.means_, found[0].means_)
+    assert alone.sample(4, rng=0)[0].shape == (4, len(rest))
+    # however far out: the one component that may have made it
+    far = m.conditional(np.full(len(known), 1e160), known)
+    assert far.weights_.max() == 1
+
+
+@each_gaussian
+def test_a_marginal_is_the_integral_over_the_other_columns(kind):
+    X, m = fitted(kind, D=2)
+    grid = np.linspace(-40, 40, 20_001)
+    for x in X[:3, 1]:
+        log_p = m.log_prob(np.column_stack([grid, np.full(len(grid), x)]))
+        wanted = np.log(np.exp(log_p).sum() * (grid[1] - grid[0]))
+        assert m.marginal([1]).log_prob([[x]])[0] == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_conditional_is_what_is_left_of_the_draws_with_such_columns():
+    _, m = fitted("full", D=2)
+    x = float(m.means_[:, 0].mean())
+    drawn, _ = m.sample(2_000_000, rng=0)
+    left = drawn[abs(drawn[:, 0] - x) < 0.02, 1]
+    again, _ = m.conditional([x], [0]).sample(len(left), rng=1)
+    assert len(left) > 2000
+    assert stats.ks_2samp(left, again[:, 0]).pvalue > 1e-3
+
+
+def test_columns_by_number_name_or_mask(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    X, _ = fitted("full")
+    table = pandas.DataFrame(X, columns=["a", "b", "c"])
+    m = GaussianMixture(2, random_state=0).fit(table)
+    wanted = m.conditional([0.5, 1.0], [2, 0])
+    assert list(wanted.feature_names_in_) == ["b"]
+    for values, known in [
+        ([0.5, 1.0], ["c", "a"]),
+        ([1.0, 0.5], [True, False, True]),
+        (pandas.DataFrame({"a": [1.0], "c": [0.5]}), ["c", "a"]),
+        (torch.tensor([[0.5, 1.0]]), np.array([2, 0])),
+    ]:
+        found = m.conditional(values, known)
+        found = found[0] if isinstance(found, list) else found
+        np.testing.assert_allclose(found.means_, wanted.means_)
+        np.testing.assert_allclose(found.weights_, wanted.weights_)
+    assert list(m.marginal(["c", "a"]).feature_names_in_) == ["c", "a"]
+    save(wanted, tmp_path / "m")
+    again = load(GaussianMixture, tmp_path / "m")
+    np.testing.assert_array_equal(again.means_, wanted.means_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of names that an array has not
+        m.denoise(table, 0.1)
+        m.conditional(table[["a"]], ["a"])
+    for values, known, cure in [
+        ([1.0], ["d"], "'d' is not among those that were fitted, .'a', 'b', 'c'."),
+        ([1.0], [3], "numbers from 0 to 2, each once"),
+        ([1.0], [-1], "numbers from 0 to 2"),
+        ([1.0, 1.0], [0, 0], "each once"),
+        ([1.0], [], "numbers from 0 to 2"),
+        ([1.0], [False] * 3, "one True at least"),
+        ([1.0], [True], "a mask of 3"),
+        ([1.0], [0.5], "numbers from 0 to 2"),
+        (X, [0], r"pass one number for each, such as X\[:, \[0\]\]"),
+        ([1.0, 2.0, 3.0], [0, 1, 2], "leave out those that are asked for"),
+        ([np.nan], [0], "NaN"),
+    ]:
+        with pytest.raises(ValueError, match=cure):
+            m.conditional(values, known)
+    with pytest.raises(ValueError, match="which have no names"):
+        GaussianMixture(1).fit(X).marginal(["a"])
+
+
+def test_scikit_learns_own_object():
+    for kind in ("full", "tied", "diag", "spherical"):
+        X, m = fitted(kind)
+        theirs = m.to_sklearn()
+        assert type(theirs) is sklearn.mixture.GaussianMixture
+        np.testing.assert_allclose(theirs.score_samples(X), m.score_samples(X))
+        np.testing.assert_allclose(theirs.predict_proba(X), m.predict_proba(X))
+        assert theirs.n_features_in_ == 3
+        assert theirs.n_iter_ == m.n_iter_
