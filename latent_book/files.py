@@ -640,6 +640,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list) and all(_fits(part, one) for part in value)
     if isinstance(value, bool | np.bool_):
         return hint is bool
+    if isinstance(value, np.generic) and isinstance(np.asarray(value), hint):
+        return True  # an array without axes comes back as a number
     numbers = {int: Integral, float: Real}  # NumPy's as well
     known: Any = numbers.get(hint, hint)
     return isinstance(value, known)

@@ -33,13 +33,18 @@ from latent_book.expfam import (
     _about,
     _add_moments,
     _cholesky,
+    _factors,
     _from_whitened,
+    _is_matrix,
+    _is_tied,
     _keep_the_dead,
     _natural,
     _no_moments,
     _normalise,
     _plain_log_joints,
+    _products,
     _row_by_row,
+    _spread_shape,
     climb,
     from_moments,
     is_dask,
@@ -175,12 +180,13 @@ def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Paramet
     mu = R @ X / N_k[:, None]
     if kind == "bernoulli":
         return Parameters(N_k / len(X), mu, None)
-    if kind == "tied":
-        shared = np.allclose(R.sum(axis=0), 1)
+    shared = _is_tied(kind) and np.allclose(R.sum(axis=0), 1)
+    if _is_tied(kind) and (kind == "tied" or not shared):
         origin = X.mean(axis=0) if shared else np.zeros(X.shape[1])
         Y = X - origin
         S = np.column_stack([R.sum(axis=1), R @ Y])
-        found = from_moments(kind, S, origin, Y.T @ Y, floor)
+        scatter = np.asarray(_products(X, None, origin, kind)[0])
+        found = from_moments(kind, S, origin, scatter, floor)
         return found._replace(pi=N_k / len(X))
     about, S = _about(kind, mu), _no_moments(kind, *mu.shape)
     for k, r in enumerate(R):
@@ -650,11 +656,13 @@ def _part(kind: str, Sigma: np.ndarray, which: np.ndarray) -> np.ndarray:
     return Sigma[..., which[:, None], which] if matrix else Sigma[..., which]
 
 # %% ../nbs/workshop/mixture_models.ipynb #gaussian-mixture
-_Spread = (  # full, tied, of each column, of all
+_Spread = (  # full, tied, of each column, of all, shared or not
     Float[np.ndarray, "K D D"]
     | Float[np.ndarray, "D D"]
     | Float[np.ndarray, "K D"]
     | Float[np.ndarray, " K"]
+    | Float[np.ndarray, " D"]
+    | Float[np.ndarray, ""]
 )
 
 
@@ -695,6 +703,11 @@ class GaussianMixture(_Answers, _Peer):
     count), a memory map, and blocks of rows. The book's verbs are `encode`
     (responsibilities), `decode`, `sample`, `log_prob`, `grad_log_prob`, `denoise`; and
     `marginal` and `conditional` are mixtures again.
+
+    Two more covariances than scikit-learn's four: `covariance_type="tied_diag"` has
+    one variance a feature (D) and `"tied_spherical"` a single number, shared by all
+    components. `covariances_`, `precisions_`, `precisions_cholesky_` and
+    `precisions_init` have these shapes.
 
     Two things differ. Of more than 20,000 rows some are drawn at random to find a start
     (300 for each component, at least 5,000 and at most 20,000), so that a seed gives
@@ -751,7 +764,7 @@ class GaussianMixture(_Answers, _Peer):
     _may_lack: ClassVar[set[str]] = {*_ByEngine._may_lack, "history_"}
     _rules: ClassVar[dict[str, Rule]] = {
         **_ByEngine._rules,
-        "covariance_type": one_of(*KINDS[:4]),
+        "covariance_type": one_of(*KINDS[:-1]),
         "reg_covar": not_negative(),
         "verbose_interval": whole(),
     }
@@ -799,7 +812,7 @@ class GaussianMixture(_Answers, _Peer):
 
     @property
     def _floor(self) -> float:
-        return self.reg_covar
+        return float(self.reg_covar)
 
     def _theirs(self) -> sklearn.mixture.GaussianMixture:
         """scikit-learn's, with the same settings and the same mixture."""
@@ -817,9 +830,20 @@ class GaussianMixture(_Answers, _Peer):
             return False
         return any(getattr(kind, n, 0) is not getattr(theirs, n, 0) for n in _HOOKS)
 
+    def _by_theirs(self, X: Any) -> bool:
+        """Does scikit-learn's own code answer here?"""
+        asked = self._by_hooks() or _is_foreign(X)
+        if asked and self.kind in KINDS[4:]:
+            raise ValueError(
+                f"covariance_type={self.kind!r} is none of scikit-learn's, whose code "
+                "runs for arrays that are not NumPy's and for steps that a subclass "
+                "replaces; take one of its four, or do without"
+            )
+        return asked
+
     def _learn(self, X: Any, sample_weight: Any) -> Any:
         hooks = self._by_hooks()
-        if not hooks and not _is_foreign(X):
+        if not self._by_theirs(X):
             return super()._learn(X, sample_weight)
         if sample_weight is not None:
             raise ValueError(
@@ -834,19 +858,19 @@ class GaussianMixture(_Answers, _Peer):
 
     def predict(self, X: Kind | Listed) -> Kind:
         """The most probable component of each row."""
-        if self._by_hooks() or _is_foreign(X):
+        if self._by_theirs(X):
             return sklearn.mixture.GaussianMixture.predict(self, X)
         return super().predict(X)
 
     def predict_proba(self, X: Kind | Listed) -> Kind:
         """Responsibilities: the posterior over components (N, K)."""
-        if self._by_hooks() or _is_foreign(X):
+        if self._by_theirs(X):
             return sklearn.mixture.GaussianMixture.predict_proba(self, X)
         return super().predict_proba(X)
 
     def score_samples(self, X: Kind | Listed) -> Kind:
         """log p(x) of each row, in nats."""
-        if self._by_hooks() or _is_foreign(X):
+        if self._by_theirs(X):
             return sklearn.mixture.GaussianMixture.score_samples(self, X)
         return super().score_samples(X)
 
@@ -875,8 +899,8 @@ class GaussianMixture(_Answers, _Peer):
         z = np.repeat(np.arange(K), chance.multinomial(n, _shares(self.weights_)))
         X = np.empty((n, D))
         for k, mean in enumerate(self.means_):
-            its, one = z == k, Sigma if self.kind.startswith("tied") else Sigma[k]
-            if self.kind in ("full", "tied"):
+            its, one = z == k, Sigma if _is_tied(self.kind) else Sigma[k]
+            if _is_matrix(self.kind):
                 X[its] = chance.multivariate_normal(mean, one, its.sum())
             else:
                 X[its] = mean + chance.standard_normal((its.sum(), D)) * np.sqrt(one)
@@ -1001,11 +1025,11 @@ class GaussianMixture(_Answers, _Peer):
     def _check_warm_start(self, D: int) -> None:
         super()._check_warm_start(D)
         K, root = self.n_components, np.asarray(self.precisions_cholesky_)
-        shape = {"full": (K, D, D), "tied": (D, D), "diag": (K, D), "spherical": (K,)}
         # a triangle is tied; as many components as columns are told apart so
         square = K == D > 1 and root.shape == (D, D)
         tied = square and not np.tril(root, -1).any()
-        if root.shape != shape[self.kind] or (square and tied != (self.kind == "tied")):
+        other = root.shape != _spread_shape(self.kind, K, D)
+        if other or (square and tied != (self.kind == "tied")):
             raise ValueError(
                 "warm_start goes on from a mixture whose precisions have the shape "
                 f"{root.shape}, and covariance_type = {self.kind!r}; set "
@@ -1016,11 +1040,11 @@ class GaussianMixture(_Answers, _Peer):
         K, (pi, mu, _) = self.n_components, super()._given(D)
         if mu is not None and not np.isfinite(mu).all():
             raise ValueError("means_init has a NaN or an infinity; give numbers")
-        shape = {"full": (K, D, D), "tied": (D, D), "diag": (K, D), "spherical": (K,)}
-        P = _as_given("precisions_init", self.precisions_init, shape[self.kind])
+        shape = _spread_shape(self.kind, K, D)
+        P = _as_given("precisions_init", self.precisions_init, shape)
         if P is None:
             return [pi, mu, None]
-        full, good = self.kind in ("full", "tied"), bool(np.isfinite(P).all())
+        full, good = _is_matrix(self.kind), bool(np.isfinite(P).all())
         if full and good and np.allclose(P, np.swapaxes(P, -1, -2)):
             try:
                 A = np.linalg.inv(np.linalg.cholesky(P))
@@ -1028,7 +1052,7 @@ class GaussianMixture(_Answers, _Peer):
             except np.linalg.LinAlgError:
                 pass
         elif not full and good and (P > 0).all():
-            return [pi, mu, 1 / P]
+            return [pi, mu, np.asarray(1 / P)]
         raise ValueError(
             "precisions_init should be "
             + ("symmetric, positive-definite" if full else "positive")
@@ -1036,9 +1060,10 @@ class GaussianMixture(_Answers, _Peer):
 
     def _n_parameters(self) -> int:
         K, D = self.means_.shape
-        symmetric = D * (D + 1) // 2
-        spread = {"full": K * symmetric, "tied": symmetric, "diag": K * D}
-        return spread.get(self.kind, K) + K * D + K - 1
+        spread = math.prod(_spread_shape(self.kind, K, D))
+        if _is_matrix(self.kind):  # symmetric
+            spread = spread // D * (D + 1) // 2
+        return spread + K * D + K - 1
 
     def _parameters(self, fitted: bool = True) -> Parameters:
         """The parameters as they stand; the covariances from the precisions where these
@@ -1051,19 +1076,19 @@ class GaussianMixture(_Answers, _Peer):
         if fitted:
             return Parameters(pi, mu, np.asarray(self.covariances_, np.float64))
         root = np.asarray(self.precisions_cholesky_, np.float64)
-        if self.kind in ("diag", "spherical"):
-            return Parameters(pi, mu, 1 / root**2)
+        if not _is_matrix(self.kind):
+            return Parameters(pi, mu, np.asarray(1 / root**2))
         inverse = np.linalg.inv(root)
         return Parameters(pi, mu, np.swapaxes(inverse, -1, -2) @ inverse)
 
     def _store(self, p: Parameters, dtype: Any) -> None:
         assert p.Sigma is not None
         root = _cholesky(self.kind, p.Sigma)
-        full = self.kind in ("full", "tied")
+        full = _is_matrix(self.kind)
         precisions = np.swapaxes(np.linalg.inv(root), -1, -2) if full else 1 / root
         with np.errstate(over="ignore"):
             found = tuple(
-                np.ascontiguousarray(a, dtype)
+                np.asarray(a, dtype, order="C")[()]
                 for a in (p.pi, p.mu, p.Sigma, precisions)
             )
             self.weights_, self.means_, self.covariances_, root = found
@@ -1093,11 +1118,11 @@ class GaussianMixture(_Answers, _Peer):
         """That of the precisions, which is all that a density needs."""
         root = np.asarray(self.precisions_cholesky_, np.float64)
         mu, (K, D) = np.asarray(self.means_, np.float64), self.means_.shape
-        if self.kind in ("full", "tied"):
+        if _is_matrix(self.kind):
             A = np.broadcast_to(np.swapaxes(root, -1, -2), (K, D, D))
             logs = np.log(np.diagonal(A, axis1=1, axis2=2)).sum(axis=1)
         else:
-            A = root.reshape(K, -1)
+            A = _factors(self.kind, root, K)
             logs = np.log(np.broadcast_to(A, (K, D))).sum(axis=1)
         with np.errstate(divide="ignore"):
             constant = np.log(np.asarray(self.weights_, np.float64)) + logs
@@ -1214,7 +1239,7 @@ class BernoulliMixture(_ByEngine):
 
     @property
     def _floor(self) -> float:
-        return self.reg_mean
+        return float(self.reg_mean)
 
     def _given(self, D: int) -> list[np.ndarray | None]:
         pi, mu, _ = super()._given(D)

@@ -79,6 +79,12 @@ MIXTURES = {
     "spherical": GaussianMixture(
         2, covariance_type="spherical", max_iter=20, random_state=0
     ),
+    "tied-diagonal": GaussianMixture(
+        2, covariance_type="tied_diag", max_iter=20, random_state=0
+    ),
+    "tied-spherical": GaussianMixture(
+        2, covariance_type="tied_spherical", max_iter=20, random_state=0
+    ),
     "bernoulli": BernoulliMixture(2, max_iter=20, random_state=0),
 }
 

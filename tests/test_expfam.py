@@ -12,9 +12,11 @@ from scipy.special import logsumexp
 
 from latent_book import expfam as e
 
-GAUSSIAN = ["full", "tied", "diag", "spherical"]
+GAUSSIAN = e.KINDS[:-1]
+MATRICES = ("full", "tied")
 each_kind = pytest.mark.parametrize("kind", e.KINDS)
 each_gaussian = pytest.mark.parametrize("kind", GAUSSIAN)
+each_of_scikit_learn = pytest.mark.parametrize("kind", GAUSSIAN[:4])
 
 
 def clouds(
@@ -55,6 +57,8 @@ def start(kind: str, X: np.ndarray, K: int = 3, seed: int = 0) -> e.Parameters:
         "tied": full[0],
         "diag": rng.uniform(1, 4, (K, D)),
         "spherical": rng.uniform(1, 4, K),
+        "tied_diag": rng.uniform(1, 4, D),
+        "tied_spherical": np.array(rng.uniform(1, 4)),
     }
     return e.Parameters(pi, mu + 0.1, Sigma[kind])
 
@@ -69,9 +73,22 @@ def dense(kind: str, p: e.Parameters) -> list[np.ndarray]:
             "tied": lambda k: p.Sigma,
             "diag": lambda k: np.diag(p.Sigma[k]),
             "spherical": lambda k: p.Sigma[k] * np.eye(D),
+            "tied_diag": lambda k: np.diag(p.Sigma),
+            "tied_spherical": lambda k: p.Sigma * np.eye(D),
         }[kind](k)
         for k in range(K)
     ]
+
+
+def restricted(kind: str, each: np.ndarray, N_k: np.ndarray) -> np.ndarray:
+    """What a kind keeps of the covariances of each component (K, D, D)."""
+    each = np.asarray(each)
+    shared = np.einsum("k,kij->ij", N_k / np.sum(N_k), each)
+    found = shared if kind.startswith("tied") else each
+    if kind in MATRICES:
+        return found
+    found = np.diagonal(found, axis1=-2, axis2=-1)
+    return np.asarray(found.mean(axis=-1)) if kind.endswith("spherical") else found
 
 
 def log_joint(kind: str, p: e.Parameters, X: np.ndarray) -> np.ndarray:
@@ -112,18 +129,9 @@ def test_a_pass_gives_the_likelihood_and_the_moments(kind, dtype):
             ((X - m).T * r) @ (X - m) / r.sum()
             for m, r in zip(new.mu, R.T, strict=True)
         ]
-        wanted = {
-            "full": np.array(C),
-            "tied": np.einsum("k,kij->ij", new.pi, C),
-            "diag": np.array([np.diag(c) for c in C]),
-            "spherical": np.array([np.diag(c).mean() for c in C]),
-        }[kind]
-        floor = (
-            np.broadcast_to(
-                np.eye(3) if kind in ("full", "tied") else 1.0, wanted.shape
-            )
-            * 1e-6
-        )
+        wanted = restricted(kind, C, new.pi)
+        unit = np.eye(3) if kind in MATRICES else 1.0
+        floor = np.broadcast_to(unit, wanted.shape) * 1e-6
         np.testing.assert_allclose(
             new.Sigma, wanted + floor, rtol=100 * rtol, atol=100 * rtol
         )
@@ -313,12 +321,13 @@ def test_a_step_of_em_against_fifty_digits(kind, far, squeeze):
     )
     centre, spread = X.mean(axis=0), X.var(axis=0)
     mu = centre + np.array([[-1, -0.5], [1, 0.8]]) * np.sqrt(spread)
-    Sigma = {
-        "full": np.array([np.diag(spread), 0.5 * np.diag(spread)]),
-        "tied": np.diag(spread),
-        "diag": np.array([spread, 0.5 * spread]),
-        "spherical": np.array([spread.mean(), 0.5 * spread.mean()]),
-    }[kind]
+    Sigma = restricted(
+        kind,
+        np.array(
+            [np.diag(spread), (1 if kind[:4] == "tied" else 0.5) * np.diag(spread)]
+        ),
+        np.ones(2),
+    )
     p = e.Parameters(np.array([0.4, 0.6]), mu, Sigma)
     engine = e.Engine(X, None, kind, 0.0)
     totals = engine.e_step(p)
@@ -326,17 +335,12 @@ def test_a_step_of_em_against_fifty_digits(kind, far, squeeze):
 
     mp = mpmath.MPContext()
     mp.dps = 50
-    full = {
-        "full": lambda k: Sigma[k],
-        "tied": lambda k: Sigma,
-        "diag": lambda k: np.diag(Sigma[k]),
-        "spherical": lambda k: Sigma[k] * np.eye(D),
-    }[kind]
+    full = dense(kind, p)
     rows, log_p, R = [mp.matrix(x.tolist()) for x in X], mp.mpf(0), []
     for x in rows:
         joint = []
         for k in range(K):
-            S = mp.matrix(full(k).tolist())
+            S = mp.matrix(full[k].tolist())
             d = x - mp.matrix(mu[k].tolist())
             quadratic = (d.T * mp.inverse(S) * d)[0]
             density = mp.exp(-quadratic / 2) / mp.sqrt((2 * mp.pi) ** D * mp.det(S))
@@ -359,20 +363,10 @@ def test_a_step_of_em_against_fifty_digits(kind, far, squeeze):
         for k in range(K)
     ]
     one = [np.array((outer[k] / N_k[k]).tolist(), float) for k in range(K)]
-    exact = {
-        "full": lambda: np.array(one),
-        "tied": lambda: np.array(((outer[0] + outer[1]) / len(X)).tolist(), float),
-        "diag": lambda: np.array([np.diag(S) for S in one]),
-        "spherical": lambda: np.array([np.trace(S) / D for S in one]),
-    }[kind]()
+    exact = restricted(kind, one, np.array([float(n) for n in N_k]))
     exact_means = np.array([[float(v) for v in m] for m in means])
     assert abs(totals.log_prob - float(log_p)) < 1e-8 * abs(float(log_p))
     assert (np.abs(new.mu - exact_means) < 1e-8 * np.sqrt(spread) + 4e-16 * far).all()
-    unit = (
-        np.sqrt(np.outer(spread, spread))
-        if kind in ("full", "tied")
-        else spread
-        if kind == "diag"
-        else spread.mean()
-    )
+    unit = np.sqrt(np.outer(spread, spread)) if kind in MATRICES else spread
+    unit = spread.mean() if kind.endswith("spherical") else unit
     assert (np.abs(new.Sigma - exact) < 1e-7 * unit).all()

@@ -319,6 +319,14 @@ ARRAYS = {
         GaussianMixture(2, covariance_type="spherical", random_state=0),
         SINGLE.astype(float),
     ),
+    "shared": (
+        GaussianMixture(2, covariance_type="tied_diag", random_state=0),
+        SINGLE,
+    ),
+    "one": (
+        GaussianMixture(2, covariance_type="tied_spherical", random_state=0),
+        SINGLE,
+    ),
     "bits": (BernoulliMixture(3, random_state=0), (TABLE > 0).astype(np.float32)),
 }
 VERBS = [

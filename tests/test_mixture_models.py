@@ -30,8 +30,10 @@ from test_expfam import (
     dense,
     each_gaussian,
     each_kind,
+    each_of_scikit_learn,
     log_joint,
     pixels,
+    restricted,
 )
 
 from latent_book import expfam as e
@@ -125,6 +127,8 @@ UNIT = {
     "tied": np.eye(2),
     "diag": np.ones((3, 2)),
     "spherical": np.ones(3),
+    "tied_diag": np.ones(2),
+    "tied_spherical": 1.0,
 }
 
 
@@ -157,7 +161,7 @@ def test_a_component_without_rows_is_named_and_takes_none(kind, floor):
         reg_covar=floor,
         weights_init=[0.5, 0.5],
         means_init=X[:2],
-        precisions_init=UNIT[kind] if kind == "tied" else UNIT[kind][:2],
+        precisions_init=UNIT[kind] if kind[:4] == "tied" else UNIT[kind][:2],
         max_iter=500,
     ).fit(X)
     assert m.weights_[2] == 0
@@ -169,7 +173,7 @@ def test_a_component_without_rows_is_named_and_takes_none(kind, floor):
     assert 2 not in m.predict(at)
     assert (m.predict_proba(at)[:, 2] == 0).all()
     np.testing.assert_allclose(m.score_samples(at), two.score_samples(at), rtol=1e-9)
-    if kind != "tied":
+    if not kind.startswith("tied"):
         np.testing.assert_array_equal(m.precisions_[2], UNIT[kind][2])
 
 
@@ -184,7 +188,7 @@ def test_reseeding_puts_it_at_the_row_of_the_least_density(kind):
     p = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)._parameters()
     none = (
         {"Sigma": p.Sigma}
-        if kind == "tied"
+        if kind.startswith("tied")
         else {"Sigma": np.concatenate([p.Sigma, p.Sigma[:1]])}
     )
     dead = e.Parameters(np.append(p.pi, 0), np.append(p.mu, [[9.0, 9.0]], 0), **none)
@@ -195,7 +199,7 @@ def test_reseeding_puts_it_at_the_row_of_the_least_density(kind):
     )
     np.testing.assert_array_equal(new.mu[2], X[density.argmin()])
     np.testing.assert_allclose(new.pi, np.append(p.pi * 2 / 3, 1 / 3))
-    if kind != "tied":
+    if not kind.startswith("tied"):
         np.testing.assert_allclose(
             new.Sigma[2], sum(w * C for w, C in zip(p.pi, p.Sigma, strict=True))
         )
@@ -331,12 +335,7 @@ def test_a_wide_start_on_narrow_clusters_does_not_look_like_a_collapse(kind, nar
     rng = np.random.default_rng(0)
     z = np.arange(400) % 2
     X = rng.normal(size=(400, 2)) * narrow + z[:, None]
-    wide = {
-        "full": np.array([np.eye(2)] * 2),
-        "tied": np.eye(2),
-        "diag": np.ones((2, 2)),
-        "spherical": np.ones(2),
-    }[kind]
+    wide = restricted(kind, [np.eye(2)] * 2, np.ones(2))
     m = GaussianMixture(
         2,
         covariance_type=kind,
@@ -346,12 +345,7 @@ def test_a_wide_start_on_narrow_clusters_does_not_look_like_a_collapse(kind, nar
         precisions_init=100 * wide,
     ).fit(X)
     exact = [np.cov(X[z == k].T, bias=True) for k in range(2)]
-    one = {
-        "full": exact,
-        "tied": np.mean(exact, axis=0),
-        "diag": [np.diag(C) for C in exact],
-        "spherical": [np.diag(C).mean() for C in exact],
-    }[kind]
+    one = restricted(kind, exact, np.ones(2))
     resolution = 1e-6 + (4e-16 / narrow) * 4  # the data themselves are rounded to 1e-16
     np.testing.assert_allclose(
         m.covariances_, one, rtol=resolution, atol=resolution * narrow**2
@@ -388,7 +382,7 @@ def test_scikit_learns_own_checks(estimator, check):
         check(estimator)
 
 
-@each_gaussian
+@each_of_scikit_learn
 @pytest.mark.parametrize(
     ("N", "D", "K"), [(300, 1, 2), (500, 2, 4), (400, 5, 1), (800, 12, 3)]
 )
@@ -418,7 +412,7 @@ def test_the_same_fit_as_scikit_learns_from_the_same_seed(kind, N, D, K):
     assert ours.n_features_in_ == theirs.n_features_in_
 
 
-@each_gaussian
+@each_of_scikit_learn
 def test_the_same_numbers_at_the_same_parameters(kind):
     X = clouds(500, 4)
     theirs = sklearn.mixture.GaussianMixture(
@@ -439,7 +433,7 @@ def test_the_same_numbers_at_the_same_parameters(kind):
         np.testing.assert_allclose(a, b)
 
 
-@each_gaussian
+@each_of_scikit_learn
 @pytest.mark.parametrize("how", ["kmeans", "k-means++", "random", "random_from_data"])
 def test_every_start_of_scikit_learns(how, kind):
     X = clouds()
@@ -459,7 +453,7 @@ def test_every_start_of_scikit_learns(how, kind):
     np.testing.assert_allclose(fits[0].lower_bounds_, fits[1].lower_bounds_, rtol=1e-8)
 
 
-@each_gaussian
+@each_of_scikit_learn
 @pytest.mark.parametrize(
     "given", [["weights"], ["means"], ["precisions"], ["means", "weights"]]
 )
@@ -790,6 +784,75 @@ def test_blocks_that_change_between_passes_are_found():
         GaussianMixture(2, random_state=0).fit(Leaking())
 
 
+@pytest.mark.parametrize("kind", ["tied_diag", "tied_spherical"])
+def test_one_component_shares_with_nobody(kind):
+    """So it is the kind that is not tied, of which scikit-learn knows the answer."""
+    X = clouds(300, 3)
+    m = GaussianMixture(1, covariance_type=kind, random_state=0).fit(X)
+    kind = kind.removeprefix("tied_")
+    peer = sklearn.mixture.GaussianMixture(1, covariance_type=kind).fit(X)
+    for name in ("covariances_", "precisions_", "precisions_cholesky_"):
+        np.testing.assert_allclose(getattr(m, name), getattr(peer, name)[0], rtol=1e-10)
+    np.testing.assert_allclose(m.score_samples(X), peer.score_samples(X), rtol=1e-10)
+    assert m.bic(X) == pytest.approx(peer.bic(X), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "count"),
+    [("tied_diag", (3,), 3), ("tied_spherical", (), 1)],
+)
+def test_a_shared_covariance_is_the_best_that_all_can_share(kind, shape, count):
+    """By SciPy: the density, and that no other shared variances are better; the
+    number of parameters; points drawn from it; single precision; a given start.
+    """
+    X = clouds(600, 3)
+    m = GaussianMixture(
+        3, covariance_type=kind, reg_covar=0, random_state=0, tol=1e-10, max_iter=2000
+    ).fit(X)
+    assert m.covariances_.shape == m.precisions_.shape == shape
+    np.testing.assert_allclose(m.precisions_ * m.covariances_, 1, rtol=1e-12)
+    p = m._parameters()
+    np.testing.assert_allclose(
+        m.score_samples(X), logsumexp(log_joint(kind, p, X), axis=1), rtol=1e-10
+    )
+    top = m.score(X)
+    for change in 1 + 0.01 * np.random.default_rng(0).normal(size=(20, *shape)):
+        other = p._replace(Sigma=np.asarray(p.Sigma * change))
+        assert logsumexp(log_joint(kind, other, X), axis=1).mean() < top
+    assert m.bic(X) + 2 * top * 600 == pytest.approx((9 + 2 + count) * math.log(600))
+    drawn, z = m.sample(20_000)
+    spread = [(drawn[z == k] - m.means_[k]).var(axis=0) for k in range(3)]
+    np.testing.assert_allclose(spread, np.ones((3, 3)) * m.covariances_, rtol=0.1)
+    again = GaussianMixture(
+        3,
+        covariance_type=kind,
+        weights_init=m.weights_,
+        means_init=m.means_,
+        precisions_init=m.precisions_,
+        reg_covar=0,
+    )
+    assert again.fit(X).score(X) == pytest.approx(top, abs=1e-9)
+    single = clone(m).set_params(tol=1e-3).fit(X.astype(np.float32))
+    assert single.covariances_.dtype == np.float32
+    assert single.score(X) == pytest.approx(top, abs=1e-2)
+    with pytest.raises(ValueError, match="precisions_init should have the shape"):
+        again.set_params(precisions_init=np.ones(2)).fit(X)
+
+
+def test_scikit_learns_own_loop_knows_no_shared_variances():
+    class Own(GaussianMixture):
+        def _m_step(self, X, log_resp):
+            super()._m_step(X, log_resp)
+
+    X = clouds(D=2)
+    with pytest.raises(ValueError, match="'tied_diag' is none of scikit-learn's"):
+        Own(2, covariance_type="tied_diag").fit(X)
+    m = GaussianMixture(2, covariance_type="tied_diag", random_state=0).fit(X)
+    m.set_params(warm_start=True, covariance_type="tied_spherical")
+    with pytest.raises(ValueError, match="warm_start goes on from a mixture whose"):
+        m.fit(X)
+
+
 @each_gaussian
 @pytest.mark.parametrize("far", [1e80, 1e160, 1e300])
 def test_a_row_however_far_out_does_not_refuse_the_others(kind, far):
@@ -804,15 +867,12 @@ def test_a_row_however_far_out_does_not_refuse_the_others(kind, far):
     assert np.array_equal(R[rest], m.predict_proba(X)[rest])
     assert np.array_equal(R.argmax(axis=1), m.predict(Y))
     assert np.array_equal(np.isinf(log_p[at]), [far > 1e155] * 2)
-    pi, mu, Sigma = (np.asarray(a, object) for a in m._parameters())
+    pi, mu, _ = m._parameters()
     with mpmath.workdps(700):
         for n in at:
             logs = []
             for k in range(3):
-                S = {"full": Sigma, "tied": [Sigma] * 3}.get(kind, [None] * 3)[k]
-                if S is None:
-                    S = np.diag(np.broadcast_to(m.covariances_[k], 2))
-                S = mpmath.matrix(S.tolist())
+                S = mpmath.matrix(dense(kind, m._parameters())[k].tolist())
                 away = mpmath.matrix(Y[n].tolist()) - mpmath.matrix(mu[k].tolist())
                 square = (away.T * mpmath.lu_solve(S, away))[0]
                 logs.append(
@@ -882,7 +942,7 @@ def test_weights_of_rows_in_score_bic_and_aic():
             m.score(Y, sample_weight=[1.0])
 
 
-@each_gaussian
+@each_of_scikit_learn
 def test_points_are_drawn_by_the_chance_that_is_passed_in(kind):
     X = clouds(D=2)
     m = GaussianMixture(3, covariance_type=kind, random_state=4).fit(X)
