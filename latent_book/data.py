@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
 from numpy.typing import DTypeLike
 
 from . import _needs
+from .rows import as_generator
 
 # %% ../nbs/workshop/data.ipynb #image-set
 @dataclass(frozen=True, eq=False)
@@ -207,7 +209,7 @@ def photographs(dtype: DTypeLike = np.float64) -> ImageSet:
 
 # %% ../nbs/workshop/data.ipynb #patches
 def patches(
-    n: int, size: int, rng: np.random.Generator | int, dtype: DTypeLike = np.float64
+    n: int, size: int, rng: Any, dtype: DTypeLike = np.float64
 ) -> ImageSet:
     """Draw `n` square patches, `size` pixels a side, uniformly from the two
     photographs.
@@ -234,7 +236,7 @@ def patches(
             f"size={size}: the photographs have {height} x {width} pixels; use 1 to "
             f"{height}"
         )
-    rng = np.random.default_rng(rng)
+    rng = as_generator(rng, "patches")
     which = rng.integers(len(photos), size=n)
     top, left = (
         rng.integers(height - size + 1, size=n),

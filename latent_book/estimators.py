@@ -450,7 +450,7 @@ class NetworkEstimator(Estimator, Generic[Net]):
             told = self._why_diverged(network.cpu(), rows, str(error))
             raise DivergedError(told) from error
         network = network.cpu().eval()
-        self._settle(network, rows, torch.Generator().manual_seed(seed), history)
+        self._settle(network, rows, torch_generator(seed, "settle"), history)
         self._keep(network, units, history.scaled(self._loss_unit(units)))
         self._seed = seed
 

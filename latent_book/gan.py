@@ -33,7 +33,10 @@ from latent_book.rows import (
     Listed,
     Units,
     as_floats,
+    as_generator,
     check_grey,
+    child_seed,
+    draw_seed,
     none_or,
     not_negative,
     one_of,
@@ -265,7 +268,7 @@ def play_many(
     lr_discriminator: float = 5e-3,
     packed: int = 1,
     penalty: float = 0.0,
-    random_state: int = 0,
+    random_state: Any = 0,
     watch: Callable[[int, ManyMLPs, ManyMLPs], None] | None = None,
 ) -> Float[Tensor, "S 2500 2"]:
     """Independent games about heaps in the plane, all at once; returns 2500 generated
@@ -276,8 +279,9 @@ def play_many(
     is called before each round; the other parameters are those of `play_round` and
     `GAN`.
     """
-    chance = torch.Generator().manual_seed(random_state)
-    with seeded(random_state):
+    seed = draw_seed(random_state)
+    chance = torch.Generator().manual_seed(child_seed(seed, purpose="game"))
+    with seeded(child_seed(seed, purpose="weights")):
         G = ManyMLPs(n_games, (2, hidden, hidden, 2))
         D = ManyMLPs(n_games, (2 * packed, hidden, hidden, 1))
     adam_g = torch.optim.Adam(G.parameters(), lr=lr, betas=(0.5, 0.999), fused=True)
@@ -545,7 +549,7 @@ class GAN(RealEstimator[GANNetwork]):
         """
         check_is_fitted(self)
         shape = (int(whole().check("n", n)), self.n_components_)
-        z = np.random.default_rng(rng).normal(size=shape)
+        z = as_generator(rng, "sample").normal(size=shape)
         z = z.astype(np.float32) if self._units is None else z
         return self.decode(z)
 

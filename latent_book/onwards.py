@@ -34,6 +34,7 @@ from latent_book.rows import (
     Kind,
     Listed,
     Units,
+    as_generator,
     as_numpy,
     blocks,
     check_rows,
@@ -289,7 +290,7 @@ class Diffusion(_Density[NoiseNetwork]):
             return a[t - 1] * x + s[t - 1] * eps
 
         return self._answer(
-            blur, self._look(X), X, "the code", rng=torch_generator(rng)
+            blur, self._look(X), X, "the code", rng=torch_generator(rng, "encode")
         )
 
     def decode(self, Z: Kind | Listed, *, rng: Any = 0, path: bool = False) -> Kind:
@@ -318,7 +319,8 @@ class Diffusion(_Density[NoiseNetwork]):
         codes = self._codes(Z)
         answer = self._answer(
             ask, codes, codes, "the data", given="codes",
-            gives="codes" if path else "data", rng=torch_generator(rng), size=1024,
+            gives="codes" if path else "data", size=1024,
+            rng=torch_generator(rng, "decode"),
         )  # fmt: skip
         if not path:
             return in_kind(self._pictured(answer), Z)
@@ -331,14 +333,14 @@ class Diffusion(_Density[NoiseNetwork]):
         """n rows from the model, (n, D), or pictures: standard normal noise,
         decoded.
         """
-        rng = np.random.default_rng(rng)
+        rng = as_generator(rng, "sample")
         return self.decode(self._noise(n, rng), rng=rng)
 
     def elbo(self, X: Kind | Listed, *, rng: Any = 0) -> Kind:
         """An unbiased draw of the BOUND on log p(x) for each row, in nats, (N,): too
         low, never log p itself; eq-onwards-bound.
         """
-        levels, rng = noise_levels(self.T), np.random.default_rng(rng)
+        levels, rng = noise_levels(self.T), as_generator(rng, "bound")
 
         def bound(network: Any, x: Tensor) -> Tensor:
             terms = chain_bound(x.double().numpy(), self.denoise, levels, rng)
@@ -601,7 +603,7 @@ class Flow(_Density[FlowNetwork | OwnFlow]):
         """n rows from the model, (n, D), or pictures: standard normal noise,
         decoded.
         """
-        return self.decode(self._noise(n, np.random.default_rng(rng)))
+        return self.decode(self._noise(n, as_generator(rng, "sample")))
 
     def log_prob(self, X: Kind | Listed) -> Kind:
         """log p(x) of each row in nats, (N,): exact; eq-onwards-change."""
@@ -815,7 +817,7 @@ class Ladder(_Density[LadderNetwork]):
             return tell(*network(x, eps.to(x.dtype)))
 
         rows = self._look(X)
-        chance = torch_generator(rng)
+        chance = torch_generator(rng, "bound")
         return self._answer(ask, rows, X, "the bound", gives=gives, rng=chance)
 
     def prices(self, X: Given, *, k: int = 1, rng: Any = 0) -> Prices:
@@ -886,7 +888,7 @@ class Ladder(_Density[LadderNetwork]):
             return network.decoder(reparameterise(mean, log_v, eps))
 
         check_is_fitted(self)
-        n, rng = int(whole().check("n", n)), np.random.default_rng(rng)
+        n, rng = int(whole().check("n", n)), as_generator(rng, "sample")
         low, top = self.network_.n_components
         z_top, eps = rng.normal(size=(n, top)), rng.normal(size=(n, low))
         z = np.concatenate([eps, z_top], axis=1)

@@ -45,6 +45,7 @@ from latent_book.rows import (
     Self,
     Transformer,
     as_floats,
+    as_generator,
     as_numpy,
     blocks,
     check_answer,
@@ -925,12 +926,12 @@ class ProbabilisticPCA(_LinearCode):
         return self.log_prob(X)
 
     def sample(
-        self, n: int = 1, rng: np.random.Generator | int | None = None
+        self, n: int = 1, rng: Any = None
     ) -> np.ndarray:
         """n images drawn from the model, noise included, shape (n, D)."""
         check_is_fitted(self)
         return ppca_sample(
-            n, self.mu_, self.W_, self.sigma2_, np.random.default_rng(rng)
+            n, self.mu_, self.W_, self.sigma2_, as_generator(rng, "sample")
         )[1]
 
     def get_covariance(self) -> np.ndarray:

@@ -6,13 +6,15 @@
 __all__ = ['as_numpy', 'as_floats', 'in_kind', 'check_answer', 'check_rows', 'all_finite', 'check_grey', 'check_bits',
            'validate_rows', 'validate_codes', 'blocks', 'Units', 'single', 'measure_units', 'standardise',
            'picture_shape', 'SettingError', 'Rule', 'whole', 'positive', 'not_negative', 'fraction', 'widths', 'one_of',
-           'true_or_false', 'none_or', 'setting', 'check_settings', 'as_random_state', 'draw_seed', 'child_seed']
+           'true_or_false', 'none_or', 'setting', 'check_settings', 'as_random_state', 'as_generator', 'draw_seed',
+           'child_seed']
 
 # %% ../nbs/workshop/rows.ipynb #imports
 import dataclasses
 import math
 import sys
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -561,6 +563,38 @@ def as_random_state(random_state: Any) -> np.random.RandomState:
     return check_random_state(random_state)
 
 
+def as_generator(rng: Any, purpose: str) -> np.random.Generator:
+    """numpy's kind of generator, for a verb that draws.
+
+    Parameters
+    ----------
+    rng : a Generator stays what it is. A whole number is a seed, which is mixed with
+        the purpose: it leads to numbers that neither `np.random.default_rng(seed)` nor
+        a verb with another purpose has drawn. From a RandomState, or a generator of
+        torch's, a seed is drawn, and it moves on. None is new chance each time.
+    purpose : what the numbers are for, such as "sample".
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is None:
+        return np.random.default_rng()
+    if isinstance(rng, np.random.RandomState):
+        return np.random.default_rng(rng.randint(2**32, size=4, dtype=np.uint32))
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(rng, torch.Generator):
+        drawn = torch.randint(2**32, (4,), generator=rng, device=rng.device)
+        return np.random.default_rng(drawn.tolist())
+    if _is(rng, Integral) and rng >= 0:
+        tag = zlib.crc32(purpose.encode())
+        return np.random.default_rng((tag, int(rng)))
+    raise ValueError(
+        f"rng={rng!r} is no source of chance; pass a whole number, at least 0, a "
+        "generator such as np.random.default_rng(0), or None for new chance each time"
+    )
+
+
 def draw_seed(random_state: Any) -> int:
     """One seed for a whole fit, of what `as_random_state` takes."""
     return int(as_random_state(random_state).randint(2**31 - 1))
@@ -568,8 +602,10 @@ def draw_seed(random_state: Any) -> int:
 
 def child_seed(seed: int, *key: int, purpose: str = "order", rank: int = 0) -> int:
     """A seed that follows from a run's seed, from whole numbers such as the epoch's,
-    from its purpose ("order", "dropout" or "noise") and the process's rank.
+    from its purpose ("order", "dropout", "noise" or any other) and the process's rank.
     """
-    tail = {"order": (), "dropout": (0,), "noise": (1 + rank,)}[purpose]
-    entropy = np.random.SeedSequence((seed, *key, *tail))
+    # a tail of zeros would be no tail: numpy fills up with zeros itself
+    tail = (1 + rank,) if purpose == "noise" else ()
+    tag = () if purpose in ("order", "noise") else (zlib.crc32(purpose.encode()),)
+    entropy = np.random.SeedSequence((seed, *key, *tail), spawn_key=tag)
     return int(entropy.generate_state(1, np.uint64)[0] >> 1)

@@ -39,7 +39,15 @@ from tqdm import tqdm
 from tqdm.auto import tqdm as auto_tqdm
 
 from .files import not_finite, read, write
-from .rows import child_seed, none_or, one_of, positive, whole
+from latent_book.rows import (
+    as_generator,
+    child_seed,
+    draw_seed,
+    none_or,
+    one_of,
+    positive,
+    whole,
+)
 
 # %% ../nbs/workshop/training.ipynb #seeded
 _generator_in_use = threading.RLock()
@@ -59,15 +67,14 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def torch_generator(
-    rng: np.random.Generator | torch.Generator | int | None,
-) -> torch.Generator:
-    """A generator of torch's kind, seeded by a draw from numpy's or by a seed; for None
-    another each time. One of torch's own stays what it is.
+def torch_generator(rng: Any, purpose: str = "noise") -> torch.Generator:
+    """A generator of torch's kind, seeded by a draw from numpy's, or by a seed that is
+    mixed with the purpose, see `rows.as_generator`; for None another each time. One of
+    torch's own stays what it is.
     """
     if isinstance(rng, torch.Generator):
         return rng
-    seed = int(np.random.default_rng(rng).integers(2**62))
+    seed = int(as_generator(rng, purpose).integers(2**62))
     return torch.Generator().manual_seed(seed)
 
 # %% ../nbs/workshop/training.ipynb #shuffled-batches
@@ -367,7 +374,7 @@ def held_out_loss(
     `random_state`. A `DataLoader` has its own batch size, and its batches go where the
     model is.
     """
-    loss, seed = with_progress(loss), child_seed(random_state)
+    loss, seed = with_progress(loss), child_seed(random_state, purpose="held out")
     if isinstance(X, DataLoader):
         weight = next(model.parameters(), torch.empty(0))
         batches, device = _of_loader(X, weight.device), weight.device
@@ -677,7 +684,7 @@ def train(
     lr: float = 1e-3,
     schedule: str = "cosine",
     patience: int | None = None,
-    random_state: int = 0,
+    random_state: int | np.random.Generator | np.random.RandomState = 0,
     bfloat16: bool = False,
     device: str | torch.device = "auto",
     accelerator: Any = None,
@@ -710,8 +717,8 @@ def train(
     drop_last : leave out the rows of an epoch that do not fill a batch.
     schedule : "cosine" lets the step shrink from `lr` to zero, "constant" does not.
     patience : stop after as many epochs without progress on `X_val`.
-    random_state : seed of the order of the rows and of the noise; not of the initial
-        weights, see `seeded`.
+    random_state : seed of the order of the rows and of the noise, or a generator from
+        which one is drawn; not of the initial weights, see `seeded`.
     bfloat16 : compute products with 16 bits; faster where the processor can, and a
         little less exact.
     device : see `choose_device`.
@@ -757,6 +764,8 @@ def train(
         raise ValueError(
             "with an Accelerator, give mixed_precision='bf16' to it, not bfloat16 here"
         )
+    if isinstance(random_state, np.random.Generator | np.random.RandomState):
+        random_state = draw_seed(random_state)
     settings = {
         "epochs": epochs, "batch_size": batch_size, "drop_last": drop_last, "lr": lr,
         "schedule": schedule, "patience": patience, "random_state": random_state,

@@ -566,7 +566,7 @@ class VAE(Reconstructor, RealEstimator[VAENetwork]):
             return mean + spread * eps
 
         check_is_fitted(self)
-        chance = torch_generator(rng)
+        chance = torch_generator(rng, "sample")
         shape = (int(whole().check("n", n)), self.n_components_)
         z = torch.randn(shape, generator=chance, dtype=torch.float32).numpy()
         z = z if self._units is None else z.astype(np.float64)
@@ -631,7 +631,7 @@ class VAE(Reconstructor, RealEstimator[VAENetwork]):
             mu, log_var = network.encode(x)
             log_w, log_lik, rows = [], [], len(x)
             if alike:
-                chance, rows = torch.Generator().manual_seed(0), 1
+                chance, rows = torch_generator(0, "score"), 1
             for part in torch.arange(int(k)).split(16):
                 shape = (len(part), rows, mu.shape[1])
                 eps = torch.randn(shape, generator=chance, dtype=torch.float32)
@@ -643,7 +643,7 @@ class VAE(Reconstructor, RealEstimator[VAENetwork]):
                 torch.cat(log_w), torch.cat(log_lik), kl_to_prior(mu, log_var)
             )
 
-        rows, chance = self._look(X), torch_generator(rng)
+        rows, chance = self._look(X), torch_generator(rng, "bound")
         return self._answer(answer, rows, X, "the bound", gives="log p", rng=chance)
 
 

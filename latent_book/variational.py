@@ -39,6 +39,7 @@ from latent_book.rows import (
     Listed,
     Units,
     as_floats,
+    as_generator,
     as_numpy,
     check_bits,
     check_grey,
@@ -324,7 +325,7 @@ class BeliefNetwork(nn.Module):
 
 # %% ../nbs/variational.ipynb #binarise
 def binarise(
-    X: Float[Kind, "N D"], rng: np.random.Generator | int
+    X: Float[Kind, "N D"], rng: Any
 ) -> Float[Kind, "N D"]:
     """Black and white images, of the kind of X: each pixel is 1 with the probability
     that its grey value names.
@@ -334,7 +335,7 @@ def binarise(
     check_grey(X)
     grey = as_numpy(X)
     return in_kind(
-        (np.random.default_rng(rng).random(grey.shape) < grey).astype(grey.dtype), X
+        (as_generator(rng, "bits").random(grey.shape) < grey).astype(grey.dtype), X
     )
 
 # %% ../nbs/variational.ipynb #exact
@@ -543,7 +544,7 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator[BeliefNetwork]):
         places = np.zeros((int(whole().check("n", n)), 1), np.float32)
         drawn = self._answer(
             draw, places, places, "the image", given="codes", gives="data",
-            rng=torch_generator(rng),
+            rng=torch_generator(rng, "sample"),
         )  # fmt: skip
         return self._pictured(drawn)
 
@@ -599,7 +600,7 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator[BeliefNetwork]):
             return self.log_prob(X)
 
         def estimate(net: Any, x: Tensor, _: torch.Generator) -> Tensor:
-            logits, chance = by_rows(net.encoder, x), torch.Generator().manual_seed(0)
+            logits, chance = by_rows(net.encoder, x), torch_generator(0, "score")
             shape = (500, 1, logits.shape[1])
             u = torch.rand(shape, generator=chance, dtype=torch.float32)
             z = (u < logits.sigmoid()).to(x.dtype)
@@ -623,7 +624,7 @@ class HelmholtzMachine(Reconstructor, NetworkEstimator[BeliefNetwork]):
         """`answer` for all rows, from so many draws or states each."""
         whole().check("draws", draws)
         rows = self._look(X)
-        chance = torch_generator(rng)
+        chance = torch_generator(rng, "bound")
         return self._answer(
             answer, rows, X, "the bound", gives="log p", rng=chance, size=size
         )

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from .rows import draw_seed
+from .rows import child_seed, draw_seed
 
 # %% ../nbs/vision.ipynb #causes-table
 PIXELS = 28  # on a side; the picture runs from -1 to 1, so a pixel is 1/14 wide
@@ -351,8 +351,9 @@ class Analyser:
             raise ValueError(f"steps = {self.steps}; learning takes at least one step")
         seed = self.random_state
         seed = int(seed) if isinstance(seed, Integral) else draw_seed(seed)
-        chance = torch.Generator().manual_seed(seed)
-        self.net_, X, Y = _network(seed), X.float(), to_targets(Z).float()
+        chance = torch.Generator().manual_seed(child_seed(seed, purpose="order"))
+        weights = child_seed(seed, purpose="weights")
+        self.net_, X, Y = _network(weights), X.float(), to_targets(Z).float()
         optimiser = torch.optim.Adam(self.net_.parameters(), fused=True)
         pace = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, self.rate, total_steps=self.steps

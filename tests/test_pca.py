@@ -26,6 +26,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from latent_book import pca as p
 from latent_book.linalg import choose_solver, spectrum
 from latent_book.pca import PCA, ProbabilisticPCA
+from latent_book.rows import as_generator
 
 FITTED = [
     "mean_",
@@ -668,7 +669,7 @@ def test_ppca_keeps_its_verbs():
         assert cov.shape == (2, 2)
         assert fitted.decode(mean).shape == X.shape
         assert np.array_equal(
-            fitted.sample(5, rng=3), fitted.sample(5, rng=np.random.default_rng(3))
+            fitted.sample(5, rng=3), fitted.sample(5, rng=as_generator(3, "sample"))
         )
         assert fitted.history_[-1] == pytest.approx(fitted.score(X), abs=1e-6)
     assert not hasattr(PCA, "sample")  # a verb that a model cannot have is absent
