@@ -208,9 +208,7 @@ def photographs(dtype: DTypeLike = np.float64) -> ImageSet:
     return ImageSet(_to_unit(grey, 255, dtype), np.arange(2), names)
 
 # %% ../nbs/workshop/data.ipynb #patches
-def patches(
-    n: int, size: int, rng: Any, dtype: DTypeLike = np.float64
-) -> ImageSet:
+def patches(n: int, size: int, rng: Any, dtype: DTypeLike = np.float64) -> ImageSet:
     """Draw `n` square patches, `size` pixels a side, uniformly from the two
     photographs.
 

@@ -396,23 +396,51 @@ class Coupling(nn.Module):
         return (z - shift) * (-log_scale).exp()
 
 # %% ../nbs/onwards.ipynb #flow-network
+class _Bend(nn.Module):
+    """What takes a coupling's place where there is one column, and nothing to stay: a
+    rising curve, sinh(shift + power asinh(u)), with u counted from a middle in a unit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # middle, log of the unit, shift, log of the power: it begins as the identity
+        self.shape = nn.Parameter(torch.cat([torch.randn(1), torch.zeros(3)]))
+
+    def _curve(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        middle, log_unit, shift, log_power = self.shape
+        # bounded, as a coupling's factors are
+        return middle, log_unit.exp(), shift, (0.5 * torch.tanh(2 * log_power)).exp()
+
+    def forward(self, x: Float[Tensor, "B 1"]) -> tuple[Tensor, Tensor]:
+        """The other side, (B, 1), and the logarithm of the slope there, (B,)."""
+        middle, unit, shift, power = self._curve()
+        u = (x - middle) / unit
+        bent = shift + power * torch.asinh(u)
+        log_cosh = bent.abs() + torch.log1p((-2 * bent.abs()).exp()) - math.log(2)
+        log_slope = (
+            power.log() + log_cosh - torch.log(torch.hypot(u, torch.ones_like(u)))
+        )
+        return middle + unit * torch.sinh(bent), log_slope.sum(dim=1)
+
+    def inverse(self, z: Float[Tensor, "B 1"]) -> Tensor:
+        """Back, by the inverse of each function."""
+        middle, unit, shift, power = self._curve()
+        bent = torch.asinh((z - middle) / unit)
+        return middle + unit * torch.sinh((bent - shift) / power)
+
+
 class FlowNetwork(nn.Module):
     """Couplings in a row, from data to noise; each leaves alone a random half, and the
-    next the other half.
+    next the other half. One column has no halves: there each layer is a rising curve.
     """
 
     def __init__(
         self, n_features: int, layers: int = 8, hidden: Sequence[int] = (64, 64)
     ) -> None:
         super().__init__()
-        if n_features < 2:
-            raise ValueError(
-                f"n_features={n_features}: a coupling needs two columns, one to stay "
-                "and one to move"
-            )
+        masks = itertools.islice(_halves(n_features), layers)
         self.couplings = nn.ModuleList(
-            Coupling(mask, hidden)
-            for mask in itertools.islice(_halves(n_features), layers)
+            Coupling(mask, hidden) if n_features > 1 else _Bend() for mask in masks
         )
 
     def forward(self, x: Float[Tensor, "B D"]) -> tuple[Tensor, Tensor]:
@@ -525,7 +553,7 @@ class Flow(_Density[FlowNetwork | OwnFlow]):
 
     Parameters
     ----------
-    layers : couplings in a row.
+    layers : couplings in a row; with one column, rising curves.
     hidden : widths of the hidden layers of the network in each.
     network : a module in place of the couplings: `network(x)` gives z and log |det
         dz/dx|, one number a row, and `network.inverse(z)` leads back. `fit` trains a

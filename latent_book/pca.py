@@ -925,9 +925,7 @@ class ProbabilisticPCA(_LinearCode):
         """scikit-learn's name for `log_prob`."""
         return self.log_prob(X)
 
-    def sample(
-        self, n: int = 1, rng: Any = None
-    ) -> np.ndarray:
+    def sample(self, n: int = 1, rng: Any = None) -> np.ndarray:
         """n images drawn from the model, noise included, shape (n, D)."""
         check_is_fitted(self)
         return ppca_sample(

@@ -324,9 +324,7 @@ class BeliefNetwork(nn.Module):
         return torch.bernoulli(self.decode(z), generator=generator), z
 
 # %% ../nbs/variational.ipynb #binarise
-def binarise(
-    X: Float[Kind, "N D"], rng: Any
-) -> Float[Kind, "N D"]:
+def binarise(X: Float[Kind, "N D"], rng: Any) -> Float[Kind, "N D"]:
     """Black and white images, of the kind of X: each pixel is 1 with the probability
     that its grey value names.
 
