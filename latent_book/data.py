@@ -25,7 +25,6 @@ from jaxtyping import Float, Int, Num
 from numpy.typing import DTypeLike
 
 from . import _needs
-from .rows import as_generator
 
 # %% ../nbs/workshop/data.ipynb #image-set
 @dataclass(frozen=True, eq=False)
@@ -225,6 +224,8 @@ def patches(n: int, size: int, rng: Any, dtype: DTypeLike = np.float64) -> Image
     ------
     ValueError : n or size out of range, or a dtype that is not floating point.
     """
+    from latent_book.rows import as_generator  # here, for it loads scikit-learn
+
     photos = photographs(dtype)
     height, width = photos.images.shape[1:]
     if n < 1:

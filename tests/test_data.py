@@ -33,6 +33,7 @@ from latent_book.data import (
     photographs,
     read_idx,
 )
+from latent_book.rows import as_generator
 
 ROOT = Path(__file__).parents[1]
 ASSETS = ROOT / "latent_book" / "assets"
@@ -356,7 +357,7 @@ def test_every_place_is_equally_likely(monkeypatch):
 
 def test_patches_depend_on_rng_only_and_are_copies():
     assert np.array_equal(
-        patches(50, 8, 3).X, patches(50, 8, np.random.default_rng(3)).X
+        patches(50, 8, 3).X, patches(50, 8, as_generator(3, "patches")).X
     )
     assert not np.array_equal(patches(50, 8, 3).X, patches(50, 8, 4).X)
     # as high as the photographs
