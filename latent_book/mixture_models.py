@@ -599,7 +599,7 @@ class _Answers(_ByEngine):
         assert Sigma is not None
         D = mu.shape[1]
         noise = sigma**2 * (np.eye(D) if self.kind in ("full", "tied") else 1.0)
-        p = Parameters(pi, mu, Sigma + noise)
+        p = Parameters(pi, mu, np.asarray(Sigma + noise))
         model, white = self._made(self.kind, p, range(D)), whitening(self.kind, p)
         for part in blocks(len(X), BLOCK):
             rows = X[part].astype(np.float64, copy=False)
