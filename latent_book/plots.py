@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PALETTE', 'COLOR', 'DARK', 'contrast_ratio', 'palette_css', 'use_style', 'dark_theme', 'shades', 'image_grid',
-           'learning_curve', 'traversal', 'interpolation']
+           'learning_curve', 'model_choice', 'traversal', 'interpolation']
 
 # %% ../nbs/workshop/plots.ipynb #needs
 from . import _needs
@@ -351,6 +351,51 @@ def learning_curve(history: Any, ax: Axes | None = None) -> Axes:
         )  # fmt: skip
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel=across, ylabel=up)
+    return ax
+
+# %% ../nbs/workshop/plots.ipynb #model-choice
+def model_choice(choice: Any, ax: Axes | None = None) -> Axes:
+    """Draw what `mixture_models.choose_components` found, BIC and held-out rows, in
+    nats a row; returns the axes.
+
+    Parameters
+    ----------
+    choice : a `mixture_models.Choice`. Bars are one standard error to either side; a
+        dot marks the best. BIC is drawn as -BIC / 2N, so that up is better, and left
+        out where the model has none.
+    ax : where to draw; a new figure if None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latent_book.mixture_models import choose_components
+    >>> X = np.random.default_rng(0).normal(size=(60, 2))
+    >>> choice = choose_components(X, range(1, 4), random_state=0)
+    >>> model_choice(choice).get_xlabel()
+    'components'
+    """
+    ax, many = _axes(ax, 5.2, 2.9), np.asarray(choice.n_components)
+    by_bic = choice.bic / (-2 * choice.n_rows)
+    for rule, label, values, colour in (
+        ("held_out", "held out", choice.held_out, "logp"),
+        ("bic", "BIC", by_bic, "elbo"),
+    ):
+        if rule not in choice.chosen:
+            continue
+        kind: dict[str, Any] = {"color": COLOR[colour], "label": label}
+        if rule == "held_out":
+            ax.errorbar(many, values, choice.held_out_error, **kind)
+        else:
+            ax.plot(many, values, **kind)
+        best = choice.chosen[rule]
+        at = int(np.flatnonzero(many == best)[0])
+        ax.plot(best, values[at], "o", color=COLOR[colour])
+        ax.annotate(
+            label, (many[-1], values[-1]), (5, 0), textcoords="offset points",
+            color=COLOR[colour], va="center", annotation_clip=False, fontsize=9,
+        )  # fmt: skip
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="components", ylabel="nats a row")
     return ax
 
 # %% ../nbs/workshop/plots.ipynb #traversal

@@ -24,6 +24,7 @@ from scipy import stats
 from scipy.special import expit, logsumexp
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from test_expfam import (
     clouds,
@@ -41,6 +42,9 @@ from latent_book import mixture_models as models
 from latent_book.denoising import posterior_mean
 from latent_book.files import load, save
 from latent_book.mixture_models import BernoulliMixture, GaussianMixture
+from latent_book.pca import ProbabilisticPCA
+from latent_book.plots import model_choice
+from latent_book.rows import draw_seed
 
 
 def test_far_from_zero_nothing_is_lost():
@@ -1362,3 +1366,59 @@ def test_scikit_learns_own_object():
         np.testing.assert_allclose(theirs.predict_proba(X), m.predict_proba(X))
         assert theirs.n_features_in_ == 3
         assert theirs.n_iter_ == m.n_iter_
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_how_many_components(n_jobs):
+    """The numbers are those of a loop by hand, the same folds for all."""
+    X = clouds(D=2, apart=6.0)
+    model = GaussianMixture(covariance_type="diag", random_state=3)
+    found = models.choose_components(
+        X, range(1, 5), model, by="held_out", folds=4, random_state=0, n_jobs=n_jobs
+    )
+    deal = list(KFold(4, shuffle=True, random_state=draw_seed(0)).split(X))
+    for i, K in enumerate(range(1, 5)):
+        mine = clone(model).set_params(n_components=K)
+        scores = [mine.fit(X[a]).score(X[b]) for a, b in deal]
+        assert found.held_out[i] == pytest.approx(np.mean(scores))
+        assert found.held_out_error[i] == pytest.approx(stats.sem(scores))
+        mine.fit(X)
+        assert found.bic[i] == pytest.approx(mine.bic(X))
+        assert found.aic[i] == pytest.approx(mine.aic(X))
+    assert found.n_components.tolist() == [1, 2, 3, 4]
+    assert found.chosen["bic"] == 1 + found.bic.argmin()
+    assert found.chosen["held_out"] == 1 + found.held_out.argmax()
+    assert found.model.n_components == found.chosen["held_out"]
+    assert found.model.means_.shape == (found.model.n_components, 2)
+    assert model.n_components == 1, "what was passed in is left alone"
+    assert found.n_rows == len(X)
+
+
+def test_components_of_pixels_frames_and_other_models():
+    pandas = pytest.importorskip("pandas")
+    X = pixels()
+    found = models.choose_components(
+        pandas.DataFrame(X).add_prefix("p"), (1, 2, 4), BernoulliMixture(), folds=3
+    )
+    assert type(found.model) is BernoulliMixture
+    assert len(found.model.feature_names_in_) == X.shape[1]
+    lines = clouds(D=4)
+    other = models.choose_components(
+        lines, [1, 3], ProbabilisticPCA(), by="held_out", random_state=0
+    )
+    assert set(other.chosen) == {"held_out"}
+    assert np.isnan(other.bic).all()
+    ax = model_choice(other)
+    assert len(ax.texts) == 1
+    assert len(model_choice(found).texts) == 2
+    for given, cure in [
+        (([],), "give some, such as range"),
+        (([0],), "candidates=0 must be a whole number"),
+        (([1], None, "luck"), "by='luck' is unknown"),
+        (([1], None, "bic", 1), "folds=1 must be"),
+        (([1], ProbabilisticPCA()), "has no bic; take by='held_out'"),
+    ]:
+        candidates, *rest = given
+        more = dict(zip(("model", "by", "folds"), rest, strict=False))
+        with pytest.raises(ValueError, match=cure):
+            models.choose_components(lines, candidates, **more)
