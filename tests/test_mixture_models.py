@@ -1366,6 +1366,9 @@ def test_scikit_learns_own_object():
         np.testing.assert_allclose(theirs.predict_proba(X), m.predict_proba(X))
         assert theirs.n_features_in_ == 3
         assert theirs.n_iter_ == m.n_iter_
+    _, own = fitted("tied_diag")
+    with pytest.raises(ValueError, match="covariance_type='tied_diag'; fit one of its"):
+        own.to_sklearn()
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
