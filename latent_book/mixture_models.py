@@ -464,9 +464,13 @@ class _ByEngine(Savable, _Verbs):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        self._look_at_floor(engine, p)
         self._store(p, engine.rows.dtype)
         self.__dict__.update(found, digest_=digest)
         return None
+
+    def _look_at_floor(self, engine: Engine, p: Parameters) -> None:
+        """Warn where the data's own spread is lost beside what is added to it."""
 
     def _check_warm_start(self, D: int) -> None:
         """ValueError, if what it would go on from is another mixture than is asked
@@ -711,6 +715,9 @@ class GaussianMixture(_Answers, _Peer):
     one variance a feature (D) and `"tied_spherical"` a single number, shared by all
     components. `covariances_`, `precisions_`, `precisions_cholesky_` and
     `precisions_init` have these shapes.
+
+    `reg_covar` is added to every variance, as in scikit-learn; a warning is given where
+    it exceeds a tenth of the variance of half of the columns (constant ones apart).
 
     Two things differ. Of more than 20,000 rows some are drawn at random to find a start
     (300 for each component, at least 5,000 and at most 20,000), so that a seed gives
@@ -1024,6 +1031,31 @@ class GaussianMixture(_Answers, _Peer):
             self.init_params in ("random", "random_from_data") and not self.warm_start
         )
         return tags
+
+    def _look_at_floor(self, engine: Engine, p: Parameters) -> None:
+        # the columns of the mixture have the variance of the data, and the floor
+        assert p.Sigma is not None
+        own = p.Sigma.reshape(-1, 1) if self.kind == "spherical" else p.Sigma
+        if self.kind in ("full", "tied"):
+            own = np.diagonal(own, axis1=-2, axis2=-1)
+        of_all = (own * p.pi[:, None]).sum(axis=0) if own.ndim == 2 else own
+        of_all = of_all + p.pi @ (p.mu - p.pi @ p.mu) ** 2
+        if of_all.min() > 11 * self.reg_covar:
+            return  # the usual case, for which no row is looked at
+        some = np.unique(np.linspace(0, engine.N - 1, 2000, dtype=int))
+        X = np.asarray(engine.rows.pick(some), np.float64)
+        varies = np.ptp(X, axis=0) > 0
+        if not varies.any():
+            return
+        spread = np.quantile(X[:, varies].var(axis=0), 0.5, method="lower")
+        if self.reg_covar > 0.1 * spread:
+            warnings.warn(
+                f"reg_covar = {self.reg_covar:.3g} is added to every variance, and "
+                f"half of the columns have one of {spread:.3g} or less: their "
+                "structure may be lost. Scale the data, or lower reg_covar.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _check_warm_start(self, D: int) -> None:
         super()._check_warm_start(D)

@@ -181,6 +181,32 @@ def test_a_component_without_rows_is_named_and_takes_none(kind, floor):
         np.testing.assert_array_equal(m.precisions_[2], UNIT[kind][2])
 
 
+@each_kind
+@pytest.mark.parametrize("long_way", [False, True])
+def test_a_trace_of_a_row_is_none(kind, long_way):
+    """Responsibilities that add up to 1e-20 of a row: the weight is 0, and the bound is
+    still a number.
+    """
+    if kind == "bernoulli":
+        X = np.zeros((20, 4))
+        mu, Sigma = np.array([[1e-3] * 4, [1 - 1e-5] * 4]), None
+    else:
+        X = np.random.default_rng(0).normal(size=(50, 1)) * 0.1
+        mu, Sigma = np.array([[0.0], [10.0]]), np.ones(e._spread_shape(kind, 2, 1))
+    p = e.Parameters(np.array([0.5, 0.5]), mu, Sigma)
+    engine = e.Engine(X, None, kind, 1e-6)
+    if long_way and Sigma is None:
+        return
+    totals = engine._whitened(p) if long_way else engine._plain(p, np.float64)
+    G = log_joint(kind, p, X)
+    trace = np.exp(G - logsumexp(G, axis=1, keepdims=True))[:, 1].sum()
+    assert 0 < trace < 2e-15
+    new = engine.m_step(totals, p)
+    assert new.pi.tolist() == [1, 0]
+    np.testing.assert_array_equal(new.mu[1], mu[1])
+    assert np.isfinite(engine.elbo(totals, p, new))
+
+
 @each_gaussian
 def test_reseeding_puts_it_at_the_row_of_the_least_density(kind):
     X, m = starved(kind, reseed=True)
@@ -240,6 +266,39 @@ def test_a_start_that_leaves_a_component_without_rows():
     np.testing.assert_allclose(
         m.covariances_[k], np.cov(X.T, bias=True) + 1e-3 * np.eye(3), atol=1e-12
     )
+
+
+@each_gaussian
+def test_a_floor_above_the_spread_of_the_data_is_told(kind):
+    """A tenth of the variance is where: on one side a warning, on the other none."""
+    X = clouds(D=3, apart=0.0)
+    X = X / X.std(axis=0)
+    m = GaussianMixture(2, covariance_type=kind, random_state=0, max_iter=500)
+    for scale, told in ((1e-6, True), (3.0e-3, True), (3.3e-3, False), (1.0, False)):
+        for offset, constant in ((0, False), (0.5, False), (0, True)):
+            Y = X * scale + offset
+            if constant:
+                Y = np.column_stack([Y, np.ones((len(Y), 5))])
+            m.set_params(tol=1e-3)
+            if told:
+                with pytest.warns(
+                    UserWarning, match="reg_covar = 1e-06 is added.*Scale"
+                ):
+                    m.fit(Y)
+            else:
+                m.fit(Y)
+    far = np.column_stack([X[:, 0] * 1e-6, X[:, 1]])  # in other units
+    if "spherical" not in kind:  # which looks at their mean
+        with pytest.warns(UserWarning, match="half of the columns have one of 1e-12"):
+            m.fit(far)
+    m.set_params(reg_covar=1e-15, covariance_type="diag").fit(X * 1e-6)
+
+
+def test_pixels_that_hardly_vary_are_no_reason_to_warn():
+    X = np.random.default_rng(0).uniform(size=(500, 40))
+    X[:, :10] = 0
+    X[1:, 10:25] = 0  # on once, in 500 pictures
+    GaussianMixture(3, covariance_type="diag", random_state=0).fit(X)
 
 
 # --- what fails leaves no trace
