@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
+import scipy.sparse.linalg
 import scipy.special
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
 
@@ -64,7 +66,7 @@ def as_matrix(X: Any) -> np.ndarray:
     return X
 
 
-def check_squares(squares: Any, N: int = 1, dtype: Any = np.float64) -> None:
+def check_squares(squares: Any, N: int | float = 1, dtype: Any = np.float64) -> None:
     """Are sums of the squares of N rows numbers of this kind, with all their digits?
 
     Rows that are all equal have none. Raises ValueError where they are not finite, or
@@ -76,10 +78,13 @@ def check_squares(squares: Any, N: int = 1, dtype: Any = np.float64) -> None:
             "X by a constant, e.g. X / np.abs(X).max()"
         )
     if 0 < np.sum(squares) / N < np.finfo(dtype).tiny / np.finfo(dtype).eps:
-        raise ValueError(
-            f"the squares of X are too small for {np.dtype(dtype)}; multiply X by a "
-            "constant, e.g. X / np.abs(X).max()"
-        )
+        raise ValueError(_TOO_SMALL.format(kind=np.dtype(dtype)))
+
+
+_TOO_SMALL = (
+    "the squares of X are too small for {kind}; multiply X by a constant, e.g. "
+    "X / np.abs(X).max()"
+)
 
 # %% ../nbs/workshop/linalg.ipynb #one-thread
 _BLAS = (
@@ -134,13 +139,13 @@ class Moments(NamedTuple):
 
     Attributes
     ----------
-    N : number of rows.
+    N : number of rows, or the sum of their weights.
     mean : their mean, in units of x.
     S : their scatter about the mean, the sum of (x - mean)(x - mean)^T; S / N is the
         covariance.
     """
 
-    N: int
+    N: int | float
     mean: Float[np.ndarray, " D"]
     S: Float[np.ndarray, "D D"]
 
@@ -157,7 +162,10 @@ def merge_moments(a: Moments, b: Moments) -> Moments:
 
 # %% ../nbs/workshop/linalg.ipynb #sum-blocks
 def _sum_blocks(
-    X: np.ndarray, pilot: np.ndarray, blocks: list[slice]
+    X: np.ndarray,
+    pilot: np.ndarray,
+    blocks: list[slice],
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """d = sum of (x - pilot) and S = sum of (x - pilot)(x - pilot)^T over blocks of
     rows, eq-linalg-pilot; products are of the pilot's kind.
@@ -170,8 +178,13 @@ def _sum_blocks(
         for rows in blocks:
             Y = X[rows].astype(pilot.dtype, copy=False)
             Y = Y - pilot if pilot.any() else Y
-            d += Y.sum(axis=0, dtype=np.float64)
-            S += np.matmul(Y.T, Y, out=product)
+            if weights is None:
+                d += Y.sum(axis=0, dtype=np.float64)
+                S += np.matmul(Y.T, Y, out=product)
+            else:
+                w = weights[rows]
+                d += w @ Y
+                S += np.matmul(Y.T * w.astype(Y.dtype), Y, out=product)
     return d, S
 
 
@@ -187,19 +200,29 @@ def _pilot(X: np.ndarray, rows: int = 256, safe: float = 8.0) -> np.ndarray:
 
 # %% ../nbs/workshop/linalg.ipynb #moments
 def moments(
-    X: Shaped[np.ndarray, "N D"], block_rows: int = 4096, dtype: Any = None
+    X: Any,
+    block_rows: int = 4096,
+    dtype: Any = None,
+    weights: Float[np.ndarray, " N"] | None = None,
 ) -> Moments:
     """Number, mean and scatter of the rows of X, without a centred copy of X; safe for
     data far from 0.
 
     Parameters
     ----------
-    X : the data; float32, or any other real numbers, taken as float64. ValueError if X
-        is empty, or not finite.
+    X : the data (N, D); float32, or any other real numbers, taken as float64; or a
+        sparse matrix, of which no dense copy is made. ValueError if X is empty, or not
+        finite. Of a Dask array, the moments are added up where its blocks are.
     block_rows : rows in a block; bounds the working memory.
     dtype : of the products within a block; that of X if not given. Sums over blocks are
         float64.
+    weights : how often each row counts, numbers above 0; 2 is the same as the row given
+        twice.
     """
+    if scipy.sparse.issparse(X):
+        return _Centred(X, weights).moments()
+    if hasattr(X, "__dask_graph__"):
+        return _moments_of_dask(X)
     X = as_matrix(X)
     N, kind = len(X), np.dtype(dtype or X.dtype)
     block_rows = min(block_rows, 1024) if kind == np.float32 else block_rows
@@ -207,12 +230,60 @@ def moments(
         pilot = (
             X.mean(axis=0, dtype=np.float64) if block_rows >= N else _pilot(X)
         ).astype(kind)
-    parts = in_blocks(lambda rows: _sum_blocks(X, pilot, rows), N, block_rows)
+    parts = in_blocks(lambda rows: _sum_blocks(X, pilot, rows, weights), N, block_rows)
     d, S = (sum(part) for part in zip(*parts, strict=True))
+    total = N if weights is None else _total(weights)
     with np.errstate(invalid="ignore", over="ignore"):
-        found = Moments(N, pilot + d / N, S - np.outer(d, d / N))
-    check_squares(np.diag(found.S), N, X.dtype)
+        found = Moments(total, pilot + d / total, S - np.outer(d, d / total))
+    spread = np.diag(found.S)
+    same = _constant(X, found.mean, spread, total)
+    if len(same):
+        found.mean[same], found.S[same], found.S[:, same] = X[0, same], 0.0, 0.0
+    check_squares(spread, N, X.dtype)
     return found
+
+
+def _moments_of_dask(X: Any) -> Moments:
+    """A block of rows each, then pairs of results until one is left."""
+    from dask import delayed
+
+    if X.ndim != 2 or np.isnan(X.shape).any():
+        raise ValueError(
+            f"the Dask array has shape {X.shape}; it wants rows and columns of known "
+            "number: call compute_chunk_sizes() on it"
+        )
+    parts = [delayed(moments)(b) for b in X.rechunk({1: -1}).to_delayed().ravel()]
+    while len(parts) > 1:
+        pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+        parts = [delayed(merge_moments)(*p) if len(p) == 2 else p[0] for p in pairs]
+    return parts[0].compute()
+
+
+def _total(weights: np.ndarray) -> int | float:
+    """The sum of the weights, as a whole number where it is one."""
+    total = float(weights.sum())
+    return int(total) if total.is_integer() else total
+
+
+def _constant(
+    X: np.ndarray, mu: np.ndarray, spread: np.ndarray, N: int | float
+) -> np.ndarray:
+    """Numbers of the columns that hold one value, and whose scatter is what rounding
+    made of it.
+
+    Those alone are looked at whose scatter is small enough for that. ValueError where
+    rows differ, but all squares of that are too small for a number.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = spread <= (math.sqrt(N) * 8 * np.finfo(X.dtype).eps * mu) ** 2
+    doubtful = np.flatnonzero(near)
+    if len(doubtful) == 0:
+        return doubtful
+    doubtful = doubtful[spread[doubtful] != 0]
+    same = doubtful[(X[:, doubtful] == X[0, doubtful]).all(axis=0)]
+    if not spread.any() and (X[0] != X).any():
+        raise ValueError(_TOO_SMALL.format(kind=X.dtype))
+    return same
 
 # %% ../nbs/workshop/linalg.ipynb #wide-eigen
 def _svd_eigen(Y: np.ndarray, L: int) -> tuple[np.ndarray, np.ndarray]:
@@ -236,36 +307,66 @@ def _wide_eigen(Y: np.ndarray, L: int) -> tuple[np.ndarray, np.ndarray]:
     return lam, np.linalg.qr(Y.T @ (U / np.sqrt(lam)))[0]
 
 # %% ../nbs/workshop/linalg.ipynb #krylov-pass
-def _mean_and_spread(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of X, and the diagonal of its scatter, in double precision; ValueError
-    if not finite.
+def _mean_and_spread(
+    X: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean of X, what rounding left out of it (nearly always nothing to speak of,
+    then 0), and the diagonal of the scatter, in double precision; ValueError if not
+    finite.
     """
+    total = len(X) if weights is None else weights.sum()
 
     def add(blocks: list[slice]) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
-            return sum(X[rows].sum(axis=0, dtype=np.float64) for rows in blocks)
+            if weights is None:
+                return sum(X[rows].sum(axis=0, dtype=np.float64) for rows in blocks)
+            return sum(weights[rows] @ X[rows] for rows in blocks)
 
     def add_squares(blocks: list[slice]) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
-            return sum(
-                np.einsum("nd,nd->d", Y, Y) for Y in (X[rows] - mu for rows in blocks)
-            )
+            offs = ((rows, X[rows] - mu) for rows in blocks)
+            if weights is None:
+                return sum(np.einsum("nd,nd->d", Y, Y) for _, Y in offs)
+            return sum(np.einsum("n,nd,nd->d", weights[rows], Y, Y) for rows, Y in offs)
 
-    mu = sum(in_blocks(add, len(X), 512)) / len(X)
-    spread = sum(in_blocks(add_squares, len(X), 64))
+    def add_rest(blocks: list[slice]) -> np.ndarray:
+        w = np.ones(len(X)) if weights is None else weights
+        return sum(w[rows] @ (X[rows] - mu) for rows in blocks)
+
+    mu = sum(in_blocks(add, len(X), 512)) / total
+    spread, rest = sum(in_blocks(add_squares, len(X), 64)), np.zeros_like(mu)
+    with np.errstate(invalid="ignore", over="ignore"):
+        # so far from 0 that the rounding of the mean is seen
+        if (total * (8 * np.finfo(float).eps * mu) ** 2 > 1e-18 * spread).any():
+            rest = sum(in_blocks(add_rest, len(X), 64)) / total
+            spread = np.maximum(spread - total * rest * rest, 0.0)
+    same = _constant(X, mu, spread, total)
+    mu[same], rest[same], spread[same] = X[0, same], 0.0, 0.0
     check_squares(spread, len(X), X.dtype)
-    return mu, spread
+    return mu, rest, spread
 
 
 def _centre(
-    X: np.ndarray, mu: np.ndarray, dtype: type, scale: float = 1.0
+    X: np.ndarray,
+    mu: np.ndarray,
+    rest: np.ndarray,
+    dtype: type,
+    scale: float = 1.0,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A copy of X with the mean taken off, divided by `scale`, as `dtype`."""
+    """A copy of X with the mean taken off, divided by `scale`, as `dtype`; with
+    weights, each row times the root of its own.
+    """
     Y: np.ndarray = np.empty(X.shape, dtype)
+    far = rest.any()
 
     def take_off(blocks: list[slice]) -> None:
         for rows in blocks:
-            np.multiply(X[rows] - mu, 1 / scale, out=Y[rows], casting="same_kind")
+            off = X[rows] - mu
+            off = off - rest if far else off
+            if weights is not None:
+                off *= np.sqrt(weights[rows])[:, None]
+            np.multiply(off, 1 / scale, out=Y[rows], casting="same_kind")
 
     in_blocks(take_off, len(X), 64)
     return Y
@@ -328,25 +429,149 @@ def _krylov_eigen(
     """Approximate spectrum of X with many rows and many columns; and whether every
     eigenvalue settled.
     """
-    mu, spread = _mean_and_spread(X)
+    mu, rest, spread = _mean_and_spread(X)
     # single precision has a narrow range
     scale = math.sqrt(spread.sum() / X.size) or 1.0
     # threads of its own would spin, and slow those of the passes
     with one_thread_blas():
-        Y = _centre(X, mu, np.float32, scale)
+        Y = _centre(X, mu, rest, np.float32, scale)
         lam, V, settled = _block_krylov(Y, L, rng, extra, tol, max_steps)
         if lam[-1] < 1e-4 * lam[0]:  # too steep for seven digits
-            Y = _centre(X, mu, np.float64, scale)
+            Y = _centre(X, mu, rest, np.float64, scale)
             lam, V, settled = _block_krylov(Y, L, rng, extra, tol, max_steps)
     V = np.linalg.qr(V.astype(np.float64))[0]
 
     def read_off(blocks: list[slice]) -> np.ndarray:
-        Z = ((X[rows] - mu) @ V for rows in blocks)
+        Z = ((X[rows] - mu - rest) @ V for rows in blocks)
         return sum(z.T @ z for z in Z)
 
     lam, U = top_eigen(sum(in_blocks(read_off, len(X), 128)), L)
     noise = float(np.finfo(X.dtype).eps)
     return Spectrum(len(X), mu, lam, (V @ U).astype(X.dtype), spread, noise), settled
+
+# %% ../nbs/workshop/linalg.ipynb #sparse-code
+class _Centred:
+    """Sparse rows with their mean taken off, never written out, eq-linalg-sparse; with
+    weights, each row times the root of its own.
+    """
+
+    def __init__(self, X: Any, weights: np.ndarray | None = None) -> None:
+        if X.ndim != 2 or 0 in X.shape:
+            raise ValueError(
+                f"X has shape {X.shape}; give a matrix with at least one row and column"
+            )
+        if X.dtype.kind == "c":
+            raise TypeError(
+                "X is complex; give X.real, or real and imaginary parts as columns"
+            )
+        A = scipy.sparse.csr_array(X, dtype=np.float64)
+        if not A.has_canonical_format:
+            A = A.copy()
+            A.sum_duplicates()
+        (N, D), column = A.shape, A.indices
+        w = np.ones(N) if weights is None else weights
+        self.N = N if weights is None else _total(w)
+        each = np.repeat(w, np.diff(A.indptr))
+        full = np.bincount(column, minlength=D) == N
+        pilot = np.zeros(D)
+        with np.errstate(invalid="ignore", over="ignore"):
+            if full.any():  # one of its own numbers: a constant column becomes 0
+                rows = np.flatnonzero(full[column[: A.indptr[1]]])
+                pilot[column[rows]] = A.data[rows]
+                pilot += np.where(full, self._mean(A.data - pilot[column], A, each), 0)
+                start = np.zeros(D)
+                start[column[rows]] = A.data[rows]
+                same = full & (np.bincount(column, A.data != start[column], D) == 0)
+                pilot[same] = start[same]
+                A = scipy.sparse.csr_array(
+                    (A.data - pilot[column], column, A.indptr), shape=A.shape
+                )
+            m = self._mean(A.data, A, each)
+            off = A.data - m[column]
+            zeros = np.where(full, 0.0, self.N - np.bincount(column, each, D))
+            self.spread = np.bincount(column, each * off * off, D) + zeros * m * m
+        check_squares(self.spread, N, np.float64)
+        self.m, self.mu, self.root = m, pilot + m, np.sqrt(w)
+        self.A = A if weights is None else A.multiply(self.root[:, None]).tocsr()
+        self.At = self.A.T
+
+    def _mean(self, data: np.ndarray, A: Any, each: np.ndarray) -> np.ndarray:
+        return np.bincount(A.indices, each * data, A.shape[1]) / self.N
+
+    def times(self, V: np.ndarray) -> np.ndarray:
+        """Y V."""
+        return self.A @ V - np.multiply.outer(self.root, self.m @ V)
+
+    def back(self, U: np.ndarray) -> np.ndarray:
+        """Y^T U."""
+        return self.At @ U - np.multiply.outer(self.m, self.root @ U)
+
+    def scatter(self) -> np.ndarray:
+        """Y^T Y, D x D."""
+        S = (self.At @ self.A).toarray() - self.N * np.outer(self.m, self.m)
+        S.flat[:: len(S) + 1] = self.spread
+        return S
+
+    def gram(self) -> np.ndarray:
+        """Y Y^T, N x N."""
+        a = np.outer(self.A @ self.m, self.root)
+        return (
+            (self.A @ self.At).toarray()
+            - a
+            - a.T
+            + (self.m @ self.m) * np.outer(self.root, self.root)
+        )
+
+    def moments(self) -> Moments:
+        """All of them."""
+        return Moments(self.N, self.mu, self.scatter())
+
+
+def _sparse_spectrum(
+    X: Any,
+    L: int,
+    solver: str,
+    rng: np.random.Generator,
+    weights: np.ndarray | None,
+    tol: float,
+) -> "Spectrum":
+    """The spectrum of sparse rows: by the smaller of Y^T Y and Y Y^T, written out where
+    that is small or most of its eigenvectors are wanted, else by its products with
+    vectors.
+    """
+    if solver == "svd":
+        raise TypeError("X is sparse; give X.toarray(), or take solver='auto'")
+    Y, (N, D) = _Centred(X, weights), X.shape
+    wide, small = N < D, min(N, D)
+    if solver in ("scatter", "gram"):
+        wide = solver == "gram"
+    by_hand = solver in ("scatter", "gram") or small <= 1000 or small < 3 * L
+    if (by_hand and solver != "krylov") or small <= L:
+        lam, V = top_eigen(Y.gram() if wide else Y.scatter(), L)
+    else:
+
+        def product(v: np.ndarray) -> np.ndarray:
+            return Y.times(Y.back(v)) if wide else Y.back(Y.times(v))
+
+        size = N if wide else D
+        lam, V = scipy.sparse.linalg.eigsh(
+            scipy.sparse.linalg.LinearOperator(
+                (size, size), matvec=product, matmat=product, dtype=np.float64
+            ),
+            k=L,
+            v0=rng.uniform(-1, 1, size),
+            tol=tol,
+        )
+        lam, V = np.maximum(lam[::-1], 0.0), V[:, ::-1]
+    if wide:
+        # each over its own length, then at right angles to the last digit
+        V = Y.back(V)
+        V = np.linalg.qr(V / np.maximum(np.linalg.norm(V, axis=0), 1e-300))[0]
+        # squares are read off the directions found
+        _, s, turn = scipy.linalg.svd(Y.times(V), full_matrices=False)
+        lam, V = s**2, V @ turn.T
+    eps = float(np.finfo(np.float64).eps)
+    return Spectrum(Y.N, Y.mu, lam, V, Y.spread, eps)
 
 # %% ../nbs/workshop/linalg.ipynb #spectrum
 class Spectrum(NamedTuple):
@@ -356,7 +581,7 @@ class Spectrum(NamedTuple):
     An eigenvalue below the share `noise` of the largest is rounding.
     """
 
-    N: int
+    N: int | float
     mu: Float[np.ndarray, " D"]
     lam: Float[np.ndarray, " L"]
     W: Float[np.ndarray, "D L"]
@@ -381,29 +606,44 @@ def choose_solver(N: int, D: int, L: int) -> str:
 
 
 def spectrum(
-    X: Shaped[np.ndarray, "N D"],
+    X: Any,
     L: int,
     solver: str = "auto",
     rng: np.random.Generator | None = None,
+    weights: Float[np.ndarray, " N"] | None = None,
     **krylov: Any,
 ) -> Spectrum:
     """The L leading eigenpairs of the scatter of X, by the road that suits its shape.
 
     Parameters
     ----------
+    X : the data (N, D); or a sparse matrix, of which no dense copy is made, and no
+        matrix larger than min(N, D) x min(N, D), where "svd" is a TypeError.
     L : between 1 and min(N, D).
     solver : "auto" (see `choose_solver`; where the Krylov road does not settle, the
         exact one is taken), or "scatter", "gram", "krylov", or "svd", the slowest and
         most exact.
     rng : where the Krylov road gets its random start; seed 0 if not given.
+    weights : how often each row counts, numbers above 0. Not on the Krylov road; "auto"
+        takes an exact one.
     krylov : `extra`, `tol`, `max_steps` for that road.
     """
-    X = as_matrix(X)
-    N, D = X.shape
     one_of("auto", "scatter", "gram", "krylov", "svd").check("solver", solver)
+    sparse = scipy.sparse.issparse(X)
+    X = X if sparse else as_matrix(X)
+    N, D = X.shape
     if not 1 <= L <= min(N, D):
         raise ValueError(f"L={L} must be between 1 and min(N, D) = {min(N, D)}")
+    if sparse:
+        rng = np.random.default_rng(0) if rng is None else rng
+        return _sparse_spectrum(X, L, solver, rng, weights, krylov.get("tol", 0.0))
     road = choose_solver(N, D, L) if solver == "auto" else solver
+    if road == "krylov" and weights is not None:
+        if solver == "krylov":
+            raise ValueError(
+                "the Krylov road takes no weights; use solver='auto' or 'gram'"
+            )
+        road = "gram" if N < D else "scatter"
     if road == "krylov":
         rng = np.random.default_rng(0) if rng is None else rng
         found, settled = _krylov_eigen(X, L, rng, **krylov)
@@ -420,16 +660,17 @@ def spectrum(
             return found
         road = "gram" if N < D else "scatter"
     if road == "scatter":
-        return spectrum_of_moments(moments(X), L, X.dtype)
-    mu, spread = _mean_and_spread(X)
+        return spectrum_of_moments(moments(X, weights=weights), L, X.dtype)
+    mu, rest, spread = _mean_and_spread(X, weights)
+    total = N if weights is None else _total(weights)
     if road == "gram":
-        lam, W = _wide_eigen(_centre(X, mu, np.float64), L)
+        lam, W = _wide_eigen(_centre(X, mu, rest, np.float64, weights=weights), L)
         return Spectrum(
-            N, mu, lam, W.astype(X.dtype), spread, float(np.finfo(np.float64).eps)
+            total, mu, lam, W.astype(X.dtype), spread, float(np.finfo(np.float64).eps)
         )
     eps = np.finfo(X.dtype).eps
-    lam, W = _svd_eigen(_centre(X, mu, X.dtype.type), L)
-    return Spectrum(N, mu, lam, W, spread, float(min(eps, (eps * max(N, D)) ** 2)))
+    lam, W = _svd_eigen(_centre(X, mu, rest, X.dtype.type, weights=weights), L)
+    return Spectrum(total, mu, lam, W, spread, float(min(eps, (eps * max(N, D)) ** 2)))
 
 
 def spectrum_of_moments(m: Moments, L: int, dtype: Any = np.float64) -> Spectrum:
@@ -440,41 +681,49 @@ def spectrum_of_moments(m: Moments, L: int, dtype: Any = np.float64) -> Spectrum
     return Spectrum(m.N, m.mean, *top_eigen(m.S, L), spread, float(np.finfo(dtype).eps))
 
 # %% ../nbs/workshop/linalg.ipynb #minka
-def minka_dimension(lam: Float[np.ndarray, " D"], N: int) -> int:
+def minka_dimension(lam: Float[np.ndarray, " D"], N: int | float) -> int:
     """Number of components with the highest approximate evidence, given all D
     eigenvalues of the covariance of N points.
 
-    Always between 1 and D - 1. Source: Minka (2000), Automatic choice of dimensionality
-    for PCA.
+    Always between 1 and D - 1, and the same for c * lam. Differs from scikit-learn for
+    eigenvalues that are equal or nearly so: the Laplace approximation takes the angle
+    within their plane, of which the data say nothing, for one that may be anything up
+    to infinity, so that keeping one of two equal eigenvalues wins by an infinite
+    evidence. Here the integral over each angle is the exact one, at most pi; for
+    eigenvalues well apart it is Laplace's. Source: Minka (2000), Automatic choice of
+    dimensionality for PCA.
     """
     D = len(lam)
+    with np.errstate(invalid="ignore"):
+        lam = np.maximum(lam / lam.max(initial=0.0), 0.0)  # in units of the largest
     evidence = np.full(D, -np.inf)
     for L in range(1, D):
-        if lam[L - 1] >= 1e-15:
+        if lam[L - 1] >= _NOTHING:
             evidence[L] = _log_evidence(lam, L, N)
     return int(np.argmax(evidence))
 
 
-def _log_evidence(lam: np.ndarray, L: int, N: int) -> float:
+_NOTHING = 1e-15  # a share of the largest eigenvalue; below is rounding
+
+
+def _log_evidence(lam: np.ndarray, L: int, N: int | float) -> float:
     D = len(lam)
     left = (D - np.arange(L)) / 2.0  # the prior over orthonormal frames
     prior = -L * math.log(2) + np.sum(
         scipy.special.gammaln(left) - left * math.log(math.pi)
     )
-    noise = max(1e-15, lam[L:].mean())
+    noise = max(_NOTHING, lam[L:].mean())
     fit = -0.5 * N * (np.log(lam[:L]).sum() + (D - L) * math.log(noise))
-    free = D * L - L * (L + 1) / 2  # how many numbers a frame has
     smoothed = np.concatenate([lam[:L], np.full(D - L, noise)])
     i, j = np.triu_indices(L, 1, D)
-    with np.errstate(divide="ignore"):  # equal eigenvalues: no curvature, no evidence
-        curvature = np.sum(
-            np.log((lam[i] - lam[j]) * (1 / smoothed[j] - 1 / smoothed[i]))
-            + math.log(N)
-        )
+    curvature = N * (lam[i] - lam[j]) * (1 / smoothed[j] - 1 / smoothed[i])
+    # the integral of exp(-curvature / 2 * sin(angle)^2) over half a turn
+    with np.errstate(invalid="ignore"):
+        angles = np.log(math.pi * scipy.special.ive(0, np.maximum(curvature, 0) / 4))
     return float(
         prior
         + fit
-        + 0.5 * (free + L) * math.log(2 * math.pi)
-        - 0.5 * curvature
+        + angles.sum()
+        + 0.5 * L * math.log(2 * math.pi)
         - 0.5 * L * math.log(N)
     )

@@ -9,15 +9,18 @@ __all__ = ['encode', 'decode', 'reconstruction_error', 'pca', 'ppca_log_prob', '
 # %% ../nbs/pca.ipynb #imports
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
+import sklearn.decomposition
 from jaxtyping import Float, Shaped
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from .files import Savable
@@ -140,13 +143,13 @@ def ppca_log_prob(
             "variance"
         )
     W = as_floats(W)
-    (D, L), Y = W.shape, as_floats(X) - mu
-    chol = np.linalg.cholesky(
-        W.T @ W + sigma2 * np.eye(L)
-    )  # M = chol chol^T; fails loudly, and halves the work of an inverse
-    along = scipy.linalg.solve_triangular(chol, (Y @ W).T, lower=True)
-    distance = (np.sum(Y * Y, axis=1) - np.sum(along * along, axis=0)) / sigma2
-    volume = (D - L) * math.log(sigma2) + 2 * np.log(np.diag(chol)).sum()
+    D, Y = len(W), as_floats(X) - mu
+    # singular values of W, not of W^T W, which would halve the digits
+    U, s, _ = np.linalg.svd(W, full_matrices=False)
+    lam, Z = s * s + sigma2, Y @ U  # the eigenvalues of M, and the shadows
+    off = Y - Z @ U.T  # off the plane: not |y|^2 - |z|^2, which cancels
+    distance = np.sum(Z * Z / lam, axis=1) + np.sum(off * off, axis=1) / sigma2
+    volume = (D - len(s)) * math.log(sigma2) + np.log(lam).sum()
     return -0.5 * (D * math.log(2 * math.pi) + volume + distance)
 
 # %% ../nbs/pca.ipynb #ppca-fit
@@ -311,6 +314,44 @@ def ppca_em(
     return mu, W, sigma2, history
 
 # %% ../nbs/pca.ipynb #linear-code
+@contextmanager
+def _as_it_was(model: Any) -> Iterator[None]:
+    """What fails in here leaves the model as it was."""
+    before = dict(vars(model))
+    try:
+        yield
+    except BaseException:
+        vars(model).clear()
+        vars(model).update(before)
+        raise
+
+
+def _counts(X: Any, given: Any) -> tuple[Any, np.ndarray | None]:
+    """The rows of X that count, and how often each does."""
+    if given is None:
+        return X, None
+    w = check_array(
+        as_numpy(given), dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+    )
+    if w.shape != X.shape[:1]:
+        raise ValueError(
+            f"sample_weight has shape {w.shape}; it wants one number a row, "
+            f"{X.shape[:1]}"
+        )
+    if w.min() < 0:
+        raise ValueError("Negative values in sample_weight; give numbers from 0")
+    if not w.any():
+        raise ValueError(
+            "sample_weight has no row that counts; give at least one non-zero weight"
+        )
+    if not w.sum() > 1:
+        raise ValueError(
+            f"sample_weight says how often each row counts, and sums to {w.sum():.4g}: "
+            "one row or less has no variance; multiply the weights by a constant"
+        )
+    return (X, w) if w.all() else (X[w > 0], w[w > 0])
+
+
 class _LinearCode(Savable, Transformer, Estimator):
     """The verbs that PCA and its probabilistic sibling share: x -> z -> x, and
     scikit-learn's names for them.
@@ -320,9 +361,10 @@ class _LinearCode(Savable, Transformer, Estimator):
     _decode: Callable[[Any], np.ndarray]
     score_samples: Callable[[Any], Any]
 
-    def _rows(self, X: Any) -> np.ndarray:
+    def _rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        return validate_rows(self, X)
+        sparse = self.__sklearn_tags__().input_tags.sparse
+        return validate_rows(self, X, accept_sparse=("csr", "csc") if sparse else False)
 
     def _codes(self, Z: Any, L: int) -> np.ndarray:
         check_is_fitted(self)
@@ -331,16 +373,20 @@ class _LinearCode(Savable, Transformer, Estimator):
     def _by_blocks(
         self,
         act: Callable[[np.ndarray], np.ndarray],
-        X: np.ndarray,
+        X: Any,
         what: str,
         dtype: Any = np.float64,
     ) -> np.ndarray:
         """`act` on some rows at a time, in this precision: it needs room for a block,
-        not for a copy of X.
+        not for a copy of X. A block of sparse rows is written out.
         """
+        size, sparse = 2048, scipy.sparse.issparse(X)
+        if sparse:
+            X, size = X.tocsr(), max(1, min(size, 2**21 // X.shape[1]))
         with np.errstate(over="ignore", invalid="ignore"):
             found = [
-                act(X[part].astype(dtype, copy=False)) for part in blocks(len(X), 2048)
+                act((X[p].toarray() if sparse else X[p]).astype(dtype, copy=False))
+                for p in blocks(X.shape[0], size)
             ]
             return check_answer(np.concatenate(found), what)
 
@@ -370,6 +416,7 @@ class _LinearCode(Savable, Transformer, Estimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
         return tags
 
 # %% ../nbs/pca.ipynb #gaussian-along
@@ -425,11 +472,39 @@ _RULES = {
 }
 
 # %% ../nbs/pca.ipynb #how-many
-def _wanted(n_components: Any, solver: str, N: int, D: int) -> int:
+def _their_solver(asked: str, n_components: Any, X: Any) -> str:
+    """The solver that scikit-learn would take for such data; for sparse rows also
+    "covariance_eigh", where its "arpack" could not do what is asked.
+    """
+    (N, D), all_of_them = X.shape, min(X.shape)
+    whole_number = isinstance(n_components, Integral)
+    if scipy.sparse.issparse(X):
+        if asked not in ("auto", "arpack", "covariance_eigh"):
+            raise TypeError(
+                'PCA only support sparse inputs with the "arpack" and'
+                f' "covariance_eigh" solvers, while "{asked}" was passed. See'
+                " TruncatedSVD for a possible alternative; or take svd_solver='auto', "
+                "or give X.toarray()"
+            )
+        few = n_components is None or (
+            whole_number and 1 <= int(n_components) < all_of_them
+        )
+        by_products = "arpack" if few and all_of_them > 1 else "covariance_eigh"
+        return by_products if asked == "auto" else asked
+    if asked != "auto":
+        return asked
+    if D <= 1000 and N >= 10 * D:
+        return "covariance_eigh"
+    if max(N, D) <= 500 or not whole_number:
+        return "full"
+    return "randomized" if 1 <= int(n_components) < 0.8 * all_of_them else "full"
+
+
+def _wanted(n_components: Any, solver: str, N: int | float, D: int) -> int:
     """How many components to ask a solver for; those cases that need the whole spectrum
     get it.
     """
-    most = min(N, D)
+    most = min(int(N), D)
     truncated = solver in ("arpack", "randomized")
     if n_components is None and (solver != "arpack" or most > 1):
         return most - (solver == "arpack")
@@ -449,7 +524,7 @@ def _wanted(n_components: Any, solver: str, N: int, D: int) -> int:
         if isinstance(n_components, str):
             raise ValueError(
                 f"n_components={n_components!r} cannot be a string with "
-                f"svd_solver={solver!r}; use 'full'"
+                f"svd_solver={solver!r}; use 'full', or 'covariance_eigh'"
             )
         least, bound = (1 if truncated else 0), most - (solver == "arpack")
         if not least <= n_components <= bound or not isinstance(n_components, Integral):
@@ -489,6 +564,12 @@ _SOLVED = {
     "n_components_",
     "n_samples_",
 }
+
+
+_NO_DENSITY = (
+    "some direction has no variance at all, so points off the plane have no density; "
+    "lower n_components so that some noise is left, or drop constant columns"
+)
 
 
 class _Asked(NamedTuple):
@@ -532,10 +613,24 @@ class PCA(_LinearCode):
 
     Notes
     -----
-    Differs from scikit-learn where it errs or is silent: sparse X is a TypeError (use
-    `.toarray()`, or `TruncatedSVD`); X whose columns are all constant is a ValueError;
-    with `whiten=True`, `get_covariance` and the scores are those of the data. torch
-    tensors are taken as well, and answered in kind. Working memory beyond X: some
+    Differs from scikit-learn where it errs or is silent: X whose columns are all
+    constant is a ValueError; with `whiten=True`, `get_covariance`, `get_precision` and
+    the scores are still those of the data (whitening changes the codes, not the model
+    of X; scikit-learn applies the variances twice). Where some direction has no
+    variance at all, there is no density: `score_samples` and `get_precision` are a
+    ValueError, and `score` warns and is -inf, so that a search over `n_components` runs
+    through and settles on a model with noise.
+
+    Sparse X (CSR or CSC; other formats are converted) is taken by "auto", "arpack" and
+    "covariance_eigh", as scikit-learn has it. No dense copy of it is made, nor a matrix
+    larger than min(N, D) x min(N, D); answers are those of the dense rows. Under "auto"
+    all but one of the components are the default. `fit` and `partial_fit` also take a
+    Dask array of rows, whose moments are added up where the blocks are.
+
+    With `sample_weight`, a row of weight w counts as w equal rows: variances are
+    divided by the sum of the weights less 1. Everything that a verb needs follows from
+    `components_`, `mean_`, `explained_variance_` and `noise_variance_`, which may be
+    set by hand. torch tensors are taken as well, and answered in kind. Working memory beyond X: some
     blocks of rows on tall data; 2.3 times X on wide data; up to 4 times X on the Krylov
     road and for `svd_solver="full"`. At 1e-9 of the largest, an eigenvalue has half its
     digits left (float32: at 1e-4), unless `svd_solver="full"`.
@@ -551,7 +646,7 @@ class PCA(_LinearCode):
     """
 
     n_components_: int
-    n_samples_: int
+    n_samples_: int | float
     mean_: Float[np.ndarray, " D"]
     components_: Float[np.ndarray, "L D"]
     explained_variance_: Float[np.ndarray, " L"]
@@ -561,7 +656,14 @@ class PCA(_LinearCode):
     _noise: float
     moments_: Moments  # only after partial_fit, as is what it was asked for
     _asked: _Asked
-    _may_lack: ClassVar[set[str]] = {"feature_names_in_", "moments_", "_asked"}
+    _fit_svd_solver: str
+    _may_lack: ClassVar[set[str]] = {
+        "feature_names_in_",
+        "moments_",
+        "_asked",
+        "_noise",
+        "_fit_svd_solver",
+    }
 
     @no_type_check  # `fit` looks at the settings, as scikit-learn has it
     def __init__(
@@ -587,57 +689,110 @@ class PCA(_LinearCode):
         self.power_iteration_normalizer = power_iteration_normalizer
         self.random_state = random_state
 
-    def fit(self, X: Given, y: Any = None) -> Self:
+    def fit(self, X: Given, y: Any = None, sample_weight: Any = None) -> Self:
         """Find the components of the rows of X; raises ValueError on bad data, saying
-        what to do.
+        what to do, and leaves the model as it was.
+
+        Parameters
+        ----------
+        X : rows (N, D): an array, a tensor, a table, a sparse matrix or a Dask array.
+        sample_weight : how often each row counts; for rows in memory.
         """
-        self._fit(X)
+        self._fit(X, sample_weight)
         return self
 
     def fit_transform(  # type: ignore[override]
-        self, X: Kind | Listed, y: Any = None
+        self, X: Kind | Listed, y: Any = None, sample_weight: Any = None
     ) -> Kind:
         """`fit(X)`, then the codes of X."""
-        return in_kind(self._encode(self._fit(as_numpy(X))), X)
+        return in_kind(self._encode(self._fit(as_numpy(X), sample_weight)), X)
 
-    def _fit(self, X: Any) -> np.ndarray:
-        check_settings(self, _RULES)
-        X = validate_rows(self, X, reset=True, least=2, ensure_all_finite=False)
-        L = _wanted(self.n_components, self.svd_solver, *X.shape)
-        try:
-            found = _solve(self, X, max(L, 1))
-        except ValueError:
-            with np.errstate(invalid="ignore", over="ignore"):
-                # names what is wrong
-                assert_all_finite(X, estimator_name="PCA", input_name="X")
-            raise
-        self._store(
-            found, min(_keep(self.n_components, found), L), X.dtype, self.svd_solver
-        )
+    def _fit(self, X: Any, weights: Any = None) -> Any:
+        with _as_it_was(self):
+            check_settings(self, _RULES)
+            if hasattr(X, "__dask_graph__"):
+                return self._fit_blocks(X, weights)
+            X = validate_rows(
+                self,
+                X,
+                reset=True,
+                least=2,
+                ensure_all_finite=False,
+                accept_sparse=("csr", "csc"),
+            )
+            rows, w = _counts(X, weights)
+            self._fit_svd_solver = _their_solver(
+                self.svd_solver, self.n_components, rows
+            )
+            solver = self._fit_svd_solver if scipy.sparse.issparse(X) else ""
+            solver = solver or self.svd_solver
+            L = _wanted(self.n_components, solver, *rows.shape)
+            try:
+                found = _solve(self, rows, max(L, 1), w)
+            except ValueError:
+                with np.errstate(invalid="ignore", over="ignore"):
+                    # names what is wrong
+                    assert_all_finite(X, estimator_name="PCA", input_name="X")
+                raise
+            L = min(_keep(self.n_components, found), L)
+            self._store(found, L, X.dtype, solver, rows.shape[0])
+            self.__dict__.pop("moments_", None)
+        return X
+
+    def _fit_blocks(self, X: Any, weights: Any) -> Any:
+        """Of a Dask array: moments are added up where its blocks are."""
+        if weights is not None:
+            raise TypeError(
+                "sample_weight goes with rows in memory, not with a Dask array; use "
+                "partial_fit on its blocks"
+            )
+        first = validate_rows(self, np.asarray(X[:2]), reset=True, least=2)
+        joint = moments(X)
+        N, D = joint.N, len(joint.mean)
+        self._fit_svd_solver = "covariance_eigh"
+        L = _wanted(self.n_components, self.svd_solver, N, D)
+        dtype = np.dtype(np.float32) if X.dtype == np.float32 else first.dtype
+        found = spectrum_of_moments(joint, max(L, 1), dtype)
+        L = min(_keep(self.n_components, found), L)
+        self._store(found, L, dtype, self.svd_solver)
         self.__dict__.pop("moments_", None)
         return X
 
-    def partial_fit(self, X: Given, y: Any = None) -> Self:
+    def partial_fit(self, X: Given, y: Any = None, sample_weight: Any = None) -> Self:
         """Add a block of rows. Exact: after any number of blocks, the same components
         as `fit` on all rows at once.
+
+        Keeps the D x D moments, of sparse rows too. `sample_weight` says how often each
+        row counts.
         """
-        check_settings(self, _RULES)
-        first = "moments_" not in self.__dict__
-        if first and "components_" in self.__dict__:
-            warnings.warn(
-                "fit keeps no moments to add to, so partial_fit starts afresh with "
-                "this block; give every block by partial_fit",
-                stacklevel=2,
-            )
-        X = validate_rows(self, X, reset=first)
-        block = moments(X)
-        joint = block if first else merge_moments(self.moments_, block)
-        check_squares(np.diag(joint.S))
-        self.moments_ = joint
-        dtype = X.dtype if first else np.promote_types(X.dtype, self._asked.dtype)
-        self._asked = _Asked(self.n_components, self.svd_solver, dtype.name)
-        for name in _SOLVED & self.__dict__.keys():
-            delattr(self, name)  # out of date; solved again at the next look
+        given: Any = X
+        with _as_it_was(self):
+            check_settings(self, _RULES)
+            first = "moments_" not in self.__dict__
+            if first and "components_" in self.__dict__:
+                warnings.warn(
+                    "fit keeps no moments to add to, so partial_fit starts afresh with "
+                    "this block; give every block by partial_fit",
+                    stacklevel=2,
+                )
+            if hasattr(given, "__dask_graph__"):
+                validate_rows(self, np.asarray(given[:1]), reset=first)
+                block = moments(given)
+                kind = np.dtype(np.float32 if given.dtype == np.float32 else np.float64)
+            else:
+                given = validate_rows(
+                    self, given, reset=first, accept_sparse=("csr", "csc")
+                )
+                rows, w = _counts(given, sample_weight)
+                block, kind = moments(rows, weights=w), given.dtype
+            joint = block if first else merge_moments(self.moments_, block)
+            check_squares(np.diag(joint.S))
+            self.moments_ = joint
+            dtype = kind if first else np.promote_types(kind, self._asked.dtype)
+            self._asked = _Asked(self.n_components, self.svd_solver, dtype.name)
+            self._fit_svd_solver = "covariance_eigh"
+            for name in _SOLVED & self.__dict__.keys():
+                delattr(self, name)  # out of date; solved again at the next look
         return self
 
     if not TYPE_CHECKING:  # a type checker that saw this would believe in every name
@@ -667,10 +822,17 @@ class PCA(_LinearCode):
                 ) from reason
             return self.__dict__[name]
 
-    def _store(self, found: Spectrum, L: int, dtype: Any, solver: str) -> None:
+    def _store(
+        self,
+        found: Spectrum,
+        L: int,
+        dtype: Any,
+        solver: str,
+        rows: int | None = None,
+    ) -> None:
         N, mu, lam, W, spread, noise = found
         D, total = len(mu), found.total
-        if np.all(spread <= N * (8 * np.finfo(dtype).eps * np.abs(mu)) ** 2):
+        if not spread.any():
             raise ValueError(
                 "every column of X is constant, so no direction has any variance; give "
                 "rows that differ "
@@ -682,28 +844,42 @@ class PCA(_LinearCode):
             variance = (lam[:L] / (N - 1)).astype(dtype)
         check_squares(variance)
         check_squares(lam.max(initial=0.0), N, dtype)
-        most = min(N, D)
+        most = min(int(N) if rows is None else rows, D)
         left_out = (D if solver == "covariance_eigh" else most) - L if most > L else 0
-        self.n_components_, self.n_samples_ = L, N
+        chosen = self.n_components is None or isinstance(self.n_components, Integral)
+        # numpy's own where it was found, as scikit-learn has it
+        found_L: Any = L if chosen else np.int64(L)
+        self.n_components_, self.n_samples_ = found_L, N
         self.mean_ = mu.astype(dtype)
         self.components_ = np.ascontiguousarray(fix_signs(W[:, :L]).T, dtype=dtype)
         self.explained_variance_ = variance
         self.explained_variance_ratio_ = (lam[:L] / total).astype(dtype)
         self.singular_values_ = np.sqrt(lam[:L]).astype(dtype)
         rest = max(0.0, total - lam[:L].sum()) if len(lam) < most else lam[L:].sum()
-        self.noise_variance_ = float(rest / left_out / (N - 1)) if left_out else 0.0
+        self.noise_variance_ = np.float64(rest / left_out / (N - 1) if left_out else 0)
         self._noise = noise
 
     def _scale(self) -> np.ndarray:
-        scale = np.sqrt(self.explained_variance_)
-        return np.where(
-            scale > scale.max(initial=0.0) * math.sqrt(8 * self._noise), scale, 0
-        )
+        """The deviations along the components; 0 for what is only rounding."""
+        variance = np.asarray(self.explained_variance_)
+        noise = vars(self).get("_noise")
+        if noise is None:  # set by hand: as exact as singular values are
+            wide = max(len(self.mean_), int(vars(self).get("n_samples_", 0)))
+            noise = (np.finfo(variance.dtype).eps * wide) ** 2
+        scale = np.sqrt(variance)
+        return np.where(scale > scale.max(initial=0.0) * math.sqrt(8 * noise), scale, 0)
 
     def _encode(self, X: Any) -> np.ndarray:
-        mu = self.mean_.astype(X.dtype, copy=False)
-        W = self.components_.T.astype(X.dtype, copy=False)
-        Z = self._by_blocks(lambda rows: encode(rows, mu, W), X, "the code", X.dtype)
+        dtype = np.result_type(X.dtype, self.components_.dtype)
+        mu = self.mean_.astype(dtype, copy=False)
+        W = self.components_.T.astype(dtype, copy=False)
+        if scipy.sparse.issparse(X):
+            Z = check_answer(_sparse_codes(X.tocsr(), mu, W), "the code")
+        elif hasattr(X, "__dask_graph__"):
+            Z = np.concatenate([self.transform(np.asarray(b)) for b in X.blocks])
+            return Z
+        else:
+            Z = self._by_blocks(lambda rows: encode(rows, mu, W), X, "the code", dtype)
         if self.whiten:
             scale = self._scale().astype(Z.dtype)
             Z = np.divide(Z, scale, out=np.zeros_like(Z), where=scale > 0)
@@ -720,14 +896,7 @@ class PCA(_LinearCode):
         variances and this noise, eq-pca-log-prob.
         """
         rows = self._rows(X)
-        lam, sigma2 = self._model_variances()
-        thinnest = sigma2 if len(lam) < len(self.mean_) else lam.min()
-        if thinnest <= 1e-14 * lam.max(initial=0.0):
-            raise ValueError(
-                "some direction has no variance at all, so points off the plane have "
-                "no density; lower n_components so that some "
-                "noise is left, or drop constant columns"
-            )
+        lam, sigma2 = self._proper_variances()
         mu, W = self.mean_.astype(np.float64), self.components_.T.astype(np.float64)
         log_p = self._by_blocks(
             lambda block: log_prob_along(block, mu, W, lam, sigma2),
@@ -740,9 +909,35 @@ class PCA(_LinearCode):
         """The book's name for `score_samples`."""
         return self.score_samples(X)
 
+    def score(self, X: Given, y: Any = None) -> float:
+        """Mean log-density of the rows of X, in nats per row, under the Gaussian with
+        this plane and this noise.
+
+        -inf, with a warning, where some direction has no variance at all: there is no
+        density, and rows off the plane are impossible.
+        """
+        check_is_fitted(self)
+        if self._is_flat():
+            self._rows(X)
+            warnings.warn(f"the score is -inf: {_NO_DENSITY}", stacklevel=2)
+            return -math.inf
+        return super().score(X)
+
+    def _is_flat(self) -> bool:
+        lam, sigma2 = self._model_variances()
+        thinnest = sigma2 if len(lam) < len(self.mean_) else lam.min()
+        return bool(thinnest <= 1e-14 * lam.max(initial=0.0))
+
+    def _proper_variances(self) -> tuple[np.ndarray, float]:
+        """The variances, if there is one in each direction; else a ValueError."""
+        if self._is_flat():
+            raise ValueError(_NO_DENSITY)
+        return self._model_variances()
+
     def _model_variances(self) -> tuple[np.ndarray, float]:
         sigma2 = float(self.noise_variance_)
-        return np.maximum(self.explained_variance_.astype(np.float64), sigma2), sigma2
+        lam = np.asarray(self.explained_variance_, np.float64)
+        return np.maximum(lam, sigma2), sigma2
 
     def get_covariance(self) -> np.ndarray:
         """The covariance matrix of the model: the variances along the components, the
@@ -755,42 +950,65 @@ class PCA(_LinearCode):
 
     def get_precision(self) -> np.ndarray:
         """The inverse of `get_covariance()`, from the components: no matrix is
-        inverted, eq-pca-woodbury.
+        inverted, eq-pca-woodbury. ValueError where some direction has no variance.
         """
         check_is_fitted(self)
-        lam, sigma2 = self._model_variances()
-        W = self.components_.T
-        if sigma2 == 0:
-            return np.linalg.inv(self.get_covariance())
-        return ((W * (1 / lam - 1 / sigma2)) @ W.T + np.eye(len(W)) / sigma2).astype(
-            W.dtype
-        )
+        lam, sigma2 = self._proper_variances()
+        W = self.components_.T.astype(np.float64)
+        precision = (W / lam) @ W.T
+        if len(lam) < len(W):
+            precision += (np.eye(len(W)) - W @ W.T) / sigma2
+        return precision.astype(self.components_.dtype)
 
     @property
     def _n_features_out(self) -> int:
         return len(self.components_)
 
 # %% ../nbs/pca.ipynb #solve-for-class
-def _solve(self: PCA, X: np.ndarray, L: int) -> Spectrum:
+def _solve(self: PCA, X: Any, L: int, weights: np.ndarray | None = None) -> Spectrum:
     """The spectrum by the road that the parameters and the shape ask for."""
     N, D = X.shape
+    if scipy.sparse.issparse(X):
+        rng = np.random.default_rng(draw_seed(self.random_state))
+        return spectrum(X, L, "auto", rng, weights, tol=self.tol)
     steps = 16 if self.iterated_power == "auto" else int(self.iterated_power) + 1
+    krylov: dict[str, Any]
     krylov = {"extra": self.n_oversamples, "tol": self.tol or 1e-5, "max_steps": steps}
     if self.svd_solver == "full":
-        return spectrum(X, L, "svd")
+        return spectrum(X, L, "svd", weights=weights)
     road = choose_solver(N, D, L)
-    if road == "krylov" and self.svd_solver in ("auto", "randomized"):
+    if (
+        road == "krylov"
+        and self.svd_solver in ("auto", "randomized")
+        and weights is None
+    ):
         rng = np.random.default_rng(draw_seed(self.random_state))
         return spectrum(
             X, L, "auto" if self.svd_solver == "auto" else "krylov", rng, **krylov
         )
-    found = spectrum(X, L, "gram" if N < D else "scatter")
+    found = spectrum(X, L, "gram" if N < D else "scatter", weights=weights)
     if self.svd_solver == "auto" and N < 10 * D:
         # where squares lose half the digits
         few = 1e-9 if N < D or X.dtype == np.float64 else 1e-4
         steep = found.lam[_keep(self.n_components, found) - 1] <= few * found.lam[0]
-        return spectrum(X, L, "svd") if steep else found
+        return spectrum(X, L, "svd", weights=weights) if steep else found
     return found
+
+
+def _sparse_codes(X: Any, mu: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """`encode` for rows in CSR format. What has no zero may lie far from 0: there the
+    mean is taken off first.
+    """
+    X = X.astype(W.dtype)  # a copy
+    if not X.has_canonical_format:
+        X.sum_duplicates()
+    full = np.bincount(X.indices, minlength=len(mu)) == X.shape[0]
+    X.data -= np.where(full, mu, 0)[X.indices]
+    return X @ W - np.where(full, 0, mu) @ W
+
+
+# code that asks by `isinstance` takes it for scikit-learn's
+sklearn.decomposition.PCA.register(PCA)
 
 # %% ../nbs/pca.ipynb #ppca-class
 class ProbabilisticPCA(_LinearCode):
@@ -850,47 +1068,72 @@ class ProbabilisticPCA(_LinearCode):
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, X: Given, y: Any = None) -> Self:
+    def fit(self, X: Given, y: Any = None, sample_weight: Any = None) -> Self:
         """Maximum likelihood for the rows of X; raises ValueError on bad data, saying
-        what to do.
+        what to do, and leaves the model as it was.
+
+        Parameters
+        ----------
+        X : rows (N, D); sparse ones too, with the closed form.
+        sample_weight : how often each row counts; only the ratios matter.
         """
-        X = validate_rows(self, X, reset=True, least=3, ensure_min_features=2)
-        L = int(whole().check("n_components", self.n_components))
+        with _as_it_was(self):
+            self._fit(X, sample_weight)
+        return self
+
+    def _fit(self, X: Any, weights: Any) -> None:
         one_of("closed", "em").check("solver", self.solver)
+        by_em = self.solver == "em"
+        sparse = False if by_em else ("csr", "csc")
+        X = validate_rows(
+            self, X, reset=True, least=3, ensure_min_features=2, accept_sparse=sparse
+        )
+        L = int(whole().check("n_components", self.n_components))
+        X, w = _counts(X, weights)
         N, D = X.shape
         _check_latents(N, D, L)
         dtype = X.dtype
-        if self.solver == "em":
+        if by_em and w is not None:
+            # EM sees their mean and covariance alone, and these rows have the same
+            mu = np.average(X, axis=0, weights=w)
+            off = np.sqrt(w * (N / w.sum()))[:, None] * (X - mu)
+            X = np.concatenate([mu + off, mu - off])
+        if by_em:
             rng = np.random.default_rng(draw_seed(self.random_state))
             # many small products: threads would wait for each other
             with one_thread_blas():
-                mu, W, sigma2, self.history_ = ppca_em(
-                    X, L, rng, self.max_iter, self.tol
-                )
+                mu, W, sigma2, history = ppca_em(X, L, rng, self.max_iter, self.tol)
             # it ended by an M-step: by the count, not by the gain
-            if len(self.history_) % 2 == 0:
+            if len(history) % 2 == 0:
                 warnings.warn(
                     f"EM still gained more than tol={self.tol} nats a row after "
                     f"{self.max_iter} steps; raise max_iter or tol",
                     ConvergenceWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
         else:
-            if choose_solver(N, D, L) == "scatter":  # no copy of X in double
-                found = spectrum_of_moments(moments(X, dtype=np.float64), L)
+            if scipy.sparse.issparse(X):
+                found = spectrum(X, L, weights=w)
+            elif choose_solver(N, D, L) == "scatter":  # no copy of X in double
+                found = spectrum_of_moments(moments(X, dtype=np.float64, weights=w), L)
             else:
-                found = spectrum(X.astype(np.float64, copy=False), L)
+                found = spectrum(X.astype(np.float64, copy=False), L, weights=w)
             mu, W, sigma2 = _ppca_from(
                 found.mu, fix_signs(found.W), found.lam / found.N, found.total / found.N
             )
             log_p = self._by_blocks(
                 lambda rows: ppca_log_prob(rows, mu, W, sigma2), X, "the log-density"
             )
-            self.history_ = [float(log_p.mean())]
+            history = [float(np.average(log_p, weights=w))]
         check_squares(np.abs(W).max(), 1, dtype)
+        self.history_ = history
         self.n_components_, self.n_iter_ = L, max(1, len(self.history_) // 2)
         self.mu_, self.W_, self.sigma2_ = mu.astype(dtype), W.astype(dtype), sigma2
-        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.solver == "closed"
+        return tags
 
     def _parameters(self) -> tuple[np.ndarray, np.ndarray, float]:
         return self.mu_.astype(np.float64), self.W_.astype(np.float64), self.sigma2_
@@ -900,7 +1143,7 @@ class ProbabilisticPCA(_LinearCode):
         codes = self._by_blocks(
             lambda rows: ppca_posterior(rows, *theta)[0], X, "the code"
         )
-        return codes.astype(X.dtype)
+        return codes.astype(np.result_type(X.dtype, self.W_.dtype))
 
     def _decode(self, Z: Any) -> np.ndarray:
         return decode(self._codes(Z, self.W_.shape[1]), self.mu_, self.W_)
@@ -910,7 +1153,7 @@ class ProbabilisticPCA(_LinearCode):
         that all rows share; eq-pca-posterior.
         """
         rows = self._rows(X)
-        cov = ppca_posterior(rows[:1].astype(np.float64), *self._parameters())[1]
+        cov = ppca_posterior(np.zeros((1, len(self.mu_))), *self._parameters())[1]
         return in_kind(self._encode(rows), X), in_kind(cov, X)
 
     def log_prob(self, X: Kind | Listed) -> Kind:

@@ -233,7 +233,7 @@ def validate_rows(
     least: int = 1,
     pictures: bool = False,
     **rules: Any,
-) -> np.ndarray:
+) -> Any:
     """The rows of X as floats, looked at as scikit-learn wants it; for the estimators.
 
     Parameters
@@ -243,7 +243,8 @@ def validate_rows(
     least : how many rows there must be.
     pictures : also take `(N, height, width)` and `(N, channels, height, width)`. With
         `reset` the model learns that shape as `image_shape_`.
-    rules : more for scikit-learn's `validate_data`.
+    rules : more for scikit-learn's `validate_data`. With `accept_sparse`, sparse rows
+        stay sparse.
 
     Raises
     ------
@@ -275,6 +276,8 @@ def validate_rows(
             ensure_min_samples=least,
             **rules,
         )
+    if hasattr(rows, "toarray"):  # sparse, for a model that takes it
+        return rows
     return rows.copy() if min(rows.strides) < 0 else rows  # torch counts forwards only
 
 

@@ -8,10 +8,12 @@ import threading
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.special
 import sklearn.decomposition
 from conftest import cloud
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import integrate
 
 from latent_book import linalg as la
 from latent_book.pca import PCA
@@ -141,6 +143,10 @@ WRONG = [
     (lambda X: la.as_matrix(scipy.sparse.csr_array(X)), "toarray"),
     (lambda X: la.spectrum(X, 2, "foo"), "'gram', 'krylov' or 'svd'"),
     (lambda X: la.spectrum(X, 0), "between 1 and"),
+    (lambda X: la.spectrum(scipy.sparse.csr_array(X), 2, "svd"), "toarray"),
+    (lambda X: la.moments(scipy.sparse.csr_array((0, 3))), "at least one row"),
+    (lambda X: la.moments(scipy.sparse.csr_array(X + 1j)), "complex"),
+    (lambda X: la.spectrum(X, 2, "krylov", weights=np.ones(30)), "no weights"),
 ]
 
 
@@ -162,3 +168,66 @@ def test_every_row_is_dealt_once():
     hands = la.in_blocks(list, 10_001, 3000)
     seen = np.sort(np.concatenate([np.arange(10_001)[p] for h in hands for p in h]))
     assert np.array_equal(seen, np.arange(10_001))
+
+
+def test_equal_eigenvalues_are_one_noise():
+    assert la.minka_dimension(np.array([10.0, 9, 8, 7, 1, 1, 1, 1]), 1000) == 4
+    assert la.minka_dimension(np.array([5.0, 5, 5, 1, 1, 1]), 500) == 3
+    for unit in (1e-12, 1e-9, 1e9):
+        assert la.minka_dimension(unit * np.array([9.0, 8, 1.1, 1, 0.9]), 300) == 2
+
+
+def test_the_evidence_integrates_each_angle_exactly():
+    """Two columns, one of them kept: the integral over the angle by quadrature, and
+    Laplace's where the eigenvalues are well apart.
+    """
+    N = 50
+    for lam in ([2.0, 1.0], [1.001, 1.0], [1.0, 1.0]):
+        lam = np.array(lam)
+        A = N * (lam[0] - lam[1]) * (1 / lam[1] - 1 / lam[0])
+        angle = integrate.quad(
+            lambda t, A=A: math.exp(-A / 2 * math.sin(t) ** 2),
+            -math.pi / 2,
+            math.pi / 2,
+        )[0]
+        prior = -math.log(2) + math.lgamma(1.0) - math.log(math.pi)
+        fit = -N / 2 * np.log(lam).sum() + 0.5 * math.log(2 * math.pi / N)
+        assert np.isclose(
+            la._log_evidence(lam, 1, N), prior + fit + math.log(angle), rtol=1e-12
+        )
+    laplace = math.sqrt(2 * math.pi / 1e4)
+    assert np.isclose(math.pi * scipy.special.ive(0, 1e4 / 4), laplace, rtol=1e-4)
+
+
+@pytest.mark.equation("eq-linalg-sparse")
+@pytest.mark.parametrize("shape", [(40, 15), (15, 40)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sparse_products_are_those_of_the_centred_rows(shape, weighted):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=shape) * (rng.random(shape) < 0.2)
+    X[:, 2], X[:, 4] = 1e6 + rng.normal(size=len(X)), 1 / 3
+    w = rng.integers(1, 4, len(X)).astype(float) if weighted else None
+    ours = la._Centred(scipy.sparse.csc_array(X), w)
+    Y = X - np.average(X, axis=0, weights=w)
+    Y *= 1 if w is None else np.sqrt(w)[:, None]
+    V, U = rng.normal(size=(shape[1], 3)), rng.normal(size=(shape[0], 3))
+    assert np.allclose(ours.times(V), Y @ V, atol=1e-8)
+    assert np.allclose(ours.back(U), Y.T @ U, atol=1e-8)
+    assert np.allclose(ours.scatter(), Y.T @ Y, atol=1e-8)
+    assert np.allclose(ours.gram(), Y @ Y.T, atol=1e-8)
+    assert ours.spread[4] == 0, "a constant column has no spread at all"
+    m = la.moments(scipy.sparse.csr_array(X), weights=w)
+    assert np.allclose(m.S, la.moments(X, weights=w).S, atol=1e-8)
+    for solver in ("auto", "gram", "scatter", "krylov"):
+        found = la.spectrum(scipy.sparse.csr_array(X), 4, solver, weights=w)
+        exact = la.spectrum(X, 4, "svd", weights=w)
+        assert np.allclose(found.lam, exact.lam, rtol=1e-10)
+
+
+def test_columns_that_are_nearly_full_and_far_from_zero_lose_few_digits():
+    rng = np.random.default_rng(0)
+    X = 1e3 + rng.normal(size=(400, 3))
+    X[7, 1] = 0
+    right = PCA(svd_solver="full").fit(X).explained_variance_
+    found = PCA(svd_solver="covariance_eigh").fit(scipy.sparse.csr_array(X))
+    assert np.allclose(found.explained_variance_, right, rtol=1e-10)

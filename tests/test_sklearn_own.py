@@ -1,0 +1,69 @@
+"""scikit-learn's own test files, run with our class in the place of theirs.
+
+A suite is a line in `SUITES`. What may fail is listed with its reason; what is listed
+and passes fails here, so that the list stays true.
+"""
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from typing import NamedTuple
+
+import pytest
+from conftest import ROOT
+
+
+class Suite(NamedTuple):
+    """Which names are replaced, by what; how many cases there are at least; and the
+    tests that fail, each for a reason.
+    """
+
+    swaps: dict[str, str]
+    least: int
+    differs: dict[str, str]
+
+
+SUITES = {
+    "sklearn.decomposition.tests.test_pca": Suite(
+        {"sklearn.decomposition.PCA": "latent_book.pca.PCA"},
+        500,
+        {
+            "test_pca_score": "asserts that whitening changes the density of the data",
+        },
+    ),
+}
+
+PLUGIN = """\
+import importlib
+for theirs, ours in {swaps!r}.items():
+    (to, name), (source, found) = theirs.rsplit(".", 1), ours.rsplit(".", 1)
+    setattr(importlib.import_module(to), name, getattr(importlib.import_module(source), found))
+"""
+
+
+@pytest.mark.parametrize("module", SUITES)
+def test_the_tests_of_the_peer_pass(module, tmp_path):
+    suite = SUITES[module]
+    plugin = PLUGIN.format(swaps=suite.swaps)
+    (tmp_path / "ours_for_theirs.py").write_text(plugin, encoding="utf-8")
+    report = tmp_path / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "--pyargs", module]
+    command += ["-p", "ours_for_theirs", "-p", "no:cacheprovider"]
+    command += ["-c", os.devnull, f"--junitxml={report}", "-W", "ignore"]
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    ran = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, **threads, "PYTHONPATH": path},
+    )
+    assert report.exists(), ran.stdout + ran.stderr
+    cases = list(ET.parse(report).iter("testcase"))
+    wrong = [c for c in cases if c.find("failure") is not None]
+    wrong += [c for c in cases if c.find("error") is not None]
+    failed = {c.attrib["name"].split("[")[0] for c in wrong}
+    assert failed == set(suite.differs), ran.stdout
+    assert len(cases) - len(wrong) >= suite.least
