@@ -490,7 +490,8 @@ class _Centred:
             off = A.data - m[column]
             zeros = np.where(full, 0.0, self.N - np.bincount(column, each, D))
             self.spread = np.bincount(column, each * off * off, D) + zeros * m * m
-        check_squares(self.spread, N, np.float64)
+        kind = np.float32 if X.dtype == np.float32 else np.float64
+        check_squares(self.spread, N, kind)
         self.m, self.mu, self.root = m, pilot + m, np.sqrt(w)
         self.A = A if weights is None else A.multiply(self.root[:, None]).tocsr()
         self.At = self.A.T

@@ -363,8 +363,7 @@ class _LinearCode(Savable, Transformer, Estimator):
 
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        sparse = self.__sklearn_tags__().input_tags.sparse
-        return validate_rows(self, X, accept_sparse=("csr", "csc") if sparse else False)
+        return validate_rows(self, X, accept_sparse=("csr", "csc"))
 
     def _codes(self, Z: Any, L: int) -> np.ndarray:
         check_is_fitted(self)
@@ -416,7 +415,6 @@ class _LinearCode(Savable, Transformer, Estimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.input_tags.sparse = True
         return tags
 
 # %% ../nbs/pca.ipynb #gaussian-along
@@ -472,6 +470,9 @@ _RULES = {
 }
 
 # %% ../nbs/pca.ipynb #how-many
+_FOR_SPARSE = ("auto", "arpack", "covariance_eigh")
+
+
 def _their_solver(asked: str, n_components: Any, X: Any) -> str:
     """The solver that scikit-learn would take for such data; for sparse rows also
     "covariance_eigh", where its "arpack" could not do what is asked.
@@ -479,7 +480,7 @@ def _their_solver(asked: str, n_components: Any, X: Any) -> str:
     (N, D), all_of_them = X.shape, min(X.shape)
     whole_number = isinstance(n_components, Integral)
     if scipy.sparse.issparse(X):
-        if asked not in ("auto", "arpack", "covariance_eigh"):
+        if asked not in _FOR_SPARSE:
             raise TypeError(
                 'PCA only support sparse inputs with the "arpack" and'
                 f' "covariance_eigh" solvers, while "{asked}" was passed. See'
@@ -630,10 +631,12 @@ class PCA(_LinearCode):
     With `sample_weight`, a row of weight w counts as w equal rows: variances are
     divided by the sum of the weights less 1. Everything that a verb needs follows from
     `components_`, `mean_`, `explained_variance_` and `noise_variance_`, which may be
-    set by hand. torch tensors are taken as well, and answered in kind. Working memory beyond X: some
-    blocks of rows on tall data; 2.3 times X on wide data; up to 4 times X on the Krylov
-    road and for `svd_solver="full"`. At 1e-9 of the largest, an eigenvalue has half its
-    digits left (float32: at 1e-4), unless `svd_solver="full"`.
+    set by hand. torch tensors are taken as well, and answered in kind.
+
+    Working memory beyond X: some blocks of rows on tall data; 2.3 times X on wide data;
+    up to 4 times X on the Krylov road and for `svd_solver="full"`. At 1e-9 of the
+    largest, an eigenvalue has half its digits left (float32: at 1e-4), unless
+    `svd_solver="full"`.
 
     Examples
     --------
@@ -959,6 +962,11 @@ class PCA(_LinearCode):
         if len(lam) < len(W):
             precision += (np.eye(len(W)) - W @ W.T) / sigma2
         return precision.astype(self.components_.dtype)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.svd_solver in _FOR_SPARSE
+        return tags
 
     @property
     def _n_features_out(self) -> int:
