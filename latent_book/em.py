@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['expected_complete_log_lik', 'm_step_gaussian', 'HalfStep', 'full_e_step', 'em', 'em_gaussian', 'gaussian_start',
            'partial_e_step', 'hard_e_step', 'moments', 'gaussian_from_moments', 'incremental_em_gaussian',
-           'spread_means', 'log_joint_bernoulli', 'm_step_bernoulli', 'em_bernoulli', 'BernoulliMixture',
-           'CollapsedError', 'GaussianMixture']
+           'stepwise_em_gaussian', 'spread_means', 'log_joint_bernoulli', 'm_step_bernoulli', 'em_bernoulli',
+           'BernoulliMixture', 'CollapsedError', 'GaussianMixture']
 
 # %% ../nbs/em.ipynb #imports
 from collections.abc import Callable
@@ -301,6 +301,51 @@ def incremental_em_gaussian(
         here = (pi, mu + origin, Sigma)
         history.append(HalfStep("M", here, log_p, float(elbo(G, q).mean())))
     return here, history
+
+# %% ../nbs/em.ipynb #stepwise
+def stepwise_em_gaussian(
+    X: Float[np.ndarray, "N D"],
+    pi: Float[np.ndarray, " K"],
+    mu: Float[np.ndarray, "K D"],
+    Sigma: Float[np.ndarray, "K D D"],
+    passes: int,
+    block: int,
+    rng: np.random.Generator,
+    decay: float = 0.7,
+    offset: float = 1.0,
+) -> tuple[tuple, list[float]]:
+    """Stepwise EM (Cappé and Moulines, 2009): each block of points pulls the sums its
+    way, by a step (t + offset)^-decay; eq-em-stepwise.
+
+    Returns (pi, mu, Sigma), and log p in nats per point after each pass; it may fall.
+    The sums begin with those that the start itself expects. Raises ValueError where a
+    component has lost its points.
+    """
+    if block < 1 or passes < 1:
+        raise ValueError(f"block={block} and passes={passes} must both be 1 or more")
+    if not (0.5 < decay <= 1 and offset >= 0):
+        raise ValueError(
+            f"decay={decay} must be above 0.5 and at most 1, offset={offset} 0 or more"
+        )
+    X = as_floats(X)
+    origin = X.mean(axis=0)
+    Y, m = X - origin, mu - origin
+    second = Sigma + m[:, :, None] * m[:, None, :]
+    sums = (pi, pi[:, None] * m, pi[:, None, None] * second)
+    theta, history, t = (pi, m, Sigma), [], 0
+    for _ in range(passes):
+        order = rng.permutation(len(Y))
+        for part in blocks(len(Y), block):
+            t += 1
+            step, some = (t + offset) ** -decay, Y[order[part]]
+            seen = moments(some, posterior(log_joint(some, *theta)))
+            sums = tuple(
+                s + step * (new / len(some) - s)
+                for s, new in zip(sums, seen, strict=True)
+            )
+            theta = gaussian_from_moments(*sums)
+        history.append(float(logsumexp(log_joint(Y, *theta), axis=1).mean()))
+    return (theta[0], theta[1] + origin, theta[2]), history
 
 # %% ../nbs/em.ipynb #spread-means
 def spread_means(

@@ -55,6 +55,7 @@ from latent_book.expfam import (
     whitening,
 )
 from .files import Savable
+from .linalg import one_thread_blas
 from latent_book.rows import (
     Density,
     Estimator,
@@ -198,6 +199,35 @@ def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Paramet
             some = its[part]
             _add_moments(S[k], r[some], about.points(k, X[some]))
     return _from_whitened(kind, S, about, floor)[0]._replace(pi=N_k / len(X))
+
+# %% ../nbs/workshop/mixture_models.ipynb #blend
+def _blend(kind: str, p: Parameters, q: Parameters, share: float) -> Parameters:
+    """The mixture whose sums are those of p and of q, q's with this share;
+    eq-em-stepwise. Moments about the new means, so that no digits are lost.
+    """
+    a, b = (1 - share) * p.pi, share * q.pi
+    pi = a + b
+    whole = np.where(pi > 0, pi, 1)  # without rows: whatever p has
+    a, b = np.where(pi > 0, a, 1) / whole, b / whole
+    mu = a[:, None] * p.mu + b[:, None] * q.mu
+    if p.Sigma is None or q.Sigma is None:
+        return Parameters(pi / pi.sum(), mu, None)
+
+    def about(mean: np.ndarray) -> np.ndarray:
+        off = mean - mu
+        if _is_matrix(kind):
+            return off[:, :, None] * off[:, None, :]
+        return off**2 if kind.endswith("diag") else np.square(off).mean(axis=1)
+
+    def times(w: np.ndarray, S: np.ndarray) -> np.ndarray:
+        return w.reshape(-1, *[1] * (S.ndim - 1)) * S
+
+    if not kind.startswith("tied"):
+        own = times(a, p.Sigma + about(p.mu)) + times(b, q.Sigma + about(q.mu))
+        return Parameters(pi / pi.sum(), mu, own)
+    between = times(a * pi, about(p.mu)) + times(b * pi, about(q.mu))
+    shared = (1 - share) * p.Sigma + share * q.Sigma + between.sum(axis=0)
+    return Parameters(pi / pi.sum(), mu, np.asarray(shared))
 
 # %% ../nbs/workshop/mixture_models.ipynb #verbs
 def _weighted_mean(values: Any, weights: Any) -> tuple[float, int]:
@@ -349,6 +379,8 @@ class _ByEngine(Savable, _Verbs):
     verbose: int
     warm_start: bool
     reseed: bool
+    learning_decay: float
+    learning_offset: float
     random_state: Any
     weights_init: Any
     means_init: Any
@@ -357,9 +389,10 @@ class _ByEngine(Savable, _Verbs):
     history_: Float[np.ndarray, "steps 2"]
     n_iter_: int
     converged_: bool
+    n_batch_iter_: int  # only after partial_fit
     # number, weight, least and greatest value, and mean of the rows it was fitted to
     digest_: Float[np.ndarray, " sums"]
-    _may_lack: ClassVar[set[str]] = {"feature_names_in_", "digest_"}
+    _may_lack: ClassVar[set[str]] = {"feature_names_in_", "digest_", "n_batch_iter_"}
     _floor: Any
     _parameters: Callable[..., Parameters]
     _store: Callable[..., None]
@@ -371,6 +404,11 @@ class _ByEngine(Savable, _Verbs):
         "init_params": one_of("kmeans", "k-means++", "random", "random_from_data"),
         "warm_start": true_or_false(),
         "reseed": true_or_false(),
+        "learning_decay": Rule(
+            lambda v: isinstance(v, Real) and 0.5 < float(v) <= 1,
+            "must be above 0.5 and at most 1, such as 0.7",
+        ),
+        "learning_offset": not_negative(),
         "verbose": Rule(
             lambda v: true_or_false().holds(v) or whole(0).holds(v),
             "must be True, False or a whole number, at least 0",
@@ -429,7 +467,8 @@ class _ByEngine(Savable, _Verbs):
         fresh = not (self.warm_start and hasattr(self, "converged_"))
         digest, before = engine.digest(), -math.inf
         if not fresh:
-            self._check_warm_start(engine.rows.D)
+            anew = "set warm_start=False to begin anew"
+            self._check_warm_start(engine.rows.D, anew)
             last = getattr(self, "digest_", np.empty(0))
             if last.shape == digest.shape and np.allclose(last, digest, 1e-9, 0):
                 before = self.lower_bound_  # of these very rows
@@ -466,13 +505,76 @@ class _ByEngine(Savable, _Verbs):
             )
         self._look_at_floor(engine, p)
         self._store(p, engine.rows.dtype)
+        self.__dict__.pop("n_batch_iter_", None)
         self.__dict__.update(found, digest_=digest)
         return None
 
     def _look_at_floor(self, engine: Engine, p: Parameters) -> None:
         """Warn where the data's own spread is lost beside what is added to it."""
 
-    def _check_warm_start(self, D: int) -> None:
+    def partial_fit(self, X: Given, y: Any = None, sample_weight: Any = None) -> Self:
+        """One step of stepwise EM with a block of rows, eq-em-stepwise: the block
+        counts (t + learning_offset)^-learning_decay, all rows before it the rest.
+
+        The first block finds a start, as `fit` does, and has at least n_components
+        rows; a model that is fitted goes on from what it knows. No bound climbs from
+        block to block. `lower_bound_` is log p of the last block, in nats a row, before
+        its step; `n_batch_iter_` counts blocks. Nothing changes where a block is
+        refused. Source: Cappé and Moulines (2009).
+
+        Parameters
+        ----------
+        X : a block of rows, an array.
+        sample_weight : how often each row of the block counts.
+        """
+        with _as_it_was(self):
+            check_settings(self, self._rules)
+            if _is_blocks(X):
+                raise ValueError(
+                    "partial_fit takes one block of rows, an array; call it for each"
+                )
+            fresh = not hasattr(self, "weights_")
+            if fresh:
+                rows = self._rows(X, sample_weight)
+            else:
+                looked = self._look(X)
+                weights = sample_weight
+                if weights is not None:
+                    weights = _row_weights(weights, len(looked))
+                rows = Rows(looked, weights, getattr(self, "binarize", None))
+            engine = Engine(rows, None, self.kind, self._floor)
+            if not fresh:
+                self._check_warm_start(engine.rows.D, "take a new estimator")
+                p, dtype = self._parameters(), self.means_.dtype
+            elif self.n_components <= engine.N:
+                p = self._start(engine, as_random_state(self.random_state))
+                dtype = engine.rows.dtype
+            else:
+                raise ValueError(
+                    "the first block has "
+                    f"n_samples = {engine.N} for n_components = {self.n_components}; "
+                    "begin with a larger one"
+                )
+            t = getattr(self, "n_batch_iter_", 0) + 1
+            with one_thread_blas():
+                totals = engine.e_step(p)
+                seen = engine.m_step(totals, p)
+            share = (t + self.learning_offset) ** -self.learning_decay
+            self._store(_blend(self.kind, p, seen, share), dtype)
+            bound = totals.log_prob / engine.weight
+            earlier = self.lower_bounds_ if t > 1 else []
+            self.__dict__.pop("digest_", None)
+            self.__dict__.update(
+                n_batch_iter_=t,
+                lower_bound_=bound,
+                lower_bounds_=[*earlier, bound],
+                n_iter_=t,
+                converged_=False,
+                history_=np.empty((0, 2)),
+            )
+        return self
+
+    def _check_warm_start(self, D: int, cure: str) -> None:
         """ValueError, if what it would go on from is another mixture than is asked
         for.
         """
@@ -483,8 +585,8 @@ class _ByEngine(Savable, _Verbs):
         ):
             if had != is_now:
                 raise ValueError(
-                    f"warm_start goes on from a mixture with {what} = {had}, and now "
-                    f"it is {is_now}; set warm_start=False to begin anew"
+                    f"the fit goes on from a mixture with {what} = {had}, and now "
+                    f"it is {is_now}; {cure}"
                 )
 
     def _progress(self, number: int, tries: int) -> tqdm:
@@ -737,6 +839,9 @@ class GaussianMixture(_Answers, _Peer):
     step and at most K times. The bound may fall there; `lower_bounds_` and `history_`
     show it.
 
+    `partial_fit` learns from blocks that pass once, by stepwise EM; `learning_decay`
+    (above 0.5, at most 1) and `learning_offset` say how long its steps are.
+
     Attributes
     ----------
     history_ : the bound after each E-step and after each M-step (n_iter, 2), in nats a
@@ -798,6 +903,8 @@ class GaussianMixture(_Answers, _Peer):
         verbose: int = 0,
         verbose_interval: int = 10,
         reseed: bool = False,
+        learning_decay: float = 0.7,
+        learning_offset: float = 10.0,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -814,6 +921,8 @@ class GaussianMixture(_Answers, _Peer):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.reseed = reseed
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
 
     @property
     def kind(self) -> str:
@@ -1057,18 +1166,17 @@ class GaussianMixture(_Answers, _Peer):
                 stacklevel=4,
             )
 
-    def _check_warm_start(self, D: int) -> None:
-        super()._check_warm_start(D)
+    def _check_warm_start(self, D: int, cure: str) -> None:
+        super()._check_warm_start(D, cure)
         K, root = self.n_components, np.asarray(self.precisions_cholesky_)
         # a triangle is tied; as many components as columns are told apart so
         square = K == D > 1 and root.shape == (D, D)
-        tied = square and not np.tril(root, -1).any()
+        tied = square and np.abs(np.tril(root, -1)).max() < 1e-12 * np.abs(root).max()
         other = root.shape != _spread_shape(self.kind, K, D)
         if other or (square and tied != (self.kind == "tied")):
             raise ValueError(
-                "warm_start goes on from a mixture whose precisions have the shape "
-                f"{root.shape}, and covariance_type = {self.kind!r}; set "
-                "warm_start=False to begin anew"
+                "the fit goes on from a mixture whose precisions have the shape "
+                f"{root.shape}, and covariance_type = {self.kind!r}; {cure}"
             )
 
     def _given(self, D: int) -> list[np.ndarray | None]:
@@ -1211,6 +1319,7 @@ class BernoulliMixture(_ByEngine):
     weights_init, means_init : where to start, (K) and (K, D).
     reseed : put a component that has lost all its rows half way from the mean to the
         row of the least probability; see `GaussianMixture`.
+    learning_decay, learning_offset : of `partial_fit`; see `GaussianMixture`.
 
     Attributes
     ----------
@@ -1252,6 +1361,8 @@ class BernoulliMixture(_ByEngine):
         warm_start: bool = False,
         verbose: int = 0,
         reseed: bool = False,
+        learning_decay: float = 0.7,
+        learning_offset: float = 10.0,
     ) -> None:
         self.n_components = n_components
         self.tol = tol
@@ -1266,6 +1377,8 @@ class BernoulliMixture(_ByEngine):
         self.warm_start = warm_start
         self.verbose = verbose
         self.reseed = reseed
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
 
     @property
     def kind(self) -> str:

@@ -747,3 +747,52 @@ def test_shapes_and_means_that_do_not_fit_are_told_so(monkeypatch):
     for end in (0.0, 1.0):
         with pytest.raises(ValueError, match="strictly between 0 and 1"):
             e.log_joint_bernoulli(bits, np.ones(2) / 2, np.full((2, 3), end))
+
+
+# --- stepwise
+# ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.equation("eq-em-stepwise")
+def test_a_step_of_stepwise_em_is_the_weighted_sum_written_out():
+    """Against a fit to the start's own density and to the block, both as weighted
+    points: Gauss-Hermite nodes stand for the density.
+    """
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(-2, 1, (30, 1)), rng.normal(2, 0.7, (30, 1))])
+    pi, mu = np.array([0.3, 0.7]), np.array([[-1.5], [1.0]])
+    Sigma = np.array([[[0.8]], [[1.7]]])
+    found, _ = e.stepwise_em_gaussian(
+        X, pi, mu, Sigma, 1, len(X), rng, decay=0.6, offset=2.0
+    )
+    step = 3.0**-0.6
+    nodes, weights = np.polynomial.hermite_e.hermegauss(5)
+    weights = weights / weights.sum()
+    joint = pi * np.exp(-((X - mu[:, 0]) ** 2) / (2 * Sigma[:, 0, 0]))
+    joint = joint / np.sqrt(Sigma[:, 0, 0])
+    q = joint / joint.sum(axis=1, keepdims=True)
+    for k in range(2):
+        points = np.concatenate([mu[k, 0] + np.sqrt(Sigma[k, 0, 0]) * nodes, X[:, 0]])
+        w = np.concatenate([(1 - step) * pi[k] * weights, step * q[:, k] / len(X)])
+        mean = np.average(points, weights=w)
+        assert np.isclose(found[0][k], w.sum())
+        assert np.isclose(found[1][k, 0], mean)
+        spread = np.average((points - mean) ** 2, weights=w)
+        assert np.isclose(found[2][k, 0, 0], spread)
+
+
+def test_stepwise_em_rests_where_em_rests():
+    rng = np.random.default_rng(1)
+    X = np.concatenate([rng.normal(-2, 1, (80, 2)), rng.normal(2, 1, (120, 2))])
+    start = e.gaussian_start(X, np.array([[-1.0, -1.0], [1.0, 1.0]]))
+    top, _ = e.em_gaussian(X, *start, steps=300)
+    stays, _ = e.stepwise_em_gaussian(X, *top, 3, len(X), rng)
+    assert all(np.allclose(a, b, atol=1e-8) for a, b in zip(top, stays, strict=True))
+    ends, history = e.stepwise_em_gaussian(X, *start, 60, 20, rng, decay=0.6)
+    assert np.allclose(ends[1], top[1], atol=0.05)
+    assert len(history) == 60
+    for bad in ({"decay": 0.5}, {"decay": 1.1}, {"offset": -1.0}):
+        with pytest.raises(ValueError, match=r"must be above 0\.5"):
+            e.stepwise_em_gaussian(X, *start, 1, 20, rng, **bad)
+    with pytest.raises(ValueError, match="must both be 1 or more"):
+        e.stepwise_em_gaussian(X, *start, 1, 0, rng)

@@ -29,6 +29,7 @@ from sklearn.model_selection import KFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from test_expfam import (
     clouds,
+    data,
     dense,
     each_gaussian,
     each_kind,
@@ -545,7 +546,8 @@ def test_the_settings_are_scikit_learns_and_isinstance_takes_it_for_one():
         for model in (GaussianMixture, sklearn.mixture.GaussianMixture)
     )
     assert {name: ours[name] for name in theirs} == theirs
-    assert ours.keys() - theirs.keys() == {"reseed"}  # the library's own
+    own = {"reseed", "learning_decay", "learning_offset"}
+    assert ours.keys() - theirs.keys() == own
     model = GaussianMixture(2, random_state=0).fit(clouds())
     assert isinstance(model, sklearn.mixture.GaussianMixture)
     peer = sklearn.mixture.GaussianMixture(2, random_state=0).fit(clouds())
@@ -913,7 +915,7 @@ def test_scikit_learns_own_loop_knows_no_shared_variances():
         Own(2, covariance_type="tied_diag").fit(X)
     m = GaussianMixture(2, covariance_type="tied_diag", random_state=0).fit(X)
     m.set_params(warm_start=True, covariance_type="tied_spherical")
-    with pytest.raises(ValueError, match="warm_start goes on from a mixture whose"):
+    with pytest.raises(ValueError, match="goes on from a mixture whose"):
         m.fit(X)
 
 
@@ -1539,3 +1541,99 @@ def test_scikit_learns_own_tests_of_its_mixtures(tmp_path):
     passed = re.search(r"(\d+) passed", found.stdout)
     assert passed is not None
     assert int(passed[1]) > 50
+
+
+# --- stepwise EM
+# ----------------------------------------------------------------------------------------------------------
+
+
+def test_partial_fit_is_the_chapters_stepwise_em():
+    from latent_book.em import stepwise_em_gaussian
+
+    X, rng = clouds(600, 2, 3), np.random.default_rng(0)
+    start = (np.full(3, 1 / 3), X[:3], np.stack([np.cov(X.T)] * 3))
+    found, _ = stepwise_em_gaussian(X, *start, 1, 600, rng, decay=0.8, offset=4.0)
+    model = GaussianMixture(
+        3,
+        weights_init=start[0],
+        means_init=start[1],
+        precisions_init=np.linalg.inv(start[2]),
+        reg_covar=0.0,
+        learning_decay=0.8,
+        learning_offset=4.0,
+    ).partial_fit(X)
+    assert np.allclose(model.weights_, found[0])
+    assert np.allclose(model.means_, found[1])
+    assert np.allclose(model.covariances_, found[2])
+
+
+@each_kind
+def test_blocks_lead_near_to_where_a_fit_leads(kind):
+    X = data(kind)
+    make = BernoulliMixture if kind == "bernoulli" else GaussianMixture
+    more = {"binarize": None} if kind == "bernoulli" else {"covariance_type": kind}
+    whole = make(3, random_state=0, tol=1e-7, max_iter=500, **more).fit(X)
+    model = make(3, random_state=0, learning_decay=0.6, **more)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        order = rng.permutation(len(X))
+        for rows in np.array_split(order, 6):
+            model.partial_fit(X[rows])
+    assert model.n_batch_iter_ == len(model.lower_bounds_) == 240
+    assert model.score(X) > whole.score(X) - 0.02
+    assert model.means_.shape == whole.means_.shape
+    if kind != "bernoulli":
+        assert model.covariances_.shape == whole.covariances_.shape
+    model.fit(X)
+    assert not hasattr(model, "n_batch_iter_")
+
+
+@each_kind
+def test_all_rows_in_one_block_with_a_full_step_is_a_step_of_em(kind):
+    """offset 0: the first step has length 1 and forgets the start."""
+    X = data(kind)
+    make = BernoulliMixture if kind == "bernoulli" else GaussianMixture
+    more = {"binarize": None} if kind == "bernoulli" else {"covariance_type": kind}
+    model = make(3, random_state=0, learning_offset=0.0, **more)
+    engine = e.Engine(X, None, kind, model._floor)
+    begun = model._start(engine, np.random.RandomState(0))
+    stepped = engine.m_step(engine.e_step(begun), begun)
+    model.partial_fit(X)
+    assert np.allclose(model.weights_, stepped.pi)
+    assert np.allclose(model.means_, stepped.mu)
+    if stepped.Sigma is not None:
+        assert np.allclose(model.covariances_, stepped.Sigma)
+
+
+def test_partial_fit_goes_on_and_refuses_and_keeps(tmp_path):
+    from latent_book import load, save
+
+    X = clouds(300, 2, 3)
+    model = GaussianMixture(3, random_state=0).partial_fit(X[:100])
+    path = tmp_path / "half.zip"
+    save(model, path)
+    for one in (model, again := load(GaussianMixture, path)):
+        one.partial_fit(X[100:200]).partial_fit(X[200:201])  # one row will do
+    assert np.array_equal(model.means_, again.means_)
+    assert model.n_batch_iter_ == again.n_batch_iter_ == 3
+    before = dict(vars(model))
+    for bad, why in (
+        (X[:, :1], "features"),
+        (np.full((4, 2), np.nan), "NaN"),
+        ([X, X], "one block of rows"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            model.partial_fit(bad)
+        assert vars(model) == before
+    with pytest.raises(ValueError, match="take a new estimator"):
+        model.set_params(n_components=4).partial_fit(X)
+    with pytest.raises(ValueError, match="begin with a larger one"):
+        GaussianMixture(8).partial_fit(X[:5])
+    with pytest.raises(ValueError, match=r"above 0\.5"):
+        GaussianMixture(2, learning_decay=0.5).partial_fit(X)
+    w = np.r_[np.zeros(50), np.full(50, 2.0)]
+    some = GaussianMixture(3, random_state=0).fit(X)
+    twin = GaussianMixture(3, random_state=0).fit(X)
+    some.partial_fit(X[:100], sample_weight=w)
+    twin.partial_fit(X[50:100])
+    assert np.allclose(some.means_, twin.means_)
