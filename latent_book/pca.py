@@ -631,7 +631,8 @@ class PCA(_LinearCode):
     With `sample_weight`, a row of weight w counts as w equal rows: variances are
     divided by the sum of the weights less 1. Everything that a verb needs follows from
     `components_`, `mean_`, `explained_variance_` and `noise_variance_`, which may be
-    set by hand. torch tensors are taken as well, and answered in kind.
+    set by hand. `isinstance(PCA(), sklearn.decomposition.PCA)` is true; `to_sklearn`
+    gives an object of that very class. torch tensors are taken as well, and answered in kind.
 
     Working memory beyond X: some blocks of rows on tall data; 2.3 times X on wide data;
     up to 4 times X on the Krylov road and for `svd_solver="full"`. At 1e-9 of the
@@ -962,6 +963,17 @@ class PCA(_LinearCode):
         if len(lam) < len(W):
             precision += (np.eye(len(W)) - W @ W.T) / sigma2
         return precision.astype(self.components_.dtype)
+
+    def to_sklearn(self) -> sklearn.decomposition.PCA:
+        """The same fitted model as an object of scikit-learn's own class, for programs
+        that ask for that very class (converters to ONNX, for instance).
+        """
+        check_is_fitted(self)
+        theirs = sklearn.decomposition.PCA(**self.get_params())
+        for name in (*sorted(_SOLVED), "n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):  # of partial_fit, solved now
+                setattr(theirs, name, getattr(self, name))
+        return theirs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

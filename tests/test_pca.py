@@ -1152,6 +1152,24 @@ def test_the_moments_of_a_dask_array_add_up():
         PCA(3).partial_fit(D[D[:, 0] > 1e6])
 
 
+@pytest.mark.parametrize("whiten", [False, True])
+def test_programs_that_ask_for_the_very_class_get_it(whiten):
+    X = cloud(60, 8)
+    parts = PCA(3, whiten=whiten).partial_fit(X[:30]).partial_fit(X[30:])
+    for model in (PCA(3, whiten=whiten).fit(X), parts):
+        theirs = model.to_sklearn()
+        assert type(theirs) is sklearn.decomposition.PCA
+        assert np.allclose(theirs.transform(X), model.transform(X))
+        Z = model.transform(X)
+        assert np.allclose(theirs.inverse_transform(Z), model.inverse_transform(Z))
+    convert = pytest.importorskip("skl2onnx").to_onnx
+    session = pytest.importorskip("onnxruntime").InferenceSession(
+        convert(model.to_sklearn(), X[:1].astype(np.float32)).SerializeToString()
+    )
+    Z = session.run(None, {"X": X.astype(np.float32)})[0]
+    assert np.allclose(Z, model.transform(X), atol=1e-4)
+
+
 class _Frame:
     """What pandas gives, with names of columns; made when it is used."""
 

@@ -15,7 +15,7 @@ from conftest import ROOT
 
 
 class Suite(NamedTuple):
-    """Which names are replaced, by what; how many cases there are at least; and the
+    """Which names are replaced, by what; how many cases pass at least; and the
     tests that fail, each for a reason.
     """
 
@@ -27,7 +27,7 @@ class Suite(NamedTuple):
 SUITES = {
     "sklearn.decomposition.tests.test_pca": Suite(
         {"sklearn.decomposition.PCA": "latent_book.pca.PCA"},
-        500,
+        375,
         {
             "test_pca_score": "asserts that whitening changes the density of the data",
         },
@@ -66,4 +66,5 @@ def test_the_tests_of_the_peer_pass(module, tmp_path):
     wrong += [c for c in cases if c.find("error") is not None]
     failed = {c.attrib["name"].split("[")[0] for c in wrong}
     assert failed == set(suite.differs), ran.stdout
-    assert len(cases) - len(wrong) >= suite.least
+    skipped = [c for c in cases if c.find("skipped") is not None]
+    assert len(cases) - len(wrong) - len(skipped) >= suite.least
