@@ -479,10 +479,6 @@ class _Centred:
                 rows = np.flatnonzero(full[column[: A.indptr[1]]])
                 pilot[column[rows]] = A.data[rows]
                 pilot += np.where(full, self._mean(A.data - pilot[column], A, each), 0)
-                start = np.zeros(D)
-                start[column[rows]] = A.data[rows]
-                same = full & (np.bincount(column, A.data != start[column], D) == 0)
-                pilot[same] = start[same]
                 A = scipy.sparse.csr_array(
                     (A.data - pilot[column], column, A.indptr), shape=A.shape
                 )

@@ -1226,3 +1226,18 @@ def test_a_fit_that_fails_leaves_the_model_as_it_was(verb, whole_fit, model):
                 assert vars(ours).keys() == before.keys()
                 assert all(vars(ours)[k] is before[k] for k in before)
     assert tried > 5
+
+
+def test_sparse_columns_without_a_zero_keep_their_digits_and_may_be_constant():
+    X = np.column_stack([1e9 + cloud(60, 2), cloud(60, 3)])
+    exact = PCA(3, svd_solver="full").fit(X)
+    ours = PCA(3).fit(scipy.sparse.csr_array(X))
+    Z = (X - X[0]) @ exact.components_.T  # X - X[0] is exact
+    codes = ours.transform(scipy.sparse.csr_array(X))
+    # the offset itself is known to 1e-7
+    assert np.allclose(codes - codes[0], Z - Z[0], rtol=1e-11, atol=1e-11)
+    for value in (0.1, 1 / 3, 1.7e9 + 0.1, 1e-5):
+        for N in (7, 60, 70, 1000):
+            A = scipy.sparse.csr_array(np.full((N, 3), value))
+            with pytest.raises(ValueError, match="constant"):
+                PCA(1).fit(A)
