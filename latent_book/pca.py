@@ -632,7 +632,8 @@ class PCA(_LinearCode):
     divided by the sum of the weights less 1. Everything that a verb needs follows from
     `components_`, `mean_`, `explained_variance_` and `noise_variance_`, which may be
     set by hand. `isinstance(PCA(), sklearn.decomposition.PCA)` is true; `to_sklearn`
-    gives an object of that very class. torch tensors are taken as well, and answered in kind.
+    gives an object of that very class. torch tensors are taken as well, and answered in
+    kind.
 
     Working memory beyond X: some blocks of rows on tall data; 2.3 times X on wide data;
     up to 4 times X on the Krylov road and for `svd_solver="full"`. At 1e-9 of the
