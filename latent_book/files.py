@@ -552,8 +552,11 @@ class Savable:
         check_is_fitted(self)
         hints = _learned(type(self))
         odd = {n for n in vars(self) if n.endswith("_") and n not in hints}
-        wanted = [n for n in hints if n not in self._may_lack or n in vars(self)]
-        values = {name: getattr(self, name) for name in wanted}
+        values = {n: getattr(self, n) for n in hints if n not in self._may_lack}
+        # after the others, since these may come with them
+        values |= {
+            n: vars(self)[n] for n in hints if n in self._may_lack & vars(self).keys()
+        }
         _check_learned(self, values, odd)
         state: dict[str, Any] = {}
         for name, value in values.items():
