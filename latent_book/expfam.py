@@ -323,7 +323,8 @@ def _plain_pass(
         log_p = all_log_p[:n]
         np.subtract(rows.T, shift, out=T[1 : 1 + D])
         fill_statistic(kind, T, D)
-        np.matmul(eta, T, out=G)
+        with np.errstate(invalid="ignore"):  # a weight of 0 is -inf, which BLAS pads
+            np.matmul(eta, T, out=G)
         _normalise(G, log_p)
         if weights is not None:
             w = weights[part]

@@ -221,7 +221,9 @@ def answers(model, X) -> dict[str, np.ndarray]:
         "reconstruct",
     ):
         if hasattr(model, verb) and not isinstance(model, Diffusion):
-            said[verb] = getattr(model, verb)(X)
+            of_a_noise = isinstance(model, GaussianMixture) and verb == "denoise"
+            more = [float(model.covariances_.max()) ** 0.5] if of_a_noise else []
+            said[verb] = getattr(model, verb)(X, *more)
     if hasattr(model, "elbo"):
         said["elbo"] = model.elbo(X, rng=0)
     if isinstance(model, Flow | Diffusion):
@@ -247,6 +249,7 @@ def outcome(model, X):
         warnings.filterwarnings("ignore", "the discriminator wins")
         warnings.filterwarnings("ignore", "columns of X differ in range")
         warnings.filterwarnings("ignore", ".*noise so weak")
+        warnings.filterwarnings("ignore", "reg_covar = .* is added")
         model = clone(model)
         try:
             model.fit(X)
