@@ -17,6 +17,7 @@ from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse
 from jaxtyping import Float, Int
 from scipy.special import entr
 from tqdm import tqdm
@@ -335,6 +336,36 @@ def _plain_pass(
         S += G @ T.T
     return S, log_prob
 
+# %% ../nbs/workshop/expfam.ipynb #sparse-pass
+def _sparse_pass(
+    X: Any, weights: np.ndarray | None, kind: str, eta: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """S and the sum of log p(x) of sparse rows, counted from zero."""
+    (K, p), D = eta.shape, X.shape[1]
+    S, log_prob = np.zeros((K, p)), 0.0
+    linear = np.ascontiguousarray(eta[:, 1 : 1 + D].T)
+    quadratic = np.ascontiguousarray(eta[:, 1 + D :].T)
+    for part in blocks(X.shape[0], 8 * BLOCK):
+        x = X[part].astype(np.float64)
+        squares = scipy.sparse.csr_array((x.data**2, x.indices, x.indptr), x.shape)
+        G, more = x @ linear + eta[:, 0], None
+        if kind == "diag":
+            more = squares
+        elif kind == "spherical":
+            more = squares.sum(axis=1)[:, None]
+        if more is not None:
+            G += more @ quadratic
+        log_p = np.empty(len(G))
+        _normalise(G.T, log_p)
+        w = np.ones(len(G)) if weights is None else weights[part]
+        G *= w[:, None]
+        log_prob += float(log_p @ w)
+        S[:, 0] += G.sum(axis=0)
+        S[:, 1 : 1 + D] += (x.T @ G).T
+        if more is not None:
+            S[:, 1 + D :] += (more.T @ G).T
+    return S, log_prob
+
 # %% ../nbs/workshop/expfam.ipynb #whitened-pass
 class Whitening(NamedTuple):
     """Coordinates of each component: x = mu_k + L_k y. Whitened where Sigma_k = L_k
@@ -536,8 +567,13 @@ def _let_go(X: np.memmap) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
+def _dense(X: Any) -> Any:
+    """Sparse rows written out, others as they are."""
+    return X.toarray() if scipy.sparse.issparse(X) else X
+
+
 def _as_block(X: Any) -> np.ndarray:
-    return np.asarray(as_numpy(X))
+    return np.asarray(_dense(as_numpy(X)))
 
 
 def _above(X: np.ndarray, threshold: Real) -> np.ndarray:
@@ -552,8 +588,9 @@ class Rows:
 
     Parameters
     ----------
-    X : an array or a memory map (N, D) of floats, whole numbers or booleans; a Dask
-        array; or an iterable that yields arrays of rows each time it is iterated.
+    X : an array or a memory map (N, D) of floats, whole numbers or booleans; sparse
+        rows; a Dask array; or an iterable that yields arrays of rows each time it is
+        iterated.
     weights : how often each row counts; for arrays only.
     binarize : take what is above it for 1 and the rest for 0, portion by portion.
 
@@ -572,7 +609,13 @@ class Rows:
                 "times; pass a list of blocks or a "
                 "class with __iter__"
             )
+        if scipy.sparse.issparse(X):
+            X = scipy.sparse.csr_array(X)
+            if not X.has_canonical_format:  # an entry in several parts
+                X = X.copy()
+                X.sum_duplicates()
         self.X, self.weights, self.binarize = X, weights, binarize
+        self.sparse = scipy.sparse.issparse(X) and binarize is None
         if is_dask(X):
             if X.ndim != 2 or np.isnan(X.shape).any():
                 raise ValueError(
@@ -586,9 +629,9 @@ class Rows:
                     _above, binarize, dtype=bool, meta=np.empty((0, 0), bool)
                 )
                 self.X, self.binarize = bits, None
-        whole = is_dask(X) or isinstance(X, np.ndarray)
+        whole = is_dask(X) or isinstance(X, np.ndarray) or scipy.sparse.issparse(X)
         first = X if whole else next((b for b in map(_as_block, X) if len(b)), None)
-        if first is None or not len(first):
+        if first is None or not first.shape[0]:
             raise ValueError("there are no rows; pass at least one")
         if first.ndim != 2 or first.dtype.kind not in "fiub":
             raise ValueError(
@@ -598,11 +641,12 @@ class Rows:
         self.D = first.shape[1]
         self.dtype = np.dtype(np.float32 if first.dtype == np.float32 else np.float64)
 
-    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def blocks(self, sparse: bool = False) -> Iterator[tuple[Any, np.ndarray | None]]:
         """Portions of rows with their weights; at most 2^16 rows of a memory map at a
-        time.
+        time, and some four million numbers of sparse rows, which are written out unless
+        `sparse` rows are asked for.
         """
-        for block, weights in self._portions():
+        for block, weights in self._portions(sparse):
             yield (
                 block if self.binarize is None else _above(block, self.binarize),
                 weights,
@@ -610,8 +654,14 @@ class Rows:
         if isinstance(self.X, np.memmap):
             _let_go(self.X)
 
-    def _portions(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        if is_dask(self.X):
+    def _portions(self, sparse: bool) -> Iterator[tuple[Any, np.ndarray | None]]:
+        if scipy.sparse.issparse(self.X):
+            N, D = self.X.shape
+            long = max(1, self.X.nnz // N if sparse else D)
+            for part in blocks(N, max(1, min(65536, 2**22 // long))):
+                block = self.X[part] if sparse else self.X[part].toarray()
+                yield block, None if self.weights is None else self.weights[part]
+        elif is_dask(self.X):
             for block in self.X.blocks:
                 yield np.asarray(block), None
         elif not isinstance(self.X, np.ndarray):
@@ -638,8 +688,12 @@ class Rows:
         else:
             yield self.X, self.weights
 
-    def pick(self, which: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n D"]:
-        """Some rows by number, in ascending order, in double precision."""
+    def pick(self, which: Int[np.ndarray, " n"]) -> Any:
+        """Some rows by number (n, D), in ascending order, in double precision; of
+        sparse rows sparse ones.
+        """
+        if self.sparse:
+            return self.X[which].astype(np.float64)
         if is_dask(self.X):
             return np.asarray(self.X[which], np.float64)
         found, first = np.empty((len(which), self.D)), 0
@@ -649,9 +703,11 @@ class Rows:
             first += len(block)
         return found
 
-    def fold(self, work: Work, *merge: Callable[[Any, Any], Any]) -> list[Any]:
+    def fold(
+        self, work: Work, *merge: Callable[[Any, Any], Any], sparse: bool = False
+    ) -> list[Any]:
         """What `work` returns for portions of the rows, merged: each of its results by
-        its own function.
+        its own function. It is given sparse rows only where it asks for `sparse` ones.
 
         Runs on as many threads as there are for matrix products, or where the Dask
         array lives.
@@ -660,12 +716,13 @@ class Rows:
             return _fold_on_cluster(self.X, work, merge)
         total: list[Any] | None = None
         with one_thread_blas() as threads, ThreadPoolExecutor(threads) as pool:
-            for block, weights in self.blocks():
+            for block, weights in self.blocks(sparse):
+                N = block.shape[0]
                 # a share for each, if it pays
-                n = min(threads, max(1, len(block) // 2048))
+                n = min(threads, max(1, N // 2048))
                 parts = [
                     (block[part], None if weights is None else weights[part])
-                    for part in blocks(len(block), -(-len(block) // n))
+                    for part in blocks(N, -(-N // n))
                 ]
                 run = map if n == 1 else pool.map
                 for result in run(lambda part: work(*part), parts):
@@ -715,16 +772,28 @@ def _survey(
     return len(x), weight, total, float(x.min()), float(x.max())
 
 
+def _survey_sparse(
+    x: Any, w: np.ndarray | None
+) -> tuple[int, float, np.ndarray, float, float]:
+    """The same of sparse rows, whose zeros count as well."""
+    N, D = x.shape
+    w = np.ones(N) if w is None else w
+    seen = x.data if x.nnz == N * D else np.append(x.data, 0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = w @ x.astype(np.float64)
+    return N, float(w.sum()), total, float(seen.min()), float(seen.max())
+
+
 def _products(
-    x: np.ndarray, w: np.ndarray | None, origin: np.ndarray, kind: str
+    x: Any, w: np.ndarray | None, origin: np.ndarray, kind: str
 ) -> tuple[np.ndarray | np.float64]:
     """The scatter, counted from the origin: sum of the products of all features, or
     of their squares, as far as tied covariances of this kind see them.
     """
     D = len(origin)
     S = np.zeros((D, D) if kind == "tied" else D)
-    for part in blocks(len(x)):
-        y = x[part] - origin
+    for part in blocks(x.shape[0], BLOCK if scipy.sparse.issparse(x) else 4096):
+        y = _dense(x[part]) - origin
         if kind == "tied":
             S += y.T @ (y if w is None else y * w[part, None])
         else:
@@ -785,7 +854,9 @@ class Engine:
             floor,
         )
         # a NaN stays a NaN
-        folded = self.rows.fold(_survey, add, add, add, np.minimum, np.maximum)
+        survey = _survey_sparse if self.rows.sparse else _survey
+        merge = (add, add, add, np.minimum, np.maximum)
+        folded = self.rows.fold(survey, *merge, sparse=self.rows.sparse)
         self.N, self.weight, total, low, high = folded
         self.top = max(abs(low), abs(high))
         self._range, self._mean = (low, high), total / self.weight
@@ -803,7 +874,9 @@ class Engine:
                 f"the rows reach {self.top:.3g}, and sums of their squares overflow; "
                 "scale them down"
             )
-        self.origin = np.zeros(self.rows.D) if kind == "bernoulli" else self._mean
+        self._sparse = self.rows.sparse and not _is_matrix(kind)
+        from_zero = self._sparse or kind == "bernoulli"
+        self.origin = np.zeros(self.rows.D) if from_zero else self._mean
         self.scatter = None
         if _is_tied(kind):
             products = partial(_products, origin=self.origin, kind=kind)
@@ -834,6 +907,9 @@ class Engine:
             cancels = self._natural(p).cancels
         except CollapsedError:
             return None
+        if self._sparse:  # the dense answer to ten digits, or on dense blocks
+            fine = np.finfo(float).eps * cancels < 1e-9
+            return np.float64 if fine else None
         if (
             self.rows.dtype == np.float32
             and self.top < 1e15
@@ -857,7 +933,9 @@ class Engine:
     def _plain(self, p: Parameters, dtype: Any) -> Totals:
         eta = self._natural(p).eta.astype(dtype)
         work = partial(_plain_pass, kind=self.kind, eta=eta, origin=self.origin)
-        S, log_prob = self.rows.fold(work, add, add)
+        if self._sparse:
+            work = partial(_sparse_pass, kind=self.kind, eta=eta)
+        S, log_prob = self.rows.fold(work, add, add, sparse=self._sparse)
         self._same_rows(S, 1e-4 if dtype == np.float32 else 1e-9)
         S[S[:, 0] <= _NO_ROWS] = 0
         return Totals(S, log_prob + self._shared(p), dtype)
@@ -958,7 +1036,7 @@ class Engine:
         return totals.log_prob + lifted + self._shared(p) - self._shared(made_with)
 
 # %% ../nbs/workshop/expfam.ipynb #log-joints
-def log_joints(X: np.ndarray, white: Whitening) -> np.ndarray:
+def log_joints(X: Any, white: Whitening) -> np.ndarray:
     """log p(x, z=k) for each row and component (N, K), in nats; the long way, which
     loses nothing.
     """
@@ -982,7 +1060,7 @@ def log_joints(X: np.ndarray, white: Whitening) -> np.ndarray:
 
 
 def _plain_log_joints(
-    X: np.ndarray,
+    X: Any,
     kind: str,
     p: Parameters,
     origin: np.ndarray,
@@ -1015,13 +1093,11 @@ def _plain_log_joints(
     return _row_by_row(X, K, BLOCK if eta.shape[1] < 1024 else BLOCK // 4, one)
 
 
-def _row_by_row(
-    X: np.ndarray, K: int, size: int, one: Callable[..., None]
-) -> np.ndarray:
+def _row_by_row(X: Any, K: int, size: int, one: Callable[..., None]) -> np.ndarray:
     """What `one` writes for blocks of rows, of whatever type of numbers, (N, K), on as
     many threads as there are for matrix products.
     """
-    out = np.empty((len(X), K))
+    out = np.empty((X.shape[0], K))
 
     def work(rows: np.ndarray, place: np.ndarray | None) -> tuple:
         assert place is not None
@@ -1029,7 +1105,7 @@ def _row_by_row(
             one(rows[part], place[part])
         return (0,)
 
-    if type(X) is np.ndarray and len(X) < 4096:  # one thread's share
+    if type(X) is np.ndarray and X.shape[0] < 4096:  # one thread's share
         work(X, out)
         return out
     # the "weights" of the rows are the places for their results

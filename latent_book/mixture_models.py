@@ -14,6 +14,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+import scipy.sparse
 import sklearn.mixture
 from jaxtyping import Float, Int
 from sklearn import clone, get_config
@@ -35,6 +36,7 @@ from latent_book.expfam import (
     _about,
     _add_moments,
     _cholesky,
+    _dense,
     _factors,
     _from_whitened,
     _is_matrix,
@@ -146,11 +148,11 @@ def _as_given(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray | Non
     return found
 
 
-def _guess(how: str, X: np.ndarray, K: int, chance: Any) -> np.ndarray:
+def _guess(how: str, X: Any, K: int, chance: Any) -> np.ndarray:
     """Responsibilities (K, N) to begin with, in scikit-learn's ways: a seed leads to
     the same.
     """
-    N = len(X)
+    N = X.shape[0]
     if how == "random":
         R = chance.uniform(size=(N, K))
         return (R / R.sum(axis=1, keepdims=True)).T
@@ -165,7 +167,7 @@ def _guess(how: str, X: np.ndarray, K: int, chance: Any) -> np.ndarray:
     return R
 
 
-def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Parameters:
+def _fitted_to(kind: str, X: Any, R: np.ndarray, floor: float) -> Parameters:
     """The M-step for given responsibilities (K, N), about the means, which loses no
     digits. Where R leaves some rows to nobody, weights and tied covariances count them
     all the same, as in scikit-learn. A component without rows gets the weight zero, and
@@ -173,7 +175,7 @@ def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Paramet
     """
     alive = np.asarray(R.any(axis=1))
     if not alive.all():
-        everyone = _fitted_to(kind, X, np.ones((1, len(X))), floor)
+        everyone = _fitted_to(kind, X, np.ones((1, X.shape[0])), floor)
         pi, mu, Sigma = everyone
         if Sigma is not None and not kind.startswith("tied"):
             Sigma = Sigma.repeat(len(R), axis=0)
@@ -183,22 +185,22 @@ def _fitted_to(kind: str, X: np.ndarray, R: np.ndarray, floor: float) -> Paramet
     N_k = R.sum(axis=1)
     mu = R @ X / N_k[:, None]
     if kind == "bernoulli":
-        return Parameters(N_k / len(X), mu, None)
-    shared = _is_tied(kind) and np.allclose(R.sum(axis=0), 1)
-    if _is_tied(kind) and (kind == "tied" or not shared):
+        return Parameters(N_k / X.shape[0], mu, None)
+    shared, sparse = np.allclose(R.sum(axis=0), 1), scipy.sparse.issparse(X)
+    if _is_tied(kind) and not (shared and (sparse or kind != "tied")):
         origin = X.mean(axis=0) if shared else np.zeros(X.shape[1])
-        Y = X - origin
+        Y = X if sparse else X - origin
         S = np.column_stack([R.sum(axis=1), R @ Y])
         scatter = np.asarray(_products(X, None, origin, kind)[0])
         found = from_moments(kind, S, origin, scatter, floor)
-        return found._replace(pi=N_k / len(X))
+        return found._replace(pi=N_k / X.shape[0])
     about, S = _about(kind, mu), _no_moments(kind, *mu.shape)
     for k, r in enumerate(R):
         its = np.flatnonzero(r)
         for part in blocks(len(its), BLOCK):
             some = its[part]
-            _add_moments(S[k], r[some], about.points(k, X[some]))
-    return _from_whitened(kind, S, about, floor)[0]._replace(pi=N_k / len(X))
+            _add_moments(S[k], r[some], about.points(k, _dense(X[some])))
+    return _from_whitened(kind, S, about, floor)[0]._replace(pi=N_k / X.shape[0])
 
 # %% ../nbs/workshop/mixture_models.ipynb #blend
 def _blend(kind: str, p: Parameters, q: Parameters, share: float) -> Parameters:
@@ -262,25 +264,25 @@ class _Verbs(Density, Estimator):
     weights_: Float[np.ndarray, " K"]
     means_: Float[np.ndarray, "K D"]
     _n_parameters: Callable[[], int]
-    _log_joints: Callable[[np.ndarray], np.ndarray]
+    _log_joints: Callable[[Any], np.ndarray]
 
-    def _look(self, X: Any) -> np.ndarray:
-        """The rows, looked at; whole numbers, booleans and half precision as they
-        are.
+    def _look(self, X: Any) -> Any:
+        """The rows, looked at; whole numbers, booleans, half precision and sparse rows
+        as they are.
         """
         check_is_fitted(self)
         X = as_numpy(X)
         table = isinstance(X, np.ndarray) and X.ndim == 2
         if table and (X.dtype.kind in "iub" or X.dtype == np.float16):
             return validate_data(self, X, dtype=None, reset=False)
-        return validate_rows(self, X)
+        return validate_rows(self, X, accept_sparse="csr")
 
-    def _answer_type(self, X: np.ndarray) -> Any:
+    def _answer_type(self, X: Any) -> Any:
         """Single precision if rows and model have it, else double."""
         single = X.dtype == self.means_.dtype == np.float32
         return np.float32 if single else np.float64
 
-    def _joints(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _joints(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """log p(x, z=k) for each row and component (N, K); up to a number a row where
         rounding would leave nothing of the differences. Which rows these are, and
         their log p, -inf where it is no number any more.
@@ -292,7 +294,7 @@ class _Verbs(Density, Estimator):
             log_p = np.logaddexp.reduce(
                 np.where(np.isnan(G[far]), -np.inf, G[far]), axis=1
             )
-            G[far] = self._far_joints(X[far])
+            G[far] = self._far_joints(_dense(X[far]))
         return G, far, log_p
 
     def _far_joints(self, X: np.ndarray) -> np.ndarray:
@@ -301,7 +303,7 @@ class _Verbs(Density, Estimator):
             "pixels impossible; keep the means between, as reg_mean does"
         )
 
-    def _doubles(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _doubles(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """`_posterior` of rows that were looked at, in double precision."""
         R, far, of_far = self._joints(X)
         log_p = np.empty(len(R))
@@ -438,8 +440,9 @@ class _ByEngine(Savable, _Verbs):
 
         Parameters
         ----------
-        X : rows, an array or a memory map; a Dask array, which stays where it is; or an
-            iterable that yields arrays of rows each time it is iterated.
+        X : rows, an array, a memory map or a sparse matrix, of which no dense copy is
+            made; a Dask array, which stays where it is; or an iterable that yields
+            arrays of rows each time it is iterated.
         sample_weight : how often each row of an array counts.
         """
         with _as_it_was(self):
@@ -540,7 +543,7 @@ class _ByEngine(Savable, _Verbs):
                 looked = self._look(X)
                 weights = sample_weight
                 if weights is not None:
-                    weights = _row_weights(weights, len(looked))
+                    weights = _row_weights(weights, looked.shape[0])
                 rows = Rows(looked, weights, getattr(self, "binarize", None))
             engine = Engine(rows, None, self.kind, self._floor)
             if not fresh:
@@ -589,6 +592,11 @@ class _ByEngine(Savable, _Verbs):
                     f"it is {is_now}; {cure}"
                 )
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def _progress(self, number: int, tries: int) -> tqdm:
         """A bar on standard error, moved each `verbose_interval` steps."""
         return tqdm(
@@ -636,13 +644,19 @@ class _ByEngine(Savable, _Verbs):
                 self,
                 X,
                 dtype=None if small or mapped else [np.float64, np.float32],
+                accept_sparse="csr",
                 ensure_min_samples=2,
                 ensure_all_finite=not mapped,
             )  # the engine finds a NaN in a file without holding all of it
         if weights is not None:
-            weights = _row_weights(weights, len(checked))
+            weights = _row_weights(weights, checked.shape[0])
         if binarize is None or mapped:
             return Rows(X if mapped else checked, weights, binarize)
+        if binarize < 0 and scipy.sparse.issparse(checked):
+            raise ValueError(
+                f"binarize={binarize} takes the zeros of sparse rows for ones; set it "
+                "to 0 or more, or give dense rows"
+            )
         return Rows(checked > binarize, weights)
 
     def _given(self, D: int) -> list[np.ndarray | None]:
@@ -670,7 +684,7 @@ class _ByEngine(Savable, _Verbs):
             Sigma = guess.Sigma if Sigma is None else Sigma
         return Parameters(pi, mu, Sigma)
 
-    def _sample(self, engine: Engine, chance: Any) -> np.ndarray:
+    def _sample(self, engine: Engine, chance: Any) -> Any:
         """Rows to find a start from: those that count, or some of them drawn at
         random.
         """
@@ -685,7 +699,7 @@ class _ByEngine(Savable, _Verbs):
         few = self._start_rows(engine.N)
         if few < engine.N:
             return rows.pick(np.sort(chance.choice(engine.N, few, replace=False)))
-        if type(rows.X) is np.ndarray:
+        if type(rows.X) is np.ndarray or rows.sparse:
             return rows.X.astype(np.float64, copy=False)
         return rows.pick(np.arange(engine.N))
 
@@ -809,7 +823,7 @@ class GaussianMixture(_Answers, _Peer):
 
     All parameters, attributes and methods are those of
     `sklearn.mixture.GaussianMixture`. `fit` also takes `sample_weight` (only the ratios
-    count), a memory map, and blocks of rows. The book's verbs are `encode`
+    count), a memory map, sparse rows, and blocks of rows. The book's verbs are `encode`
     (responsibilities), `decode`, `sample`, `log_prob`, `grad_log_prob`, `denoise`; and
     `marginal` and `conditional` are mixtures again.
 
@@ -1031,7 +1045,7 @@ class GaussianMixture(_Answers, _Peer):
 
         ValueError for a sigma below 0.
         """
-        rows = self._look(X)
+        rows = _dense(self._look(X))
         slope = np.zeros(rows.shape)
         for part, _, r, pull in self._blurred(rows, sigma):
             slope[part] -= r * pull
@@ -1043,7 +1057,7 @@ class GaussianMixture(_Answers, _Peer):
 
         ValueError for a sigma below 0.
         """
-        rows = self._look(X)
+        rows = _dense(self._look(X))
         _, mu, Sigma = self._parameters(fitted=False)
         assert Sigma is not None
         S: Any = [Sigma] * len(mu) if self.kind.startswith("tied") else Sigma
@@ -1151,8 +1165,9 @@ class GaussianMixture(_Answers, _Peer):
         of_all = of_all + p.pi @ (p.mu - p.pi @ p.mu) ** 2
         if of_all.min() > 11 * self.reg_covar:
             return  # the usual case, for which no row is looked at
-        some = np.unique(np.linspace(0, engine.N - 1, 2000, dtype=int))
-        X = np.asarray(engine.rows.pick(some), np.float64)
+        few = min(2000, 2**22 // engine.rows.D + 100) if engine.rows.sparse else 2000
+        some = np.unique(np.linspace(0, engine.N - 1, few, dtype=int))
+        X = np.asarray(_dense(engine.rows.pick(some)), np.float64)
         varies = np.ptp(X, axis=0) > 0
         if not varies.any():
             return
@@ -1243,11 +1258,11 @@ class GaussianMixture(_Answers, _Peer):
                 "scale the data, or pass float64"
             )
 
-    def _by_products(self, X: np.ndarray, origin: np.ndarray) -> np.ndarray | None:
+    def _by_products(self, X: Any, origin: np.ndarray) -> np.ndarray | None:
         """log p(x, z=k) by products, or None where whitening is quicker, or keeps more
         digits.
         """
-        N, D, K = *X.shape, len(self.means_)
+        (N, D), K = X.shape, len(self.means_)
         few = (K < D or 8 * max(D, 64) > N) if self.kind == "full" else N * K < 500
         if few:  # not worth the inverses and the products of the features
             return None
@@ -1271,7 +1286,7 @@ class GaussianMixture(_Answers, _Peer):
             constant = np.log(np.asarray(self.weights_, np.float64)) + logs
         return Whitening(mu, A, A, constant - 0.5 * D * math.log(2 * math.pi))
 
-    def _log_joints(self, X: np.ndarray) -> np.ndarray:
+    def _log_joints(self, X: Any) -> np.ndarray:
         origin = np.asarray(self.means_, np.float64).mean(axis=0)
         with np.errstate(all="ignore"):  # what overflows is looked at again
             found = self._by_products(X, origin)
@@ -1408,7 +1423,7 @@ class BernoulliMixture(_ByEngine):
     def _store(self, p: Parameters, dtype: Any) -> None:
         self.weights_, self.means_ = p.pi.astype(dtype), p.mu.astype(dtype)
 
-    def _log_joints(self, X: np.ndarray) -> np.ndarray:
+    def _log_joints(self, X: Any) -> np.ndarray:
         bits = self.binarize
         if bits is None and (X.min() < 0 or X.max() > 1):
             raise ValueError(
@@ -1536,7 +1551,8 @@ def choose_components(
     one_of("bic", "aic", "held_out").check("by", by)
     whole(2).check("folds", folds)
     rows: Any = X if hasattr(X, "shape") else np.asarray(X)
-    N, seed = len(rows), draw_seed(random_state)
+    rows = rows.tocsr() if scipy.sparse.issparse(rows) else rows
+    N, seed = rows.shape[0], draw_seed(random_state)
     everything, nobody = np.arange(N), np.arange(0)
     deal = KFold(folds, shuffle=True, random_state=seed)
     parts: list[Any] = [(everything, nobody)]

@@ -18,6 +18,7 @@ import mpmath
 import numpy as np
 import psutil
 import pytest
+import scipy.sparse
 import sklearn.mixture
 import torch
 from conftest import ROOT
@@ -37,6 +38,7 @@ from test_expfam import (
     log_joint,
     pixels,
     restricted,
+    start,
 )
 
 from latent_book import expfam as e
@@ -440,7 +442,16 @@ def test_pixels_are_no_reason_for_the_long_way(kind, dtype):
 # ----------------------------------------------------------------------------------------------------
 
 
-@parametrize_with_checks([GaussianMixture(max_iter=20), BernoulliMixture()])
+CLASSIFIERS = {
+    f"check_estimator_sparse_{form}": "takes all with a predict_proba for classifiers"
+    for form in ("array", "matrix")
+}
+
+
+@parametrize_with_checks(
+    [GaussianMixture(max_iter=20), BernoulliMixture()],
+    expected_failed_checks=lambda model: CLASSIFIERS,
+)
 def test_scikit_learns_own_checks(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -1637,3 +1648,164 @@ def test_partial_fit_goes_on_and_refuses_and_keeps(tmp_path):
     some.partial_fit(X[:100], sample_weight=w)
     twin.partial_fit(X[50:100])
     assert np.allclose(some.means_, twin.means_)
+
+
+# --- sparse rows
+# ----------------------------------------------------------------------------------------------------------
+
+
+def words(kind: str, N: int = 600, D: int = 40) -> scipy.sparse.csr_array:
+    """Counts of words in documents of three subjects, or whether they occur; a column
+    of zeros, and one that tells a subject.
+    """
+    rng = np.random.default_rng(0)
+    z = rng.integers(3, size=N)
+    rate = rng.gamma(0.3, 0.5, size=(3, D)) + 0.01
+    X = rng.poisson(rate[z]).astype(float)
+    X[:, 0], X[:, 1] = 0, z == 1
+    return scipy.sparse.csr_array((X > 0).astype(float) if kind == "bernoulli" else X)
+
+
+def mixture_of(kind: str, K: int, **settings):
+    settings = {"random_state": 0, "tol": 1e-6, "max_iter": 30, **settings}
+    if kind == "bernoulli":
+        return BernoulliMixture(K, **settings)
+    return GaussianMixture(K, covariance_type=kind, **settings)
+
+
+@each_kind
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_sparse_rows_give_what_dense_ones_give(kind, how):
+    S = words(kind)
+    X, w = S.toarray(), np.random.default_rng(1).uniform(size=S.shape[0])
+    for weights in (None, w):
+        full, sparse = (
+            mixture_of(kind, 3, init_params=how).fit(rows, sample_weight=weights)
+            for rows in (X, S)
+        )
+        assert sparse.lower_bound_ == pytest.approx(full.lower_bound_, rel=1e-10)
+        assert sparse.n_iter_ == full.n_iter_
+        np.testing.assert_allclose(sparse.means_, full.means_, rtol=0, atol=1e-8)
+        for verb in ("predict", "predict_proba", "score_samples"):
+            ask = getattr(full, verb)
+            np.testing.assert_allclose(ask(S), ask(X), rtol=1e-12, atol=1e-12)
+        wanted = full.score(X, sample_weight=w)
+        assert full.score(S, sample_weight=w) == pytest.approx(wanted, rel=1e-12)
+        assert full.bic(S) == pytest.approx(full.bic(X), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "form", ["csr", "csc", "coo", "lil", "dok", "old", "parts", "bool", "blocks"]
+)
+@pytest.mark.filterwarnings("ignore")
+def test_sparse_rows_of_every_form(form):
+    S = words("bernoulli")
+    # two entries at each place
+    twice = (np.repeat(S.data / 2, 2), np.repeat(S.indices, 2), 2 * S.indptr)
+    rows = {
+        "old": lambda: scipy.sparse.csr_matrix(S),
+        "parts": lambda: scipy.sparse.csr_array(twice, S.shape),
+        "bool": lambda: S.astype(bool),
+        "blocks": lambda: [S[:100], S[100:]],
+    }.get(form, lambda: S.asformat(form))()
+    for kind, settings in (("diag", {}), ("bernoulli", {"binarize": None})):
+        wanted = mixture_of(kind, 2, **settings).fit(S.toarray())
+        found = mixture_of(kind, 2, **settings).fit(rows)
+        assert found.lower_bound_ == pytest.approx(wanted.lower_bound_, rel=1e-10)
+        if form != "blocks":
+            R = found.predict_proba(rows)
+            np.testing.assert_allclose(R, wanted.predict_proba(S), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["diag", "spherical", "tied_diag", "tied_spherical"])
+def test_sparse_columns_of_one_large_number_lose_no_digits(kind):
+    """A million in all rows of a component: counted from zero, squares would cancel."""
+    rng = np.random.default_rng(0)
+    z = np.arange(300) % 3
+    X = rng.normal(size=(300, 6)) * (rng.uniform(size=(300, 6)) < 0.2)
+    X[:, 0] = (1e6 + 1e-2 * rng.normal(size=300)) * (z == 0)
+    X[:, 1] = (z == 1) * 5.0
+    start = {
+        "weights_init": np.ones(3) / 3,
+        "means_init": [X[z == k].mean(axis=0) for k in range(3)],
+        "precisions_init": restricted(kind, [np.eye(6)] * 3, np.ones(3)),
+    }
+    full, sparse = (
+        GaussianMixture(3, covariance_type=kind, **start).fit(rows)
+        for rows in (X, scipy.sparse.csc_matrix(X))
+    )
+    assert sparse.lower_bound_ == pytest.approx(full.lower_bound_, rel=1e-10)
+    np.testing.assert_allclose(sparse.covariances_, full.covariances_, rtol=1e-8)
+    engine = e.Engine(scipy.sparse.csr_array(X), None, kind)
+    assert engine.e_step(sparse._parameters()).about is not None
+
+
+@each_kind
+def test_a_pass_over_sparse_rows(kind):
+    """By SciPy's densities, one by one; and whether the zeros were left alone."""
+    S = words(kind)
+    X, w = S.toarray(), np.random.default_rng(1).uniform(size=S.shape[0])
+    p = start(kind, X)
+    engine = e.Engine(S, w, kind)
+    G = log_joint(kind, p, X)
+    R = np.exp(G - logsumexp(G, axis=1, keepdims=True)) * w[:, None]
+    totals = engine.e_step(p)
+    assert totals.log_prob == pytest.approx(w @ logsumexp(G, axis=1), rel=1e-10)
+    mu = R.T @ X / R.sum(axis=0)[:, None]
+    mu = np.clip(mu, 1e-6, 1 - 1e-6) if kind == "bernoulli" else mu
+    new = engine.m_step(totals, p)
+    np.testing.assert_allclose(new.mu, mu, rtol=1e-10, atol=1e-12)
+    assert engine._sparse == (kind not in ("full", "tied"))
+    wanted = e.Engine(X, w, kind).digest()
+    np.testing.assert_allclose(engine.digest(), wanted, rtol=1e-12)
+
+
+def test_what_sparse_rows_may_not_be():
+    S = words("bernoulli")
+    with pytest.raises(ValueError, match="binarize=-1 takes the zeros"):
+        BernoulliMixture(2, binarize=-1).fit(S)
+    with pytest.raises(ValueError, match="between 0 and 1, not 0 to 2"):
+        BernoulliMixture(2, binarize=None).fit(2 * S)
+    S.data[5] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        GaussianMixture(2, covariance_type="diag").fit(S)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["diag", "tied_spherical", "bernoulli"])
+def test_no_dense_copy_of_sparse_rows_is_made(kind):
+    """20,000 rows of 4,000 columns are 640 MB when written out."""
+    chance = np.random.default_rng(0)
+    S = scipy.sparse.random_array((20_000, 4_000), density=2e-3, rng=chance).tocsr()
+    S.data[:] = 1
+    m = mixture_of(kind, 2, init_params="random_from_data", max_iter=2)
+    for act in (m.fit, m.predict, m.predict_proba, m.score_samples):
+        tracemalloc.start()
+        act(S)
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert held < 160e6, f"{act.__name__} holds {held:.3g} bytes"
+
+
+def test_the_number_of_components_is_chosen_on_sparse_rows():
+    S, start = words("bernoulli"), BernoulliMixture(init_params="random_from_data")
+    found, wanted = (
+        models.choose_components(rows, [1, 3], start, random_state=0)
+        for rows in (S.tocoo(), S.toarray())
+    )
+    assert found.chosen == wanted.chosen
+    np.testing.assert_allclose(found.held_out, wanted.held_out, rtol=1e-9)
+
+
+@each_kind
+@pytest.mark.filterwarnings("ignore")
+def test_blocks_of_sparse_rows_one_after_the_other(kind):
+    S = words(kind)
+    X, w = S.toarray(), np.random.default_rng(1).uniform(size=S.shape[0])
+    full, sparse = (mixture_of(kind, 3, init_params="random") for _ in range(2))
+    for part in (slice(0, 200), slice(200, 350), slice(350, 600)):
+        full.partial_fit(X[part], sample_weight=w[part])
+        sparse.partial_fit(S[part], sample_weight=w[part])
+    np.testing.assert_allclose(sparse.means_, full.means_, rtol=1e-8, atol=1e-12)
+    assert sparse.lower_bound_ == pytest.approx(full.lower_bound_, rel=1e-10)
