@@ -6,7 +6,6 @@
 __all__ = ['GaussianMixture', 'BernoulliMixture', 'Choice', 'choose_components']
 
 # %% ../nbs/workshop/mixture_models.ipynb #imports
-import contextlib
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -66,6 +65,7 @@ from latent_book.rows import (
     Listed,
     Rule,
     Self,
+    as_it_was,
     as_numpy,
     as_random_state,
     blocks,
@@ -95,18 +95,6 @@ def _is_blocks(X: Any) -> bool:
         return True  # `Rows` says what is wrong with it
     first = next(iter(X), None)
     return len(getattr(first, "shape", ())) == 2
-
-
-@contextlib.contextmanager
-def _as_it_was(model: Any) -> Iterator[None]:
-    """What fails in here leaves the model as it was."""
-    before = dict(vars(model))
-    try:
-        yield
-    except BaseException:
-        vars(model).clear()
-        vars(model).update(before)
-        raise
 
 
 def _is_foreign(X: Any) -> bool:
@@ -445,7 +433,7 @@ class _ByEngine(Savable, _Verbs):
             arrays of rows each time it is iterated.
         sample_weight : how often each row of an array counts.
         """
-        with _as_it_was(self):
+        with as_it_was(self):
             if type(self).fit_predict is _ByEngine.fit_predict:
                 self._learn(X, sample_weight)
             else:  # a subclass has its own, and fit means that
@@ -530,7 +518,7 @@ class _ByEngine(Savable, _Verbs):
         X : a block of rows, an array.
         sample_weight : how often each row of the block counts.
         """
-        with _as_it_was(self):
+        with as_it_was(self):
             check_settings(self, self._rules)
             if _is_blocks(X):
                 raise ValueError(
@@ -617,7 +605,7 @@ class _ByEngine(Savable, _Verbs):
                 "fit_predict wants an array; fit on the blocks, then predict each of "
                 "them"
             )
-        with _as_it_was(self):
+        with as_it_was(self):
             labels = self._learn(X, sample_weight)
             return self.predict(X) if labels is None else labels
 

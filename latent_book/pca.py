@@ -9,8 +9,7 @@ __all__ = ['encode', 'decode', 'reconstruction_error', 'pca', 'ppca_log_prob', '
 # %% ../nbs/pca.ipynb #imports
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -49,6 +48,7 @@ from latent_book.rows import (
     Transformer,
     as_floats,
     as_generator,
+    as_it_was,
     as_numpy,
     blocks,
     check_answer,
@@ -314,18 +314,6 @@ def ppca_em(
     return mu, W, sigma2, history
 
 # %% ../nbs/pca.ipynb #linear-code
-@contextmanager
-def _as_it_was(model: Any) -> Iterator[None]:
-    """What fails in here leaves the model as it was."""
-    before = dict(vars(model))
-    try:
-        yield
-    except BaseException:
-        vars(model).clear()
-        vars(model).update(before)
-        raise
-
-
 def _counts(X: Any, given: Any) -> tuple[Any, np.ndarray | None]:
     """The rows of X that count, and how often each does."""
     if given is None:
@@ -713,7 +701,7 @@ class PCA(_LinearCode):
         return in_kind(self._encode(self._fit(as_numpy(X), sample_weight)), X)
 
     def _fit(self, X: Any, weights: Any = None) -> Any:
-        with _as_it_was(self):
+        with as_it_was(self):
             check_settings(self, _RULES)
             if hasattr(X, "__dask_graph__"):
                 return self._fit_blocks(X, weights)
@@ -771,7 +759,7 @@ class PCA(_LinearCode):
         row counts.
         """
         given: Any = X
-        with _as_it_was(self):
+        with as_it_was(self):
             check_settings(self, _RULES)
             first = "moments_" not in self.__dict__
             if first and "components_" in self.__dict__:
@@ -1098,7 +1086,7 @@ class ProbabilisticPCA(_LinearCode):
         X : rows (N, D); sparse ones too, with the closed form.
         sample_weight : how often each row counts; only the ratios matter.
         """
-        with _as_it_was(self):
+        with as_it_was(self):
             self._fit(X, sample_weight)
         return self
 

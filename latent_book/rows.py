@@ -6,8 +6,8 @@
 __all__ = ['as_numpy', 'as_floats', 'in_kind', 'check_answer', 'check_rows', 'all_finite', 'check_grey', 'check_bits',
            'validate_rows', 'validate_codes', 'blocks', 'Units', 'single', 'measure_units', 'standardise',
            'picture_shape', 'SettingError', 'Rule', 'whole', 'positive', 'not_negative', 'fraction', 'widths', 'one_of',
-           'true_or_false', 'none_or', 'setting', 'check_settings', 'as_random_state', 'as_generator', 'draw_seed',
-           'child_seed']
+           'true_or_false', 'none_or', 'setting', 'check_settings', 'as_it_was', 'as_random_state', 'as_generator',
+           'draw_seed', 'child_seed']
 
 # %% ../nbs/workshop/rows.ipynb #imports
 import dataclasses
@@ -16,6 +16,7 @@ import sys
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -552,6 +553,18 @@ def check_settings(model: Any, rules: dict[str, Rule] | None = None) -> None:
         rules = {f.name: f.metadata["rule"] for f in fields if "rule" in f.metadata}
     for name, rule in rules.items():
         rule.check(name, getattr(model, name))
+
+# %% ../nbs/workshop/rows.ipynb #as-it-was
+@contextmanager
+def as_it_was(model: Any) -> Iterator[None]:
+    """What fails in here leaves the model's attributes as they were."""
+    before = dict(vars(model))
+    try:
+        yield
+    except BaseException:
+        vars(model).clear()
+        vars(model).update(before)
+        raise
 
 # %% ../nbs/workshop/rows.ipynb #seeds
 def as_random_state(random_state: Any) -> np.random.RandomState:

@@ -5,7 +5,6 @@ all kinds of mixtures and of data.
 import copy
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -1498,60 +1497,6 @@ def test_components_of_pixels_frames_and_other_models():
         more = dict(zip(("model", "by", "folds"), rest, strict=False))
         with pytest.raises(ValueError, match=cure):
             models.choose_components(lines, candidates, **more)
-
-
-# --- scikit-learn's own tests
-# -------------------------------------------------------------------------------
-
-SAYS = "another wording: what was given, and the cure"
-MEANT = {  # where ours differs from what scikit-learn's tests want, and why
-    "test_check_weights": SAYS,
-    "test_check_means": SAYS,
-    "test_check_precisions": SAYS,
-    "test_regularisation": SAYS,
-    "test_sample": SAYS,
-    "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters": (
-        "counts the calls of a function of scikit-learn's own loop"
-    ),
-}
-PLUGIN = """
-import importlib, pytest, sklearn.mixture
-from latent_book import GaussianMixture
-theirs, sklearn.mixture.GaussianMixture = sklearn.mixture.GaussianMixture, GaussianMixture
-for name in ("test_gaussian_mixture", "test_mixture"):
-    module = importlib.import_module("sklearn.mixture.tests." + name)
-    assert module.GaussianMixture is GaussianMixture
-sklearn.mixture.GaussianMixture = theirs
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.originalname in MEANT:
-            mark = pytest.mark.xfail(reason=MEANT[item.originalname], strict=True)
-            item.add_marker(mark)
-"""
-
-
-def test_scikit_learns_own_tests_of_its_mixtures(tmp_path):
-    """In a process of its own. A difference that is meant fails where it is none."""
-    plugin = tmp_path / "in_place_of_theirs.py"
-    plugin.write_text(f"MEANT = {MEANT!r}\n{PLUGIN}", encoding="utf-8")
-    settings = "-q -p in_place_of_theirs -p no:cacheprovider -o addopts= -W ignore"
-    modules = (
-        "sklearn.mixture.tests.test_gaussian_mixture sklearn.mixture.tests.test_mixture"
-    )
-    command = f"-m pytest {settings} --rootdir . --pyargs {modules}"
-    found = subprocess.run(
-        [sys.executable, *command.split()],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-    )
-    assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-2000:]
-    assert f"{len(MEANT)} xfailed" in found.stdout
-    passed = re.search(r"(\d+) passed", found.stdout)
-    assert passed is not None
-    assert int(passed[1]) > 50
 
 
 # --- stepwise EM
