@@ -701,6 +701,11 @@ class Rows:
             here = (which >= first) & (which < first + len(block))
             found[here] = block[which[here] - first]
             first += len(block)
+        if len(which) and first <= which[-1]:
+            raise ValueError(
+                f"a pass met {first} rows, and an earlier one more; the blocks must be "
+                "the same each time they are asked for"
+            )
         return found
 
     def fold(

@@ -335,13 +335,20 @@ class _Verbs(Density, Estimator):
         As in `fit`, only the ratios of weights count: N is the number of rows that have
         one.
         """
-        mean, n = _weighted_mean(self.score_samples(X), sample_weight)
+        mean, n = self._mean_score(X, sample_weight)
         return -2 * mean * n + self._n_parameters() * math.log(n)
 
     def aic(self, X: Kind | Listed, sample_weight: Any = None) -> float:
         """Akaike's information criterion; the lower the better. Weights as in `bic`."""
-        mean, n = _weighted_mean(self.score_samples(X), sample_weight)
+        mean, n = self._mean_score(X, sample_weight)
         return -2 * mean * n + 2 * self._n_parameters()
+
+    def _mean_score(self, X: Any, sample_weight: Any) -> tuple[float, int]:
+        """`score`, which a subclass may have its own of, and how many rows count."""
+        if sample_weight is None:
+            shape = getattr(X, "shape", None)
+            return self.score(X), int(shape[0]) if shape else len(X)
+        return _weighted_mean(self.score_samples(X), sample_weight)
 
     def encode(self, X: Kind | Listed) -> Kind:
         """Responsibilities: the posterior over components (N, K)."""

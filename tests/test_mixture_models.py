@@ -858,6 +858,9 @@ def test_blocks_that_change_between_passes_are_found():
 
     with pytest.raises(ValueError, match="must be the same each time"):
         GaussianMixture(2, random_state=0).fit(Leaking())
+    leaking = e.Rows(Leaking())
+    with pytest.raises(ValueError, match="must be the same each time"):
+        leaking.pick(np.arange(399))
 
 
 @pytest.mark.parametrize("kind", ["tied_diag", "tied_spherical"])
@@ -1754,3 +1757,17 @@ def test_blocks_of_sparse_rows_one_after_the_other(kind):
         sparse.partial_fit(S[part], sample_weight=w[part])
     np.testing.assert_allclose(sparse.means_, full.means_, rtol=1e-8, atol=1e-12)
     assert sparse.lower_bound_ == pytest.approx(full.lower_bound_, rel=1e-10)
+
+
+def test_bic_takes_the_score_of_a_subclass():
+    class Halved(GaussianMixture):
+        def score(self, X, y=None):
+            return 0.5 * super().score(X)
+
+    X = clouds(D=2)
+    own = Halved(2, random_state=0).fit(X)
+    plain = GaussianMixture(2, random_state=0).fit(X)
+    cost = 11 * np.log(len(X))
+    assert np.isclose(own.bic(X) - cost, 0.5 * (plain.bic(X) - cost))
+    assert np.isclose(own.aic(X) - 22, 0.5 * (plain.aic(X) - 22))
+    assert np.isclose(plain.bic(X.tolist()), plain.bic(X))
