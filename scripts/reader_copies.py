@@ -50,7 +50,12 @@ EXTRAS = {
     "dask": "dask",
     "accelerate": "scale",
 }
-PACKAGES = {"pybtex": "pybtex", "pytest": "pytest", "yaml": "pyyaml"}
+PACKAGES = {
+    "mpmath": "mpmath",
+    "pybtex": "pybtex",
+    "pytest": "pytest",
+    "yaml": "pyyaml",
+}
 # what the library brings, and what every notebook has
 THERE = {"jaxtyping", "joblib", "numpy", "safetensors", "scipy", "sklearn"}
 THERE |= {"threadpoolctl", "tqdm", "IPython", "matplotlib_inline", "traitlets"}
