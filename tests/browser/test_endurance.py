@@ -340,8 +340,8 @@ def test_wildly_dragged_it_leaks_nothing_and_never_holds_up_the_page(
                 start, slow = figure.evaluate(DRAWS), slowness(page)
                 tasks, waited = gauge.during(drag)
                 draws = figure.evaluate(DRAWS) - start
-                if tasks[-1] <= TASK * slow:
-                    break
+                if tasks[-1] <= TASK * slow and draws >= 3:
+                    break  # else a busy machine had no frame to spare: once more
             for _ in range(2):
                 after = gauge.held()
                 heap, listeners, nodes = (after[k] - before[k] for k in after)
